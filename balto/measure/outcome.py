@@ -1,0 +1,70 @@
+"""What measuring one program gave: a status with advice, and seconds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a measurement ended. `advice` says what a person can do about it."""
+
+    OK = "ok"
+    BUILD_ERROR = "build_error"
+    BUILD_TIMEOUT = "build_timeout"
+    RUN_ERROR = "run_error"
+    RUN_TIMEOUT = "run_timeout"
+    CRASH = "crash"
+    OUT_OF_MEMORY = "out_of_memory"
+
+    @property
+    def advice(self) -> str:
+        """One line for people."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.OK: "compiled, ran and was timed",
+    Status.BUILD_ERROR: "TVM refused to compile it; common for programs that exceed a device limit",
+    Status.BUILD_TIMEOUT: "compiling took too long; raise the build timeout if many programs do",
+    Status.RUN_ERROR: "it compiled, but raised an error when run",
+    Status.RUN_TIMEOUT: "running took too long; raise the run timeout if many programs do",
+    Status.CRASH: "it killed its process; that program is left out, the worker was replaced",
+    Status.OUT_OF_MEMORY: "it needed more memory than a worker may take; raise the memory limit",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of building and timing one program.
+
+    Attributes:
+        status: how it ended.
+        latency_s: seconds of one run, the smallest of the repeats; NaN unless ``ok``.
+        latency_median_s: seconds of one run, the median of the repeats; NaN unless ``ok``.
+        build_s: seconds to compile; NaN where unknown.
+        measure_s: wall-clock seconds to load, warm up and time; NaN where unknown.
+        repeats: how many repeats were timed; 0 where unknown.
+        spread: relative spread of the repeats, interquartile range over median; NaN where unknown.
+        message: the error's text, empty when ``ok``.
+    """
+
+    status: Status
+    latency_s: float = math.nan
+    latency_median_s: float = math.nan
+    build_s: float = math.nan
+    measure_s: float = math.nan
+    repeats: int = 0
+    spread: float = math.nan
+    message: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a latency."""
+        return self.status is Status.OK
+
+    @property
+    def seconds(self) -> float:
+        """What it cost: seconds of building and of measuring, unknown parts as 0."""
+        return sum(s for s in (self.build_s, self.measure_s) if math.isfinite(s))

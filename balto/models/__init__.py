@@ -1,0 +1,1 @@
+"""Cost models (paper 2.2)."""
