@@ -2,7 +2,7 @@
 
 ::
 
-    BaltoError                  every error of this package; the CLI prints it in one line, exit code 2
+    BaltoError                  every error of this package; one line, exit code 2 on the CLI
     ├── InputError              an argument, a file or a network is not what was expected
     │   ├── PoolError           a recorded pool does not follow the exchange format
     │   └── ModelFileError      a cost-model file is damaged, or of another version

@@ -1,1 +1,81 @@
-"""The command line: parses, calls the library, prints."""
+"""The command line: parses, calls the library, prints.
+
+Exit codes: 0 done; 1 a check found a problem (``balto doctor``); 2 bad input, in one line on
+stderr; 130 interrupted, and the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+
+import click
+
+from balto.errors import BaltoError
+
+#: Command -> the module in this package that holds it, in the order a person needs them.
+COMMANDS = {
+    "doctor": "doctor",
+    "tasks": "tasks",
+    "pretrain": "pretrain",
+    "status": "status",
+    "report": "report",
+    "export": "export",
+    "replay": "replay",
+    "model": "model",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"balto.cli.{COMMANDS[name]}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="balto")
+def cli() -> None:
+    """Pre-train a tensor-program cost model for your own hardware, from few measurements."""
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line on stderr."""
+    try:
+        code = cli.main(prog_name="balto", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail("interrupted; run the same command again to go on where it stopped", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        code = 2
+    except click.ClickException as error:
+        hint = f" (see 'balto {error.ctx.info_name} --help')" if _knows_command(error) else ""
+        _fail(error.format_message() + hint, 2)
+    except BaltoError as error:
+        _fail(str(error), 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror}{where}; nothing already written is lost, mend it and run again", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _knows_command(error: click.ClickException) -> bool:
+    context = getattr(error, "ctx", None)
+    return context is not None and context.parent is not None
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"balto: error: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,60 @@
+"""Option types and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Share(click.ParamType):
+    """A share of something: ``5%`` or ``0.05``."""
+
+    name = "share"
+
+    def __init__(self, low: float, high: float, *, low_open: bool, high_open: bool) -> None:
+        self.low, self.high, self.low_open, self.high_open = low, high, low_open, high_open
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse, and refuse what is out of range."""
+        try:
+            text = str(value).strip()
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"expected a share such as 5% or 0.05, got {value}", param, ctx)
+        above = share > self.low if self.low_open else share >= self.low
+        below = share < self.high if self.high_open else share <= self.high
+        if not (above and below):
+            words = (
+                ("more than" if self.low_open else "at least"),
+                ("less than" if self.high_open else "at most"),
+            )
+            self.fail(
+                f"expected {words[0]} {self.low:.0%} and {words[1]} {self.high:.0%}, got {value}",
+                param,
+                ctx,
+            )
+        return share
+
+
+BUDGET = Share(0, 1, low_open=True, high_open=False)
+TEST_SHARE = Share(0, 1, low_open=False, high_open=True)
+
+
+def format_option(function: F) -> F:
+    """``-f json``: one JSON object on stdout in the place of a table."""
+    option = click.option(
+        "-f",
+        "--format",
+        "output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="How to print the result.",
+    )
+    return option(function)

@@ -1,0 +1,62 @@
+"""Printing: one JSON object, or aligned tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one JSON object; NaN and infinities become null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> None:
+    """Print an aligned table; columns whose cells all start with a digit or sign go right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = [["" if c is None else str(c) for c in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    for i, name in enumerate(columns):
+        numeric = all(row[i][:1] in "0123456789-+." for row in cells if row[i])
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console()
+    # A pipe has no width: every line may be as long as it needs.
+    (console if console.is_terminal else Console(width=1000)).print(table)
+
+
+def seconds(value: float) -> str:
+    """Seconds for people: ``850 us``, ``12.3 ms``, ``4.56 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if not math.isfinite(value):
+        return "-"
+    for limit, unit, scale in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0)):
+        if value < limit:
+            return f"{value * scale:.3g} {unit}"
+    if value < 3600:
+        return f"{int(value // 60)} min {int(value % 60):02d} s"
+    return f"{int(value // 3600)} h {int(value % 3600 // 60):02d} min"
+
+
+def percent(value: float) -> str:
+    """A share for people, one decimal."""
+    return f"{value:.1%}" if math.isfinite(value) else "-"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,51 @@
+"""Which programs are held out for the test, and how a budget is shared out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: First word of the seeds of each kind of choice, so that they are independent of each other.
+SPLIT, SELECT = 1, 2
+
+
+def test_programs(size: int, share: float, seed: int, task_id: int) -> NDArray[np.int64]:
+    """Indices of the programs of a task that are held out, ascending.
+
+    `share` of the `size` programs, rounded; at least one program stays selectable, and at least
+    one is held out if `share` is above 0 and the task has two.
+    """
+    count = round(share * size)
+    if share > 0:
+        count = max(count, 1)
+    count = min(count, size - 1)
+    drawn = np.random.default_rng([SPLIT, seed, task_id]).permutation(size)[:count]
+    return np.sort(drawn)
+
+
+test_programs.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test
+
+
+def share_out(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share `budget` programs out among tasks in proportion to their sizes, exactly.
+
+    Largest remainders, ties to the lowest task; nobody gets more than its size.
+    """
+    budget = min(budget, int(sizes.sum()))
+    if budget == 0:
+        return np.zeros(len(sizes), dtype=np.int64)
+    exact = budget * sizes / sizes.sum()
+    shares = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - shares), kind="stable")
+    shares[order[: budget - int(shares.sum())]] += 1
+    return shares
+
+
+def rounds_of(budget: int, rounds: int) -> NDArray[np.int64]:
+    """How many programs of a task's `budget` are measured in each of `rounds` rounds.
+
+    Evenly, but two in the first round where there are two: one label says nothing of the others.
+    """
+    done = np.floor(budget * np.arange(1, rounds + 1) / rounds + 0.5).astype(np.int64)
+    done = np.maximum(done, min(2, budget))
+    return np.diff(done, prepend=0)
