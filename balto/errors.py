@@ -9,6 +9,7 @@
     ├── CampaignError           a working directory cannot be used as asked
     │   ├── CampaignLocked      another process is writing to it
     │   └── ConfigurationChanged  it was started with other settings
+    ├── ModelNotFitted          a cost model was asked before it was trained
     ├── MeasurerError           measuring cannot go on (no device left, no disk space)
     └── SelectionError          a selector was given something it cannot choose from
 
@@ -47,6 +48,10 @@ class CampaignLocked(CampaignError):
 
 class ConfigurationChanged(CampaignError):
     """The working directory was started with other settings."""
+
+
+class ModelNotFitted(BaltoError):
+    """A cost model was asked before it was trained."""
 
 
 class MeasurerError(BaltoError):

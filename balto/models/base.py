@@ -29,7 +29,9 @@ class CostModel(ABC):
     """
 
     name: ClassVar[str]
-    seed: int
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
 
     @abstractmethod
     def fit(
@@ -66,6 +68,20 @@ class CostModel(ABC):
         The default is for models that regress y itself: clipping.
         """
         return np.clip(scores, 0.0, 1.0)
+
+    @abstractmethod
+    def ensemble(self, features: Features) -> NDArray[np.float64]:
+        """Predictions of `K` members that one training gave, for uncertainty and diversity.
+
+        Members are parts of the one model (subsets of trees, dropout masks), not models of their
+        own; their mean is close to `predict`, not equal.
+
+        Returns:
+            `K x n` float64, K >= 2, in the units of `predict`, before `relative`.
+
+        Raises:
+            ModelNotFitted: neither `fit` nor loading came before.
+        """
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -1,0 +1,112 @@
+"""Cost-model files: what they say, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from balto.errors import ModelFileError
+from balto.models import create, load, read_card, save
+from balto.programs.features import COLUMNS, Features
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    features = Features.from_programs(rng.uniform(0, 8, (30, 2, COLUMNS)))
+    model = create("xgb", seed=3)
+    model.fit(features, rng.uniform(0.1, 1, 30), np.zeros(30, np.int32))
+    path = tmp_path_factory.mktemp("models") / "model.balto"
+    save(model, path, {"device": "a CPU", "programs": 30})
+    return path
+
+
+def rewritten(saved, path, **changes):
+    """A copy of the model file with other metadata."""
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "meta.json":
+                data = json.dumps({**json.loads(data), **changes}).encode()
+            new.writestr(name, data)
+    return path
+
+
+def test_the_card_says_what_the_model_was_trained_on(saved) -> None:
+    card = read_card(saved)
+    assert card.model == "xgb"
+    assert card.trained_on == {"device": "a CPU", "programs": 30}
+    assert card.config["seed"] == 3
+    assert "numpy" in card.versions
+
+
+def test_the_same_model_gives_the_same_bytes(saved, tmp_path) -> None:
+    model, trained_on = load(saved)
+    save(model, tmp_path / "again.balto", trained_on)
+    assert (tmp_path / "again.balto").read_bytes() == saved.read_bytes()
+
+
+def test_nothing_in_the_file_is_a_pickle(saved) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        assert archive.namelist() == ["meta.json", "trees.ubj"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused_in_one_line(saved, tmp_path, share: float) -> None:
+    data = saved.read_bytes()
+    (tmp_path / "short.balto").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelFileError) as error:
+        load(tmp_path / "short.balto")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", [0.05, 0.3, 0.6, 0.9])
+def test_a_flipped_bit_is_refused(saved, tmp_path, place: float) -> None:
+    data = bytearray(saved.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    (tmp_path / "flipped.balto").write_bytes(data)
+    with pytest.raises(ModelFileError):
+        load(tmp_path / "flipped.balto")
+
+
+def test_a_foreign_file_is_refused(tmp_path) -> None:
+    (tmp_path / "text.balto").write_text("not a model")
+    with zipfile.ZipFile(tmp_path / "zip.balto", "w") as archive:
+        archive.writestr("readme.txt", "a zip of something else")
+    for name in ("text.balto", "zip.balto", "missing.balto"):
+        with pytest.raises(ModelFileError, match=name):
+            load(tmp_path / name)
+    with pytest.raises(ModelFileError, match=r"cannot read"):
+        load(tmp_path)
+
+
+def test_another_feature_version_is_refused_and_named(saved, tmp_path) -> None:
+    other = {"schema": "tvm-per-store", "version": 1, "columns": 172}
+    with pytest.raises(ModelFileError, match=r"172.*164.*train again"):
+        load(rewritten(saved, tmp_path / "other.balto", features=other))
+
+
+def test_another_format_is_refused(saved, tmp_path) -> None:
+    with pytest.raises(ModelFileError, match="format 99"):
+        load(rewritten(saved, tmp_path / "other.balto", format=99))
+
+
+def test_an_unknown_model_or_setting_is_refused(saved, tmp_path) -> None:
+    with pytest.raises(ModelFileError, match="oracle"):
+        load(rewritten(saved, tmp_path / "other.balto", model="oracle"))
+    with pytest.raises(ModelFileError, match="xgb"):
+        load(rewritten(saved, tmp_path / "bad.balto", config={"seed": 0, "settings": {"x": 1}}))
+
+
+def test_the_package_and_a_card_need_neither_xgboost_nor_torch(saved) -> None:
+    code = (
+        "import sys, balto.models as m\n"
+        f"m.read_card({str(saved)!r})\n"
+        "assert not {'xgboost', 'torch', 'tvm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,119 @@
+"""The laws of `balto.models.base.CostModel`, for every registered model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from balto.errors import InputError, ModelNotFitted
+from balto.models import MODELS, create, load, save
+from balto.programs.features import COLUMNS, Features
+
+pytestmark = pytest.mark.parametrize("name", list(MODELS))
+
+
+def labelled(n: int = 120, tasks: int = 3, seed: int = 0):
+    """Programs whose throughput depends on two columns of their largest store."""
+    rng = np.random.default_rng(seed)
+    programs = [rng.uniform(0, 8, (rng.integers(1, 5), COLUMNS)) for _ in range(n)]
+    features = Features.from_programs(programs)
+    task = np.sort(rng.integers(0, tasks, n)).astype(np.int32)
+    speed = np.array([np.exp(0.2 * p[:, 3].max() - 0.1 * p[:, 90].sum()) for p in programs])
+    best = np.array([speed[task == k].max() for k in range(tasks)])
+    return features, speed / best[task], task
+
+
+def fitted(name: str, seed: int = 0):
+    model = create(name, seed)
+    model.fit(*labelled())
+    return model
+
+
+def test_scores_are_finite_and_do_not_depend_on_the_company(name: str) -> None:
+    model, (features, _, _) = fitted(name), labelled(seed=1)
+    scores = model.predict(features)
+    assert scores.shape == (len(features),)
+    assert scores.dtype == np.float64
+    assert np.isfinite(scores).all()
+    some = np.array([7, 3, 3, 100])
+    np.testing.assert_array_equal(model.predict(features.take(some)), scores[some])
+
+
+def test_it_learns_the_order_of_what_it_was_shown(name: str) -> None:
+    features, y, task = labelled()
+    scores = fitted(name).predict(features)
+    for k in np.unique(task):
+        members = task == k
+        assert np.corrcoef(np.argsort(np.argsort(scores[members])), y[members])[0, 1] > 0.7
+
+
+def test_relative_is_in_the_unit_interval_and_keeps_the_order(name: str) -> None:
+    model, (features, _, task) = fitted(name), labelled(seed=2)
+    scores = model.predict(features)
+    relative = model.relative(scores, task)
+    assert relative.min() >= 0
+    assert relative.max() <= 1
+    for k in np.unique(task):
+        members = np.flatnonzero(task == k)
+        ordered = relative[members[np.argsort(scores[members])]]
+        assert (np.diff(ordered) >= 0).all()
+
+
+def test_the_ensemble_has_several_different_members_around_the_prediction(name: str) -> None:
+    model, (features, _, _) = fitted(name), labelled(seed=3)
+    members = model.ensemble(features)
+    assert members.ndim == 2
+    assert members.shape[0] >= 2
+    assert members.shape[1] == len(features)
+    assert members.dtype == np.float64
+    assert np.isfinite(members).all()
+    assert members.std(axis=0).max() > 0
+    assert np.corrcoef(members.mean(axis=0), model.predict(features))[0, 1] > 0.9
+
+
+def test_the_seed_decides(name: str) -> None:
+    features, _, _ = labelled(seed=4)
+    np.testing.assert_array_equal(
+        fitted(name, 1).predict(features), fitted(name, 1).predict(features)
+    )
+
+
+def test_a_saved_model_predicts_bit_equal_in_another_process(name: str, tmp_path) -> None:
+    model, (features, _, _) = fitted(name), labelled(seed=5)
+    save(model, tmp_path / "model.balto", {"tasks": ["a", "b", "c"]})
+    np.savez(tmp_path / "features.npz", rows=features.rows, offsets=features.offsets)
+    code = (
+        "import numpy as np, sys; from balto.models import load\n"
+        "from balto.programs.features import Features\n"
+        f"f = np.load({str(tmp_path / 'features.npz')!r})\n"
+        f"model, trained_on = load({str(tmp_path / 'model.balto')!r})\n"
+        "assert trained_on == {'tasks': ['a', 'b', 'c']}\n"
+        "features = Features(f['rows'], f['offsets'])\n"
+        "both = np.vstack([model.predict(features), model.ensemble(features)])\n"
+        f"np.save({str(tmp_path / 'scores.npy')!r}, both)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    expected = np.vstack([model.predict(features), model.ensemble(features)])
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
+    # a loaded model can be trained again, and is then the same as a new one
+    again, _ = load(tmp_path / "model.balto")
+    again.fit(*labelled())
+    np.testing.assert_array_equal(again.predict(features), model.predict(features))
+
+
+def test_asked_before_trained_it_says_so(name: str, tmp_path) -> None:
+    model, (features, _, _) = create(name), labelled()
+    for ask in (model.predict, model.ensemble):
+        with pytest.raises(ModelNotFitted, match=f"{name} cost model has not been trained"):
+            ask(features)
+    with pytest.raises(ModelNotFitted):
+        save(model, tmp_path / "model.balto", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_model_is_refused_with_the_names_there_are(name: str) -> None:
+    with pytest.raises(InputError, match=name):
+        create("no-such-model")
