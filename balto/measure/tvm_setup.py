@@ -1,0 +1,69 @@
+"""Import TVM in well under a second, for the processes that need it.
+
+A plain ``import tvm`` takes over 2 s where torch is installed, because `tvm_ffi` imports torch,
+and the first `TuneContext` or builder process takes tens of seconds more, because it parses the
+tensor intrinsics of every back end. Neither is needed to compile for a CPU. This is the one place
+that knows; every process of ours that uses TVM starts with `import_tvm`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+from types import ModuleType
+from typing import Any
+
+_CPU_KINDS = ("llvm", "c")
+_PACKAGE = "tvm.s_tir.tensor_intrin"
+_INTRINSICS = ("arm_cpu", "cuda", "hexagon", "riscv_cpu", "rocm", "x86")
+
+
+def import_tvm(target: str = '{"kind": "llvm"}') -> Any:
+    """Import TVM, prepared for a target, and return the module. Cheap to call again.
+
+    torch is hidden from TVM unless this process has imported it before; a process that converts
+    torch models imports torch first.
+
+    Args:
+        target: JSON of the TVM target; decides which back end and tensor intrinsics are loaded.
+    """
+    described = json.loads(target)
+    needed = _intrinsics_of(described)
+    tvm = sys.modules.get("tvm") or _first_import()
+    if described["kind"] not in _CPU_KINDS:
+        importlib.import_module("tvm.backend").load(described["kind"])
+    for name in _INTRINSICS:
+        full = f"{_PACKAGE}.{name}"
+        if name != needed:
+            sys.modules.setdefault(full, ModuleType(full))
+        elif full in sys.modules and sys.modules[full].__spec__ is None:  # our own stand-in
+            del sys.modules[full]
+            if _PACKAGE in sys.modules:
+                importlib.import_module(full)
+    return tvm
+
+
+def _first_import() -> Any:
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    os.environ.setdefault("TVM_DEVICE_BACKEND_AUTOLOAD", "0")
+    try:
+        return importlib.import_module("tvm")
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+
+
+def _intrinsics_of(target: dict[str, Any]) -> str:
+    """Name of the module of tensor intrinsics that a target can use."""
+    kind = str(target["kind"])
+    if kind != "llvm":
+        return kind
+    triple = str(target.get("mtriple") or platform.machine())
+    if triple.startswith(("aarch64", "arm")) or "arm_cpu" in target.get("keys", ()):
+        return "arm_cpu"
+    return "riscv_cpu" if triple.startswith("riscv") else "x86"
