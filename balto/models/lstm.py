@@ -1,0 +1,53 @@
+"""TenSet's third model: an LSTM over a program's store rows, in order."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
+from balto.programs.features import COLUMNS
+
+
+class StoreLSTM(StoreNetwork):
+    """164 -> hidden, one LSTM layer over the stores, last state -> hidden -> 1."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__(settings)
+        width = settings.hidden
+        self.encoder = nn.Sequential(nn.Linear(COLUMNS, width), nn.ReLU())
+        self.lstm = nn.LSTM(width, width)
+        self.decoder = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def encode(self, rows: Tensor, counts: list[int]) -> Tensor:
+        """The LSTM's state after a program's last store."""
+        _, (state, _) = self.lstm(PackedSequence(self.encoder(rows), torch.tensor(counts)))
+        last: Tensor = state[0]
+        return last
+
+    def decode(self, hidden: Tensor) -> Tensor:
+        """Two linear layers."""
+        scores: Tensor = self.decoder(hidden)[:, 0]
+        return scores
+
+
+class LSTM(NetworkModel):
+    """An LSTM over the store sequence."""
+
+    name: ClassVar[str] = "lstm"
+    settings_of: ClassVar[NetworkSettings] = NetworkSettings(
+        hidden=128,
+        loss="squared-error",
+        epochs=40,
+        least_steps=300,
+        batch=128,
+        rate=3e-3,
+        one_cycle=True,
+    )
+
+    def build(self) -> StoreLSTM:
+        """A new network."""
+        return StoreLSTM(self.settings)

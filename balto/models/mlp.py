@@ -1,0 +1,56 @@
+"""TenSet's segment-sum network: an MLP a store row, summed over stores, then a residual MLP."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
+from balto.models.segments import segment_sum
+from balto.programs.features import COLUMNS
+
+
+class SegmentSumMLP(StoreNetwork):
+    """164 -> hidden -> hidden, sum over stores, two residual layers, -> 1."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__(settings)
+        width = settings.hidden
+        self.encoder = nn.Sequential(
+            nn.Linear(COLUMNS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+        )
+        self.layer0 = nn.Sequential(nn.Linear(width, width), nn.ReLU())
+        self.layer1 = nn.Sequential(nn.Linear(width, width), nn.ReLU())
+        self.last = nn.Linear(width, 1)
+
+    def encode(self, rows: Tensor, counts: list[int]) -> Tensor:
+        """Encode each row and sum over stores."""
+        return segment_sum(self.encoder(rows), counts)
+
+    def decode(self, hidden: Tensor) -> Tensor:
+        """Two residual layers and a linear one."""
+        hidden = self.layer0(hidden) + hidden
+        hidden = self.layer1(hidden) + hidden
+        scores: Tensor = self.last(hidden)[:, 0]
+        return scores
+
+
+class MLP(NetworkModel):
+    """The segment-sum network with balto's own training."""
+
+    name: ClassVar[str] = "mlp"
+    settings_of: ClassVar[NetworkSettings] = NetworkSettings(
+        loss="squared-error", epochs=40, least_steps=300, batch=128, rate=3e-3, one_cycle=True
+    )
+
+    def build(self) -> SegmentSumMLP:
+        """A new network."""
+        return SegmentSumMLP(self.settings)
+
+
+class TenSetMLP(MLP):
+    """The segment-sum network trained as TenSet trains it, with ranks within a task."""
+
+    name: ClassVar[str] = "mlp-tenset"
+    settings_of: ClassVar[NetworkSettings] = NetworkSettings()

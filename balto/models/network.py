@@ -1,0 +1,248 @@
+"""What the MLP and the LSTM share: training, prediction in fixed blocks, files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from balto.errors import ModelNotFitted
+from balto.models.base import CostModel
+from balto.models.losses import lambda_rank, squared_error
+from balto.models.segments import pack
+from balto.programs.features import COLUMNS, Features
+
+Floats = NDArray[np.float64]
+
+#: Loss -> (function, whether scores are bounded to (0, 1) by a sigmoid).
+LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], bool]] = {
+    "lambda-rank": (lambda_rank, False),
+    "squared-error": (squared_error, True),
+}
+#: Programs of equal length that are predicted together. Always this many, padded: matrix
+#: kernels differ by shape in the last bits, and a score must not depend on the company (law 1).
+BLOCK = 256
+#: Members of `ensemble`, and the share of the hidden units that each leaves out.
+MEMBERS, LEFT_OUT = 8, 0.1
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Hyper-parameters of a network and its training; `docs/models.md` says how they were chosen.
+
+    Attributes:
+        hidden: width of every layer.
+        loss: a key of `LOSSES`.
+        epochs: passes over the labels.
+        least_steps: more passes are made until there are this many steps; matters for few labels.
+        batch: programs a step.
+        rate: Adam's learning rate; the largest of a one-cycle schedule if `one_cycle`.
+        one_cycle: warm up to `rate`, then cool down to nothing.
+        weight_decay: Adam's L2 penalty.
+        clip: largest norm of a gradient.
+    """
+
+    hidden: int = 256
+    loss: str = "lambda-rank"
+    epochs: int = 50
+    least_steps: int = 0
+    batch: int = 512
+    rate: float = 7e-4
+    one_cycle: bool = False
+    weight_decay: float = 1e-6
+    clip: float = 0.5
+
+
+class StoreNetwork(nn.Module):
+    """A network from packed store rows to one score a program, in two halves.
+
+    `encode` maps the rows ``R x 164`` of `b` programs to ``b x hidden``, `head` maps those to `b`
+    scores; `ensemble` drops units between the two.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.bounded = LOSSES[settings.loss][1]
+
+    @abstractmethod
+    def encode(self, rows: Tensor, counts: list[int]) -> Tensor:
+        """Packed rows `R x 164` and counts as in `Batch`, to `b x hidden`."""
+
+    @abstractmethod
+    def decode(self, hidden: Tensor) -> Tensor:
+        """`b x hidden` to `b` raw scores."""
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """`b x hidden` to `b` scores."""
+        scores = self.decode(hidden)
+        return torch.sigmoid(scores) if self.bounded else scores
+
+
+class NetworkModel(CostModel):
+    """A cost model that is a `StoreNetwork`, trained by Adam on one thread.
+
+    One thread, because sums over several are added in another order (law 3); it is also faster
+    for networks of this size. Columns are divided by their largest training value, as TenSet does.
+    """
+
+    settings_of: ClassVar[NetworkSettings]
+
+    def __init__(self, seed: int = 0, settings: NetworkSettings | None = None) -> None:
+        super().__init__(seed)
+        self.settings = settings or self.settings_of
+        self._network: StoreNetwork | None = None
+        self._scale = torch.ones(COLUMNS)
+
+    @abstractmethod
+    def build(self) -> StoreNetwork:
+        """A new network, its weights drawn from torch's generator."""
+
+    def fit(
+        self,
+        features: Features,
+        relative_throughput: Floats,
+        task: NDArray[np.int32],
+    ) -> None:
+        """Train anew on everything labelled so far."""
+        with _reproducible(self.seed):
+            scale = np.abs(features.rows).max(axis=0)
+            self._scale = torch.from_numpy(np.where(scale > 0, scale, 1.0).astype(np.float32))
+            self._network = self.build()
+            self._train(features, relative_throughput, task)
+
+    def predict(self, features: Features) -> Floats:
+        """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""
+        network = self._fitted()
+        return self._by_blocks(features, lambda hidden: network.head(hidden)[None])[0]
+
+    def ensemble(self, features: Features) -> Floats:
+        """Monte-Carlo dropout: member `k` leaves out a fixed tenth of the encoded units."""
+        network = self._fitted()
+        rng = np.random.default_rng(self.seed)
+        kept = rng.random((MEMBERS, self.settings.hidden)) >= LEFT_OUT
+        masks = torch.from_numpy((kept / (1.0 - LEFT_OUT)).astype(np.float32))
+        return self._by_blocks(
+            features, lambda hidden: torch.stack([network.head(hidden * mask) for mask in masks])
+        )
+
+    def relative(self, scores: Floats, task: NDArray[np.int32]) -> Floats:
+        """Scores of a bounded loss as they are; ranking scores min-max scaled within each task.
+
+        A ranking loss fixes the order and no scale. Among the given programs of a task the best
+        predicted gets 1 and the worst 0; where all are equal, all get 1.
+        """
+        if LOSSES[self.settings.loss][1]:
+            return super().relative(scores, task)
+        _, task = np.unique(task, return_inverse=True)
+        top = np.full(task.max(initial=0) + 1, -np.inf)
+        low = -top
+        np.maximum.at(top, task, scores)
+        np.minimum.at(low, task, scores)
+        width = np.where(top > low, top - low, 1.0)
+        return np.asarray(1.0 - (top[task] - scores) / width[task])
+
+    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Hyper-parameters, and the weights as safetensors."""
+        weights = {**self._fitted().state_dict(), "input_scale": self._scale}
+        config = {"seed": self.seed, "settings": asdict(self.settings)}
+        return config, {"weights.safetensors": save_tensors(weights)}
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> Self:
+        """The inverse of `state`."""
+        model = cls(config["seed"], NetworkSettings(**config["settings"]))
+        weights = load_tensors(payload["weights.safetensors"])
+        model._scale = weights.pop("input_scale")
+        model._network = model.build()
+        model._network.load_state_dict(weights)
+        return model
+
+    def _fitted(self) -> StoreNetwork:
+        if self._network is None:
+            raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
+        return self._network
+
+    def _train(self, features: Features, y: Floats, task: NDArray[np.int32]) -> None:
+        s, network = self.settings, self._fitted()
+        loss_of, _ = LOSSES[s.loss]
+        rows = torch.from_numpy(np.ascontiguousarray(features.rows)) / self._scale
+        labels, tasks = torch.from_numpy(y.astype(np.float32)), torch.from_numpy(task)
+        rng = np.random.default_rng(self.seed)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=s.rate, weight_decay=s.weight_decay, fused=True
+        )
+        steps_a_pass = -(-len(y) // s.batch)
+        passes = max(s.epochs, -(-s.least_steps // steps_a_pass))
+        schedule = (
+            torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, s.rate, total_steps=passes * steps_a_pass
+            )
+            if s.one_cycle
+            else None
+        )
+        for _ in range(passes):
+            for programs in _batches(task, s.batch, rng):
+                batch = pack(features.offsets, programs)
+                hidden = network.encode(rows[torch.from_numpy(batch.rows)], batch.counts)
+                members = torch.from_numpy(batch.programs)
+                loss = loss_of(network.head(hidden), labels[members], tasks[members])
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), s.clip)
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+
+    def _by_blocks(self, features: Features, head: Callable[[Tensor], Tensor]) -> Floats:
+        """Apply `head`, from `BLOCK x hidden` to `K x BLOCK`, to all programs: `K x n`."""
+        stores = features.stores
+        out: Floats | None = None
+        with _reproducible(self.seed), torch.no_grad():
+            for length in np.unique(stores):
+                alike = np.flatnonzero(stores == length)
+                for start in range(0, len(alike), BLOCK):
+                    programs = alike[start : start + BLOCK]
+                    index = features.offsets[programs] + np.arange(length)[:, None]
+                    rows = np.zeros((int(length), BLOCK, COLUMNS), dtype=np.float32)
+                    rows[:, : len(programs)] = features.rows[index]
+                    packed = torch.from_numpy(rows.reshape(-1, COLUMNS)) / self._scale
+                    scores = head(self._fitted().encode(packed, [BLOCK] * int(length)))
+                    if out is None:
+                        out = np.empty((len(scores), len(features)))
+                    out[:, programs] = scores[:, : len(programs)].numpy()
+        return np.empty((1, 0)) if out is None else out
+
+
+def _batches(
+    task: NDArray[np.int32], size: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Batches of about `size` programs, shuffled, a task's programs side by side.
+
+    A ranking loss learns from pairs within a task, so a task's programs should meet in a batch.
+    """
+    order = rng.permutation(len(task))
+    place = rng.permutation(int(task.max()) + 1)
+    order = order[np.argsort(place[task[order]], kind="stable")]
+    yield from np.array_split(order, -(-len(order) // size))
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """One thread and a seeded generator inside; the caller's own afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
