@@ -122,7 +122,8 @@ class NetworkModel(CostModel):
     def predict(self, features: Features) -> Floats:
         """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""
         network = self._fitted()
-        return self._by_blocks(features, lambda hidden: network.head(hidden)[None])[0]
+        scores: Floats = self._by_blocks(features, lambda hidden: network.head(hidden)[None])[0]
+        return scores
 
     def ensemble(self, features: Features) -> Floats:
         """Monte-Carlo dropout: member `k` leaves out a fixed tenth of the encoded units."""
@@ -142,13 +143,12 @@ class NetworkModel(CostModel):
         """
         if LOSSES[self.settings.loss][1]:
             return super().relative(scores, task)
-        _, task = np.unique(task, return_inverse=True)
-        top = np.full(task.max(initial=0) + 1, -np.inf)
-        low = -top
-        np.maximum.at(top, task, scores)
-        np.minimum.at(low, task, scores)
+        tasks, group = np.unique(task, return_inverse=True)
+        top, low = np.full(len(tasks), -np.inf), np.full(len(tasks), np.inf)
+        np.maximum.at(top, group, scores)
+        np.minimum.at(low, group, scores)
         width = np.where(top > low, top - low, 1.0)
-        return np.asarray(1.0 - (top[task] - scores) / width[task])
+        return np.asarray(1.0 - (top[group] - scores) / width[group], dtype=np.float64)
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Hyper-parameters, and the weights as safetensors."""
@@ -182,10 +182,9 @@ class NetworkModel(CostModel):
         )
         steps_a_pass = -(-len(y) // s.batch)
         passes = max(s.epochs, -(-s.least_steps // steps_a_pass))
+        steps = passes * steps_a_pass
         schedule = (
-            torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, s.rate, total_steps=passes * steps_a_pass
-            )
+            torch.optim.lr_scheduler.OneCycleLR(optimizer, s.rate, total_steps=steps)
             if s.one_cycle
             else None
         )
