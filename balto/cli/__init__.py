@@ -56,8 +56,7 @@ def main() -> None:
         click.echo(error.ctx.get_help())
         code = 2
     except click.ClickException as error:
-        hint = f" (see 'balto {error.ctx.info_name} --help')" if _knows_command(error) else ""
-        _fail(error.format_message() + hint, 2)
+        _fail(error.format_message() + _hint(error), 2)
     except BaltoError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
@@ -71,9 +70,9 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _knows_command(error: click.ClickException) -> bool:
-    context = getattr(error, "ctx", None)
-    return context is not None and context.parent is not None
+def _hint(error: click.ClickException) -> str:
+    context: click.Context | None = getattr(error, "ctx", None)
+    return f" (see '{context.command_path} --help')" if context is not None else ""
 
 
 def _fail(message: str, code: int) -> None:

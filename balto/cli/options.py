@@ -10,7 +10,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Share(click.ParamType):
+class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases
     """A share of something: ``5%`` or ``0.05``."""
 
     name = "share"

@@ -35,23 +35,6 @@ def print_table(
     (console if console.is_terminal else Console(width=1000)).print(table)
 
 
-def seconds(value: float) -> str:
-    """Seconds for people: ``850 us``, ``12.3 ms``, ``4.56 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if not math.isfinite(value):
-        return "-"
-    for limit, unit, scale in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0)):
-        if value < limit:
-            return f"{value * scale:.3g} {unit}"
-    if value < 3600:
-        return f"{int(value // 60)} min {int(value % 60):02d} s"
-    return f"{int(value // 3600)} h {int(value % 3600 // 60):02d} min"
-
-
-def percent(value: float) -> str:
-    """A share for people, one decimal."""
-    return f"{value:.1%}" if math.isfinite(value) else "-"
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}

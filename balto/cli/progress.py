@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar with an ETA on a terminal, a plain line now and then elsewhere.
+"""Progress of long work: live bars with an ETA on a terminal, plain lines now and then elsewhere.
 
 Both go to stderr, so that stdout stays one JSON object or table.
 """
@@ -7,78 +7,94 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-#: Seconds between two plain lines.
+#: Seconds between two plain lines about the same work.
 EVERY_S = 10.0
 
-Advance = Callable[..., None]
+
+@dataclass
+class _Work:
+    unit: str
+    total: int | None
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+    said: float = field(default_factory=time.monotonic)
+    bar: Any = None
+
+    @property
+    def rate(self) -> float:
+        return self.done / max(time.monotonic() - self.started, 1e-9)
 
 
-@contextmanager
-def progress(what: str, total: int, *, unit: str) -> Iterator[Advance]:
-    """Give a function to call after each finished step: ``advance(steps=1, note="")``."""
-    if sys.stderr.isatty():
-        yield from _live(what, total, unit)
-    else:
-        yield from _plain(what, total, unit)
+class Progress:
+    """Counts steps of one or more kinds of work; close it at the end."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, _Work] = {}
+        self._live = _live_bars() if sys.stderr.isatty() else None
+
+    def begin(self, what: str, total: int | None, unit: str) -> None:
+        """Announce `total` steps still to do; steps already counted stay counted."""
+        work = self._works.setdefault(what, _Work(unit, None))
+        work.total = None if total is None else work.done + total
+        if self._live is not None:
+            if work.bar is None:
+                work.bar = self._live.add_task(what, total=work.total, note="", rate="")
+            self._live.update(work.bar, total=work.total)
+
+    def advance(self, what: str, note: str = "", unit: str = "program") -> None:
+        """One step more."""
+        if what not in self._works:
+            self.begin(what, None, unit)
+        work = self._works[what]
+        work.done += 1
+        if self._live is not None:
+            rate = f"{work.rate:.1f} {work.unit}s/s"
+            self._live.update(work.bar, completed=work.done, note=note, rate=rate)
+            return
+        now = time.monotonic()
+        if now - work.said >= EVERY_S or work.done == work.total:
+            work.said = now
+            self.say(self._line(what, work, note))
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        if self._live is not None:
+            self._live.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        if self._live is not None:
+            self._live.stop()
+
+    @staticmethod
+    def _line(what: str, work: _Work, note: str) -> str:
+        of = f" of {work.total}" if work.total is not None else ""
+        eta = ""
+        if work.total is not None and work.done < work.total:
+            eta = f", ETA {(work.total - work.done) / work.rate:.0f} s"
+        tail = f", {note}" if note else ""
+        return f"{what}: {work.done}{of} {work.unit}s, {work.rate:.1f}/s{eta}{tail}"
 
 
-def _live(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _live_bars() -> Any:
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{unit}s, {{task.fields[rate]}}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+    bars = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("ETA"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
-    started = time.monotonic()
-    done = 0
-    with bar:
-        task = bar.add_task(what, total=total, note="", rate="")
-
-        def advance(steps: int = 1, note: str = "") -> None:
-            nonlocal done
-            done += steps
-            rate = done / max(time.monotonic() - started, 1e-9)
-            bar.update(task, advance=steps, note=note, rate=f"{rate:.2f}/s")
-
-        yield advance
-
-
-def _plain(what: str, total: int, unit: str) -> Iterator[Advance]:
-    started = last = time.monotonic()
-    done = 0
-
-    def advance(steps: int = 1, note: str = "") -> None:
-        nonlocal done, last
-        done += steps
-        now = time.monotonic()
-        if now - last < EVERY_S:
-            return
-        last = now
-        rate = done / (now - started)
-        eta = (total - done) / rate if rate else float("nan")
-        tail = f", {note}" if note else ""
-        print(
-            f"{what}: {done} of {total} {unit}s, {rate:.2f}/s, ETA {eta:.0f} s{tail}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    yield advance
+    bars.start()
+    return bars

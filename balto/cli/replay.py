@@ -43,20 +43,23 @@ def command(
     output: str,
 ) -> None:
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
-    from balto.cli.output import percent, print_json, print_table
-    from balto.cli.output import seconds as for_people
-    from balto.cli.progress import progress
+    from balto.cli.output import print_json, print_table
+    from balto.cli.progress import Progress
     from balto.learn.loop import LoopSettings
     from balto.learn.replay import replay, summary
     from balto.pool.exchange import read_pool
+    from balto.units import percent
+    from balto.units import seconds as for_people
 
     recorded = read_pool(pool)
     runs = []
-    with progress("replay", seeds, unit="seed") as advance:
-        for seed in range(seeds):
-            settings = LoopSettings(fraction, rounds, test_share, seed)
-            runs.append(replay(recorded, selector, model, settings))
-            advance()
+    progress = Progress()
+    progress.begin("replay", seeds, "seed")
+    for seed in range(seeds):
+        settings = LoopSettings(fraction, rounds, test_share, seed)
+        runs.append(replay(recorded, selector, model, settings))
+        progress.advance("replay")
+    progress.close()
     result = summary(selector, model, settings, seeds, runs)
     if output == "json":
         print_json(result)

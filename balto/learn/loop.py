@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.learn.metrics import Accuracy, evaluate
-from balto.learn.split import SELECT, rounds_of, share_out, test_programs
+from balto.learn.split import rounds_of, selection_rng, share_out, test_programs
 from balto.measure.measurer import Candidate, Measurer
 from balto.measure.outcome import Outcome
 from balto.models.base import CostModel
@@ -104,6 +104,13 @@ class Ledger:
         """Keep a round's result."""
 
 
+def measure_into(ledger: Ledger, measurer: Measurer, candidates: Sequence[Candidate]) -> None:
+    """Measure `candidates` and keep each outcome as it comes."""
+    if candidates:
+        for i, outcome in measurer.measure(candidates):
+            ledger.add_outcome(candidates[i].task_id, candidates[i].program_id, outcome)
+
+
 class ActiveLearner:
     """Runs the rounds of one selector and one model on the programs of a pool.
 
@@ -134,8 +141,8 @@ class ActiveLearner:
         sizes = np.diff(pool.offsets)
         self.test: list[NDArray[np.int64]] = []
         self.train: list[NDArray[np.int64]] = []
-        for task_id, size in enumerate(sizes):
-            held_out = test_programs(int(size), settings.test_share, settings.seed, task_id)
+        for task, size in zip(pool.tasks, sizes, strict=True):
+            held_out = test_programs(int(size), settings.test_share, settings.seed, task.name)
             self.test.append(held_out)
             self.train.append(np.setdiff1d(np.arange(size), held_out))
         selectable = np.array([len(t) for t in self.train], dtype=np.int64)
@@ -239,7 +246,7 @@ class ActiveLearner:
 
     def _select(self, number: int) -> tuple[Picks, dict[str, int]]:
         budgets = [int(b) for b in self.schedule[:, number - 1]]
-        rngs = [np.random.default_rng([SELECT, self.settings.seed, number, k]) for k in self._ids]
+        rngs = [selection_rng(self.settings.seed, number, task.name) for task in self.pool.tasks]
         states = [self._state(k) for k in self._ids]
         chosen = select_tasks(self.selector, states, budgets, rngs)
         rules: dict[str, int] = {}
@@ -279,11 +286,11 @@ class ActiveLearner:
 
 
 def round_to_dict(result: Round) -> dict[str, Any]:
-    """A round for JSON."""
+    """A round for JSON; what is not a number is null."""
     return {
         **{k: v for k, v in vars(result).items() if k not in ("accuracy", "task_accuracy")},
-        "accuracy": result.accuracy.to_dict() if result.accuracy else None,
-        "task_accuracy": {str(k): a.to_dict() for k, a in result.task_accuracy.items()},
+        "accuracy": _to_json(result.accuracy) if result.accuracy else None,
+        "task_accuracy": {str(k): _to_json(a) for k, a in result.task_accuracy.items()},
     }
 
 
@@ -292,7 +299,15 @@ def round_from_dict(record: Mapping[str, Any]) -> Round:
     return Round(
         **{
             **record,
-            "accuracy": Accuracy(**record["accuracy"]) if record["accuracy"] else None,
-            "task_accuracy": {int(k): Accuracy(**a) for k, a in record["task_accuracy"].items()},
+            "accuracy": _from_json(record["accuracy"]) if record["accuracy"] else None,
+            "task_accuracy": {int(k): _from_json(a) for k, a in record["task_accuracy"].items()},
         }
     )
+
+
+def _to_json(accuracy: Accuracy) -> dict[str, float | None]:
+    return {k: v if np.isfinite(v) else None for k, v in accuracy.to_dict().items()}
+
+
+def _from_json(values: Mapping[str, float | None]) -> Accuracy:
+    return Accuracy(**{k: float("nan") if v is None else v for k, v in values.items()})

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import numpy as np
 from numpy.typing import NDArray
 
-#: First word of the seeds of each kind of choice, so that they are independent of each other.
-SPLIT, SELECT = 1, 2
+_SPLIT, _SELECT = 1, 2
 
 
-def test_programs(size: int, share: float, seed: int, task_id: int) -> NDArray[np.int64]:
+def selection_rng(seed: int, round_number: int, task: str) -> np.random.Generator:
+    """The random numbers of one round's selection in one task.
+
+    Made from the task's *name*: what is drawn does not depend on which other tasks there are.
+    """
+    return np.random.default_rng([_SELECT, seed, round_number, crc32(task.encode())])
+
+
+def test_programs(size: int, share: float, seed: int, task: str) -> NDArray[np.int64]:
     """Indices of the programs of a task that are held out, ascending.
 
     `share` of the `size` programs, rounded; at least one program stays selectable, and at least
@@ -19,7 +28,7 @@ def test_programs(size: int, share: float, seed: int, task_id: int) -> NDArray[n
     if share > 0:
         count = max(count, 1)
     count = min(count, size - 1)
-    drawn = np.random.default_rng([SPLIT, seed, task_id]).permutation(size)[:count]
+    drawn = np.random.default_rng([_SPLIT, seed, crc32(task.encode())]).permutation(size)[:count]
     return np.sort(drawn)
 
 
@@ -48,4 +57,4 @@ def rounds_of(budget: int, rounds: int) -> NDArray[np.int64]:
     """
     done = np.floor(budget * np.arange(1, rounds + 1) / rounds + 0.5).astype(np.int64)
     done = np.maximum(done, min(2, budget))
-    return np.diff(done, prepend=0)
+    return np.diff(done, prepend=np.int64(0))

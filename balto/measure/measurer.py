@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Measurer(ABC):
         Raises:
             MeasurerError: measuring cannot go on at all.
         """
+
+    @property
+    def free_cpus(self) -> tuple[int, ...]:
+        """CPUs on which other work disturbs no timing; at least one."""
+        return tuple(sorted(os.sched_getaffinity(0)))
 
     def close(self) -> None:
         """Stop every process that belongs to this measurer."""

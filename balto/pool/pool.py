@@ -38,6 +38,10 @@ class Pool:
         """Pool-wide indices of a task's programs."""
         return range(int(self.offsets[task_id]), int(self.offsets[task_id + 1]))
 
+    def trace(self, task_id: int, program_id: int) -> str:
+        """JSON of one program's schedule trace; empty where not kept."""
+        return self.traces[int(self.offsets[task_id]) + program_id]
+
     @property
     def task_of_program(self) -> NDArray[np.int32]:
         """Which task each program belongs to."""

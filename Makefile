@@ -1,0 +1,53 @@
+# `make` makes the environment by itself: .venv, from pinned requirements, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := demo
+
+.PHONY: help demo test quick lint format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "balto needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## a small live campaign on this machine's CPU, then its report
+	$(BIN)/balto doctor
+	$(BIN)/balto pretrain $(DEMO) \
+		--operator matmul:128x128x128 --operator matmul_relu:128x256x256 \
+		--operator batch_matmul_nkkm:4x64x64x64 --operator transpose_batch_matmul:1x64x4x32 \
+		--operator conv2d_nhwc:1x14x14x64x64x3x1x1 --operator conv2d_nhwc:1x28x28x32x64x1 \
+		--operator depthwise_conv2d_nhwc:1x28x28x64x3x1x1 --operator conv1d_nlc:1x64x64x64x3x1x1 \
+		--programs 128 --budget 25% --rounds 6 --test-share 25% --compare random
+	$(BIN)/balto report $(DEMO)
+	@echo "open $(DEMO)/report.html in a browser"
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest
+
+quick: $(READY)  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## the benchmarks that need no recorded pool
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/selection.py
+	$(BIN)/python benchmarks/measure.py
+
+clean:  ## remove the environment and the demo
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,289 @@
+"""Run a campaign: tasks, programs, then the active-learning rounds; or go on with one."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zlib import crc32
+
+from balto.campaign.config import Config
+from balto.campaign.ledger import Facts, JournalLedger
+from balto.campaign.programs import (
+    make_pool,
+    read_tasks,
+    write_programs,
+    write_tasks,
+)
+from balto.errors import CampaignError, InputError
+from balto.learn.loop import ActiveLearner, Ledger, Round, measure_into
+from balto.learn.split import test_programs
+from balto.measure.measurer import Candidate, Measurer
+from balto.measure.outcome import Outcome
+from balto.measure.replay import ReplayMeasurer
+from balto.measure.worker import Worker, WorkerDied, WorkerRaised, WorkerTimeout
+from balto.models import create, load, save
+from balto.pool.exchange import read_pool
+from balto.pool.journal import Journal, read
+from balto.pool.pool import Pool
+from balto.select import get
+from balto.tasks import extract_tasks
+from balto.tasks.task import Task
+
+#: Seconds that drawing one task's programs may take.
+SAMPLING_DEADLINE_S = 900.0
+
+
+class Listener:
+    """What a campaign tells while it runs. Every method does nothing unless overridden."""
+
+    def tasks(self, count: int) -> None:
+        """The networks have been read."""
+
+    def sampled(self, task: str, programs: int) -> None:
+        """A task's programs have been drawn."""
+
+    def left_out(self, task: str, reason: str) -> None:
+        """A task cannot be used."""
+
+    def planned(self, measurements: int) -> None:
+        """How many programs are still to be measured, all together."""
+
+    def measured(self, outcome: Outcome) -> None:
+        """A program has been measured."""
+
+    def round(self, selector: str, result: Round) -> None:
+        """A round has ended."""
+
+
+class Campaign:
+    """One pre-training run in a directory, locked for this process.
+
+    Args:
+        work_dir: made if it is not there.
+        config: what is asked for; must be what it was started with.
+
+    Raises:
+        CampaignError: `work_dir` is a file or something else's directory.
+        CampaignLocked: another process is at it.
+        ConfigurationChanged: it was started with another `config`.
+        InputError: no such selector or model, or a file that is named is not there.
+    """
+
+    def __init__(self, work_dir: str | Path, config: Config) -> None:
+        self.path = Path(work_dir)
+        self.config = config.resolve()
+        for name in filter(None, (config.selector, config.compare)):
+            get(name)
+        create(config.model, config.seed)
+        if self.path.exists() and not self.path.is_dir():
+            raise CampaignError(f"expected a directory, {self.path} is a file")
+        saved = self.path / "config.json"
+        if self.path.exists() and not saved.exists() and any(self._foreign()):
+            raise CampaignError(f"{self.path} holds other files; give an empty or new directory")
+        (self.path / "programs").mkdir(parents=True, exist_ok=True)
+        self.journal = Journal.open(self.path / "journal.jsonl")
+        try:
+            if saved.exists():
+                Config.load(saved).check_same(self.config)
+            else:
+                self.config.save(saved)
+            self.facts = Facts(read(self.journal.path))
+        except BaseException:
+            self.journal.close()
+            raise
+
+    def _foreign(self) -> Iterator[Path]:
+        ours = {"programs", "journal.jsonl"}
+        return (p for p in self.path.iterdir() if p.name not in ours and p.name[0] != ".")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.journal.close()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.facts.finished
+
+    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> None:
+        """Do what is not done yet; returns when the campaign is finished.
+
+        Args:
+            measurer: measures this campaign's programs; the recorded pool by default, where
+                there is one.
+            listener: is told what happens.
+
+        Raises:
+            InputError: a network or operator is not what was expected.
+            MeasurerError: measuring cannot go on; run again to go on.
+        """
+        listener = listener or Listener()
+        if self.finished:
+            return
+        if self.config.pool:
+            pool = read_pool(self.config.pool)
+            self._learn(pool, measurer or ReplayMeasurer(pool), listener)
+        elif measurer is None:
+            raise InputError("expected a measurer, since this campaign replays no recorded pool")
+        else:
+            self._learn(self._sample(measurer, listener), measurer, listener)
+        self._note({"kind": "finished"})
+        self.journal.sync()
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self.journal.append(record)
+        self.facts.add(record)
+
+    # Tasks and programs
+
+    def _tasks(self, worker: Worker, listener: Listener) -> list[Task]:
+        path = self.path / "tasks.json"
+        if not path.exists():
+            config = self.config
+            found = extract_tasks(
+                config.networks, config.operators, config.target, config.device, worker
+            )
+            write_tasks(path, found.tasks, found.left_out)
+        tasks, left_out = read_tasks(path)
+        listener.tasks(len(tasks))
+        for name, reason in left_out:
+            listener.left_out(name, reason)
+        return tasks
+
+    def _sample(self, measurer: Measurer, listener: Listener) -> Pool:
+        """Draw all programs; meanwhile measure the held-out ones of the tasks that are drawn."""
+        cpus = measurer.free_cpus
+        workers = [Worker(cpus=cpus) for _ in cpus]
+        workers[0].start()
+        try:
+            tasks = self._tasks(workers[0], listener)
+            paths = [self.path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
+            ledger = JournalLedger(self.journal, self.facts, tasks, "", listener.measured)
+            for k in self._drawn(tasks, paths, workers, listener):
+                pool = make_pool([tasks[k]], [paths[k]])
+                listener.sampled(tasks[k].name, len(pool))
+                measure_into(ledger, measurer, self._held_out(pool, k, ledger))
+        finally:
+            for worker in workers:
+                worker.close()
+        kept = [k for k, task in enumerate(tasks) if task.name not in self.facts.left_out]
+        if not kept:
+            raise InputError("no task is left: TVM could draw no programs for any of them")
+        return make_pool([tasks[k] for k in kept], [paths[k] for k in kept])
+
+    def _drawn(
+        self,
+        tasks: Sequence[Task],
+        paths: Sequence[Path],
+        workers: Sequence[Worker],
+        listener: Listener,
+    ) -> Iterator[int]:
+        """Yield each task's index when its programs are on disk; at once if they are already."""
+        missing = []
+        for k, task in enumerate(tasks):
+            if task.name in self.facts.left_out:
+                listener.left_out(task.name, self.facts.left_out[task.name])
+            elif paths[k].exists():
+                yield k
+            else:
+                missing.append(k)
+        free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in workers:
+            free.put(worker)
+        with ThreadPoolExecutor(len(workers)) as threads:
+            futures: dict[Future[str], int] = {
+                threads.submit(self._draw, tasks[k], paths[k], free): k for k in missing
+            }
+            try:
+                for future in as_completed(futures):
+                    k, reason = futures[future], future.result()
+                    if reason:
+                        self._note({"kind": "left_out", "task": tasks[k].name, "reason": reason})
+                        listener.left_out(tasks[k].name, reason)
+                    else:
+                        yield k
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    def _draw(self, task: Task, path: Path, free: queue.SimpleQueue[Worker]) -> str:
+        """Draw one task's programs in a worker; returns why it must be left out, or nothing."""
+        worker = free.get()
+        try:
+            sampled = worker.call(
+                "balto.programs.sample:sample_in_worker",
+                *(task.module, task.target, self.config.programs),
+                crc32(f"{self.config.seed} {task.name}".encode()),
+                deadline_s=SAMPLING_DEADLINE_S,
+            )
+        except (WorkerDied, WorkerRaised, WorkerTimeout) as error:
+            return f"TVM cannot sample it: {str(error).splitlines()[0]}"
+        finally:
+            free.put(worker)
+        if len(sampled.traces) < 2:
+            return f"its space has {len(sampled.traces)} program"
+        write_programs(path, sampled)
+        return ""
+
+    def _held_out(self, pool: Pool, task_id: int, ledger: Ledger) -> list[Candidate]:
+        task = pool.tasks[0]
+        config = self.config
+        return [
+            Candidate(task, task_id, int(p), pool.trace(0, int(p)))
+            for p in test_programs(len(pool), config.test_share, config.seed, task.name)
+            if ledger.outcome(task_id, int(p)) is None
+        ]
+
+    # Rounds
+
+    def _learn(self, pool: Pool, measurer: Measurer, listener: Listener) -> None:
+        selectors = [name for name in (self.config.selector, self.config.compare) if name]
+        learners = [self._learner(name, pool, measurer, listener) for name in selectors]
+        first = learners[0]
+        # Round 1 is random for every selector: those programs are measured once for both.
+        later = int(first.schedule[:, 1:].sum())
+        total = sum(map(len, first.test)) + int(first.budget.sum()) + later * (len(learners) - 1)
+        listener.planned(max(0, total - len(first.ledger.outcomes)))
+        first.measure_test()
+        for name, learner in zip(selectors, learners, strict=True):
+            learner.ledger.outcomes.update(first.ledger.outcomes)
+            for number in range(1, self.config.rounds + 1):
+                listener.round(name, learner.round(number))
+            if learner is first:
+                save(first.model, self.path / "model.balto", trained_on(self.config, first))
+
+    def _learner(
+        self, selector: str, pool: Pool, measurer: Measurer, listener: Listener
+    ) -> ActiveLearner:
+        model = create(self.config.model, self.config.seed)
+        if self.config.start_from:
+            model.warm_start(load(self.config.start_from)[0])
+        ledger = JournalLedger(self.journal, self.facts, pool.tasks, selector, listener.measured)
+        return ActiveLearner(pool, measurer, get(selector), model, self.config.loop, ledger)
+
+
+def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
+    """What a model file says about its training."""
+    index, _, _ = learner.trained_on()
+    tasks = learner.pool.tasks
+    return {
+        "targets": sorted({task.target for task in tasks}),
+        "devices": sorted({task.device for task in tasks}),
+        "tasks": [task.name for task in tasks],
+        "programs": len(learner.pool),
+        "measurements": len(index),
+        "selector": config.selector,
+        "budget": config.budget,
+        "rounds": config.rounds,
+        "seed": config.seed,
+    }

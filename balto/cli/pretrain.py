@@ -1,0 +1,73 @@
+"""``balto pretrain``: a campaign, from networks to a trained cost model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from balto.cli.options import BUDGET, TEST_SHARE
+
+
+@click.command("pretrain")
+@click.argument("work_dir", type=click.Path(path_type=Path))
+@click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
+@click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
+@click.option("--pool", default="", help="Replay this recorded pool instead of measuring.")
+@click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
+@click.option("--device", default="", help="Name of the device; this machine's by default.")
+@click.option(
+    "--programs", type=int, default=256, show_default=True, help="Random programs a task, M."
+)
+@click.option("--selector", default="balto", show_default=True)
+@click.option("--model", default="xgb", show_default=True, help="Cost model.")
+@click.option("--from", "start_from", default="", help="Warm-start from this model file.")
+@click.option("--compare", default="", help="Run a second selector at the same budget too.")
+@click.option(
+    "--budget", type=BUDGET, default="5%", show_default=True, help="Share of programs to measure."
+)
+@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Rounds, T.")
+@click.option(
+    "--test-share",
+    type=TEST_SHARE,
+    default="10%",
+    show_default=True,
+    help="Share of each task's programs measured only to judge the model.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, help="Measuring processes; 0: by cores."
+)
+def command(work_dir: Path, workers: int, **settings: Any) -> None:
+    """Measure a few programs, train a cost model; resumable.
+
+    Repeat the command to go on after any interruption. WORK_DIR holds everything.
+    """
+    from balto.campaign.config import Config
+
+    config = Config(**settings)
+    if config.pool:
+        _run(work_dir, config, None)
+        return
+    from balto.measure.live import LiveMeasurer, MeasureSettings
+    from balto.tasks import check
+    from balto.tasks.target import parse
+
+    check(config.networks, config.operators)
+    parse(config.target)
+    with LiveMeasurer(MeasureSettings(workers=workers)) as measurer:
+        _run(work_dir, config, measurer)
+
+
+def _run(work_dir: Path, config: Any, measurer: Any) -> None:
+    from balto.campaign.run import Campaign
+    from balto.cli.live import Narrator
+
+    with Campaign(work_dir, config) as campaign:
+        if campaign.finished:
+            click.echo(f"{work_dir} is finished; balto report {work_dir} shows it", err=True)
+            return
+        with Narrator() as narrator:
+            campaign.run(measurer, narrator)
+    click.echo(f"finished: {work_dir / 'model.balto'}; balto report {work_dir} shows it", err=True)

@@ -1,0 +1,19 @@
+"""``balto report``: one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("work_dir", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="[default: WORK_DIR/report.html]"
+)
+def command(work_dir: Path, output: Path | None) -> None:
+    """Draw the campaign in WORK_DIR on one HTML page."""
+    from balto.report.page import write_report
+
+    click.echo(write_report(work_dir, output))

@@ -1,0 +1,49 @@
+"""``balto status``: finished or interrupted, what is measured, and how good the model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from balto.cli.options import format_option
+
+
+@click.command("status")
+@click.argument("work_dir", type=click.Path(path_type=Path))
+@format_option
+def command(work_dir: Path, output: str) -> None:
+    """Show how far the campaign in WORK_DIR is."""
+    from balto.campaign.status import status
+    from balto.cli.output import print_json, print_table
+    from balto.measure.outcome import Status as Outcome
+    from balto.units import percent, seconds
+
+    now = status(work_dir)
+    if output == "json":
+        print_json(now.to_dict())
+        return
+    advice = {
+        "finished": f"balto report {work_dir} shows it",
+        "running": "",
+        "interrupted": "repeat the balto pretrain command to go on",
+    }
+    last = now.last
+    click.echo(f"{work_dir}: {now.state}. {advice[now.state]}".rstrip(" ."))
+    click.echo(
+        f"{now.config.selector} with {now.config.model}: round {last.round if last else 0} of "
+        f"{now.config.rounds}, {last.measurements if last else 0} programs selected"
+    )
+    print_table(
+        ["measurements", "", "what it means"],
+        [(name, count, Outcome(name).advice) for name, count in sorted(now.statuses.items())]
+        + [("total", sum(now.statuses.values()), f"{seconds(now.seconds)} of building and timing")],
+    )
+    if last is not None and last.accuracy is not None:
+        a = last.accuracy
+        click.echo(
+            f"Accuracy on held-out programs: Top-1 {percent(a.top1)}, Top-5 {percent(a.top5)}, "
+            f"pairwise {percent(a.pairwise)}, RMSE {a.rmse:.3f}"
+        )
+    for name, reason in now.facts.left_out.items():
+        click.echo(f"Left out: {name}: {reason}")

@@ -1,0 +1,95 @@
+"""Random programs of a task from MetaSchedule's own space (paper 3.2). Runs in a worker.
+
+TVM's evolutionary search draws its first population by sampling every decision of the task's
+design space at random and keeping what passes the postprocessors; that population is what is
+drawn here, round after round, until there are enough *distinct* programs or the space is dry.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.measure.tvm_setup import import_tvm
+
+#: Programs drawn at a time, at most; part of what a seed means.
+POPULATION = 256
+#: The space is taken to be dry after this many draws in a row without a new program.
+DRY_DRAWS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Distinct random programs of one task.
+
+    Attributes:
+        traces: JSON of each program's schedule trace.
+        features: one `stores x 164` float32 array a program.
+    """
+
+    traces: list[str]
+    features: list[NDArray[np.float32]]
+
+
+def sample_in_worker(module_json: str, target_json: str, count: int, seed: int) -> Sampled:
+    """Draw up to `count` distinct programs; fewer where the space has fewer.
+
+    One thread: with more, TVM's draw depends on their timing. May crash the process on modules
+    that TVM cannot handle: that is why it runs in a worker.
+    """
+    tvm = import_tvm(target_json)
+    import tvm_ffi
+    from tvm.s_tir import meta_schedule as ms
+    from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+
+    module = tvm.ir.load_json(module_json)
+    context = ms.TuneContext(
+        mod=module,
+        target=tvm.target.Target(json.loads(target_json)),
+        space_generator="post-order-apply",
+        search_strategy=ms.search_strategy.EvolutionarySearch(population_size=POPULATION),
+        task_name="main",
+        rand_state=seed % (2**31 - 2) + 1,  # TVM's generator takes 1 .. 2^31 - 2
+        num_threads=1,
+    )
+    context.pre_tuning(
+        max_trials=POPULATION,
+        num_trials_per_iter=POPULATION,
+        design_spaces=context.generate_design_space(),
+        database=ms.database.MemoryDatabase(),
+        cost_model=ms.cost_model.RandomModel(),
+    )
+    draw = tvm_ffi.get_global_func(
+        "s_tir.meta_schedule.SearchStrategyEvolutionarySearchSampleInitPopulation"
+    )
+    distinct: dict[int, Any] = {}
+    dry = 0
+    while len(distinct) < count and dry < DRY_DRAWS:
+        before = len(distinct)
+        for schedule in draw(context.search_strategy, min(count, POPULATION)):
+            distinct.setdefault(tvm_ffi.structural_hash(schedule.mod), schedule)
+        dry = 0 if len(distinct) > before else dry + 1
+    schedules = list(distinct.values())[:count]
+    arguments = ArgInfo.from_entry_func(module, remove_preproc=True)
+    features = ms.feature_extractor.PerStoreFeature().extract_from(
+        context, [ms.MeasureCandidate(schedule, arguments) for schedule in schedules]
+    )
+    return Sampled(
+        traces=[json.dumps(_plain(schedule.trace.as_json())) for schedule in schedules],
+        features=[np.ascontiguousarray(f.numpy(), dtype=np.float32) for f in features],
+    )
+
+
+def _plain(value: Any) -> Any:
+    """TVM's JSON containers and numbers as Python's."""
+    if isinstance(value, str | bool) or value is None:
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else float(value)
+    if hasattr(value, "value"):  # IntImm, FloatImm
+        return value.value
+    return [_plain(v) for v in value]

@@ -1,0 +1,191 @@
+"""The report's figures, as SVG that takes its colours and its font from the page around it.
+
+matplotlib draws with marker colours; `_themed` turns them into CSS variables, so that one figure
+serves both the light and the dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from balto.learn.loop import Round
+from balto.report.data import HIGH_PERFORMANCE, ReportData
+
+#: Marker colour -> CSS variable of the page.
+_THEME = {
+    "#0a0b0c": "--ink",
+    "#1a1b1c": "--muted",
+    "#2a2b2c": "--line",
+    "#3a3b3c": "--first",
+    "#4a4b4c": "--second",
+    "#5a5b5c": "--third",
+    "#6a6b6c": "--fourth",
+}
+INK, MUTED, LINE, *SERIES = _THEME
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "balto",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+def all_figures(data: ReportData) -> dict[str, str]:
+    """Name -> SVG of every figure that the campaign has data for."""
+    drawings: dict[str, tuple[bool, Callable[[ReportData], Figure]]] = {
+        "curves": (any(r.accuracy for c in data.curves.values() for r in c), learning_curves),
+        "distribution": (len(data.labels_first) > 0, label_distribution),
+        "high": (np.isfinite(data.high_random), high_performance),
+        "rules": (any(data.rules), selections),
+    }
+    with mpl.rc_context(_STYLE):
+        return {name: _themed(draw(data)) for name, (there, draw) in drawings.items() if there}
+
+
+def learning_curves(data: ReportData) -> Figure:
+    """Top-1 and Top-5 against measurements, and against seconds of building and measuring."""
+    figure = Figure(figsize=(10.4, 6.4), layout="constrained")
+    axes = figure.subplots(2, 2, sharey="row")
+    minutes = max((r.seconds for c in data.curves.values() for r in c), default=0) > 300
+    costs: list[tuple[str, Callable[[Round], float]]] = [
+        ("measurements", lambda r: r.measurements),
+        (
+            "minutes of building and measuring" if minutes else "seconds of building and measuring",
+            lambda r: r.seconds / (60 if minutes else 1),
+        ),
+    ]
+    for row, (metric, title) in enumerate((("top1", "Top-1"), ("top5", "Top-5"))):
+        for column, (label, cost) in enumerate(costs):
+            ax = axes[row, column]
+            for (name, curve), colour in zip(data.curves.items(), SERIES, strict=False):
+                judged = [r for r in curve if r.accuracy]
+                x = [cost(r) for r in judged]
+                y = [r.accuracy.to_dict()[metric] for r in judged if r.accuracy]
+                main = name == next(iter(data.curves))
+                ax.plot(
+                    x,
+                    y,
+                    color=colour,
+                    label=name,
+                    marker="o",
+                    markersize=4,
+                    linewidth=2 if main else 1.6,
+                    linestyle="-" if main else "--",
+                )
+            ax.set_title(f"{title} against {label.split(' of ')[0]}")
+            ax.set_xlabel(label if row == 1 else "")
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            ax.set_xlim(left=0)
+    axes[0, 0].legend(loc="lower right")
+    return figure
+
+
+def label_distribution(data: ReportData) -> Figure:
+    """Figure 8: the labels chosen in the first round, and in the last."""
+    figure = Figure(figsize=(5.1, 3.3), layout="constrained")
+    ax = figure.subplots()
+    bins = np.linspace(0, 1, 11)
+    series = [("first round (random)", data.labels_first, SERIES[1])]
+    if len(data.labels_last):
+        series.append(("last round", data.labels_last, SERIES[0]))
+    for i, (name, labels, colour) in enumerate(series):
+        share = np.histogram(labels, bins)[0] / len(labels)
+        width = 0.1 / (len(series) + 0.4)
+        ax.bar(bins[:-1] + 0.1 * 0.14 + (i + 0.5) * width, share, width, color=colour, label=name)
+    ax.set_title("Relative performance of the chosen programs")
+    ax.set_xlabel("latency of the task's best program / its own latency")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend()
+    return figure
+
+
+def high_performance(data: ReportData) -> Figure:
+    """Figure 1: the share of high-performance programs, drawn at random and chosen."""
+    figure = Figure(figsize=(5.1, 3.3), layout="constrained")
+    ax = figure.subplots()
+    bars = [("drawn at random", data.high_random, SERIES[1])]
+    if np.isfinite(data.high_selected):
+        bars.append((f"chosen by {data.status.config.selector}", data.high_selected, SERIES[0]))
+    for place, (_, share, colour) in enumerate(bars):
+        ax.barh(place, 1, color=LINE, height=0.5)
+        ax.barh(place, share, color=colour, height=0.5)
+        ax.text(min(share + 0.02, 0.9), place, f"{share:.0%}", va="center", weight="bold")
+    ax.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(len(bars) - 0.4, -0.6)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_title("High-performance programs")
+    ax.set_xlabel(f"share that reaches {HIGH_PERFORMANCE:.0%} of the task's best")
+    return figure
+
+
+def selections(data: ReportData) -> Figure:
+    """How many programs each rule chose in each round."""
+    figure = Figure(figsize=(10.4, 2.9), layout="constrained")
+    ax = figure.subplots()
+    names = list(dict.fromkeys(name for rules in data.rules for name in rules))
+    x = np.arange(1, len(data.rules) + 1)
+    bottom: NDArray[np.float64] = np.zeros(len(x))
+    for name, colour in zip(names, _colours(names), strict=True):
+        counts = np.array([rules.get(name, 0) for rules in data.rules], dtype=float)
+        ax.bar(x, counts, 0.7, bottom=bottom, color=colour, label=name)
+        bottom += counts
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_title("Selections by rule and round")
+    ax.set_xlabel("round")
+    ax.set_ylabel("programs")
+    ax.legend(ncols=len(names), loc="upper left", bbox_to_anchor=(0.3, 1.17))
+    return figure
+
+
+def _colours(names: Sequence[str]) -> list[str]:
+    """Random is always the grey-ish second colour; the rules take the others."""
+    others = iter([SERIES[0], SERIES[2], SERIES[3]] * len(names))
+    return [SERIES[1] if name == "random" else next(others) for name in names]
+
+
+def _themed(figure: Figure) -> str:
+    """The figure as SVG with the page's colours and font, and no size of its own."""
+    file = io.StringIO()
+    options: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
+    figure.savefig(file, **options)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for marker, variable in _THEME.items():
+        svg = svg.replace(marker, f"var({variable})")
+    svg = re.sub(r"font: (\d+ )?([\d.]+px) [^;\"]*", r"font: \g<1>\2 var(--font)", svg)
+    svg = re.sub(r'font: (\d* ?)([\d.]+px)[^;"]*', r"font: \1\2 var(--font)", svg)
+    return re.sub(
+        r'<svg([^>]*?) width="[^"]*"', r"<svg\1", re.sub(r' height="[^"]*pt"', "", svg, count=1)
+    )

@@ -1,0 +1,90 @@
+"""The report of a campaign: one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from balto.measure.outcome import Status
+from balto.pool.files import write_atomically
+from balto.report.data import HIGH_PERFORMANCE, ReportData, failures, gather
+from balto.report.figures import all_figures
+from balto.units import number, percent, seconds
+
+
+def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
+    """Write the report of a campaign, finished or not; returns where.
+
+    Args:
+        work_dir: the campaign's directory.
+        path: the page; ``report.html`` in `work_dir` by default.
+
+    Raises:
+        CampaignError: there is no campaign, or its tasks are not known yet.
+    """
+    path = Path(path) if path else Path(work_dir) / "report.html"
+    page = render(gather(work_dir))
+    with write_atomically(path) as partial:
+        partial.write_text(page)
+    return path
+
+
+def render(data: ReportData) -> str:
+    """The page as HTML."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update(seconds=seconds, percent=percent, number=number)
+    template = environment.from_string(files("balto.report").joinpath("page.html").read_text())
+    config = data.status.config
+    return template.render(
+        title=", ".join([Path(n).name for n in config.networks])
+        or Path(config.pool).name
+        or f"{len(data.tasks)} operators",
+        state=data.status.state,
+        subtitle=f"{'; '.join(data.devices)}: {config.selector} with {config.model}, "
+        f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
+        tiles=_tiles(data),
+        figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
+        compared=_compared(data),
+        failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
+        left_out=sorted(data.status.facts.left_out.items()),
+        tasks=data.tasks,
+        settings=[(k, json.dumps(v)) for k, v in config.to_dict().items() if v not in ("", [], {})],
+        version=version("balto"),
+        threshold=f"{HIGH_PERFORMANCE:.0%}",
+    )
+
+
+def _tiles(data: ReportData) -> list[tuple[str, str]]:
+    last = data.status.last
+    tiles = [
+        (str(len(data.tasks)), "tasks"),
+        (f"{sum(t.programs for t in data.tasks):,}", "programs"),
+    ]
+    tiles.append((f"{len(data.status.facts.outcomes):,}", "measured, all in all"))
+    tiles.append((seconds(data.status.seconds), "building and measuring"))
+    if last is not None:
+        tiles.append((f"{last.measurements:,}", "selected to train on"))
+        if last.accuracy:
+            tiles.append((percent(last.accuracy.top1), "Top-1"))
+            tiles.append((percent(last.accuracy.top5), "Top-5"))
+    return tiles
+
+
+def _compared(data: ReportData) -> str:
+    """One sentence about the comparison, as it came out."""
+    config = data.status.config
+    ends = {name: curve[-1] for name, curve in data.curves.items() if curve}
+    if not config.compare or len(ends) < 2 or not all(r.accuracy for r in ends.values()):
+        return ""
+    shown: list[Any] = [
+        f"{name} {percent(r.accuracy.top1)} after {r.measurements} measurements"
+        for name, r in ends.items()
+        if r.accuracy
+    ]
+    return f"Top-1 in the end: {', '.join(shown)}. One seed: differences of a few points are noise."

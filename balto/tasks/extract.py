@@ -1,0 +1,128 @@
+"""Networks, model files and operators to tasks; identical ones are merged. Runs in a worker.
+
+A main process never imports TVM: it calls `balto.tasks.extract_tasks`, which starts a worker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from balto.errors import InputError
+from balto.measure.tvm_setup import import_tvm
+from balto.tasks import graphs, operators
+from balto.tasks.target import device_name, resolve
+from balto.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The tasks of some networks and operators.
+
+    Attributes:
+        tasks: in the order they were found; weights are sums over all networks.
+        left_out: ``(name, reason)`` of what cannot be a task.
+    """
+
+    tasks: list[Task]
+    left_out: list[tuple[str, str]]
+
+
+def extract_in_worker(
+    networks: Sequence[str], operator_specs: Sequence[str], target: dict[str, Any], device: str
+) -> Extracted:
+    """Build the tasks of all `networks`, then of all operators.
+
+    Args:
+        networks: names or paths of model files.
+        operator_specs: as `balto.tasks.operators.parse` takes them.
+        target: as `balto.tasks.target.resolve` takes it.
+        device: name of the device; empty to ask this machine.
+
+    Raises:
+        InputError: a network, file, operator or target is not what was expected.
+    """
+    if any(not spec.endswith(".onnx") for spec in networks):
+        import torch  # noqa: F401  # before TVM, which is otherwise told that there is none
+    tvm = import_tvm(json.dumps(target))
+    target = resolve(target)
+    tasks = _Merged(json.dumps(target), device or device_name(target))
+    for spec in networks:
+        module = graphs.relax_module(spec)
+        for name, weight, task in graphs.task_modules(module, tvm.target.Target(target)):
+            tasks.add(_family(name), _shapes(task), weight, task)
+    for spec in operator_specs:
+        name, args = operators.parse(spec)
+        try:
+            task = operators.module(name, args)
+        except Exception as error:
+            raise InputError(f"TVM cannot build the operator {spec}: {error}") from error
+        tasks.add(name, args, 1, task)
+    return Extracted(list(tasks.tasks.values()), tasks.left_out)
+
+
+class _Merged:
+    """Tasks by structure; an identical one adds its weight."""
+
+    def __init__(self, target: str, device: str) -> None:
+        self.target, self.device = target, device
+        self.tasks: dict[int, Task] = {}
+        self.left_out: list[tuple[str, str]] = []
+        self._names: dict[str, int] = {}
+
+    def add(self, op: str, args: list[Any] | None, weight: int, module: Any) -> None:
+        import tvm
+        import tvm_ffi
+        from tvm.s_tir.analysis import estimate_tir_flops
+
+        if args is None:
+            self.left_out.append((op, "its shapes are not constant"))
+            return
+        label = f"{op}_{_label(args)}"
+        flop = float(estimate_tir_flops(module))
+        if flop == 0:
+            self.left_out.append((label, "moves data only, computes nothing"))
+            return
+        key = tvm_ffi.structural_hash(module)
+        if key in self.tasks:
+            known = self.tasks[key]
+            self.tasks[key] = replace(known, weight=known.weight + weight)
+            return
+        count = self._names[label] = self._names.get(label, 0) + 1
+        self.tasks[key] = Task(
+            name=label if count == 1 else f"{label}_{count}",
+            op=op,
+            args=json.dumps(args),
+            weight=weight,
+            target=self.target,
+            device=self.device,
+            flop=flop,
+            module=tvm.ir.save_json(module),
+        )
+
+
+def _family(name: str) -> str:
+    """``fused_conv2d22_add13_relu10`` is ``conv2d_add_relu``: TVM numbers what it fuses."""
+    words = name.removeprefix("fused_").replace("_tir_", "_").split("_")
+    return "_".join(re.sub(r"^(conv\dd|pool\dd|[a-z]+?)\d*$", r"\1", word) for word in words)
+
+
+def _label(args: Sequence[Any]) -> str:
+    """Shapes for a name: ``1x64x56x56,64x64x3x3`` or ``128x128x512``; the output is left out."""
+    if args and isinstance(args[0], list):
+        return ",".join("x".join(map(str, shape)) or "scalar" for shape in args[:-1][:2])
+    return "x".join(map(str, args))
+
+
+def _shapes(module: Any) -> list[list[int]] | None:
+    """Shapes of the inputs, then of the output; None where one is not constant."""
+    shapes = []
+    for parameter in module["main"].params:
+        try:
+            shapes.append([int(n) for n in parameter.shape])
+        except TypeError:
+            return None
+    return shapes

@@ -1,0 +1,85 @@
+"""Single operators by name and shape (paper 4.3, 4.4): ``matmul:1024x1024x1024``.
+
+The workloads are TVM's own (``tvm.s_tir.meta_schedule.testing.te_workload``). This table can be
+read without TVM; `module` needs it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from balto.errors import InputError
+
+#: Operator -> the names of its arguments; those with a default may be left out.
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "matmul": ("n", "m", "k"),
+    "matmul_relu": ("n", "m", "k"),
+    "batch_matmul_nkkm": ("B", "N", "M", "K"),
+    "transpose_batch_matmul": ("batch", "seq_len", "n_head", "n_dim"),
+    "conv1d_nlc": ("N", "L", "CI", "CO", "kernel", "stride=1", "padding=0", "dilation=1"),
+    "conv2d_nhwc": (
+        *("N", "H", "W", "CI", "CO", "kernel"),
+        *("stride=1", "padding=0", "dilation=1", "groups=1"),
+    ),
+    "conv2d_nchw": (
+        *("n", "h", "w", "ci", "co", "kh", "kw", "stride", "padding"),
+        "dilation=1",
+    ),
+    "conv2d_nhwc_bn_relu": (
+        *("N", "H", "W", "CI", "CO", "kernel", "stride", "padding"),
+        "dilation=1",
+    ),
+    "conv2d_nchw_bias_bn_relu": (
+        *("n", "h", "w", "ci", "co", "kh", "kw", "stride", "padding"),
+        "dilation=1",
+    ),
+    "conv3d_ndhwc": (
+        *("N", "D", "H", "W", "CI", "CO", "kernel"),
+        *("stride=1", "padding=0", "dilation=1", "groups=1"),
+    ),
+    "depthwise_conv2d_nhwc": (
+        *("N", "H", "W", "C", "kernel"),
+        *("stride=1", "padding=0", "dilation=1", "factor=1"),
+    ),
+    "conv2d_transpose_nhwc": ("N", "H", "W", "CI", "CO", "kernel", "stride=1", "padding=0"),
+    "max_pool2d_nchw": ("n", "h", "w", "ci", "padding"),
+    "softmax_mn": ("m", "n"),
+    "norm_bmn": ("B", "M", "N"),
+}
+
+
+def parse(spec: str) -> tuple[str, list[int]]:
+    """An operator and its arguments from ``name:AxBxC``.
+
+    Raises:
+        InputError: no such operator, or not its number of positive arguments.
+    """
+    name, _, shape = spec.partition(":")
+    if name not in OPERATORS:
+        raise InputError(f"no operator is called {name!r}; there are {', '.join(OPERATORS)}")
+    names = OPERATORS[name]
+    required = sum("=" not in n for n in names)
+    form = f"{name}:{'x'.join(names)}"
+    try:
+        args = [int(part) for part in shape.split("x")]
+    except ValueError:
+        raise InputError(f"expected numbers as in {form}, got {spec!r}") from None
+    if not required <= len(args) <= len(names):
+        raise InputError(f"{name} takes {required} to {len(names)} numbers, {form}; got {spec!r}")
+    for argument, value in zip(names, args, strict=False):
+        low = 0 if argument.startswith("padding") else 1
+        if value < low:
+            raise InputError(
+                f"{argument} of {name} must be at least {low}, got {value} in {spec!r}"
+            )
+    return name, args
+
+
+def module(name: str, args: list[int]) -> Any:
+    """The operator as an ``IRModule`` with one ``main`` function. Needs TVM."""
+    import tvm
+    from tvm import te
+    from tvm.s_tir.meta_schedule.testing import te_workload
+
+    function = te.create_prim_func(getattr(te_workload, name)(*args))
+    return tvm.IRModule({"main": function})
