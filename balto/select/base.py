@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from balto.errors import SelectionError
 
 
 @dataclass(eq=False)
@@ -43,6 +45,51 @@ class TaskState:
         free[self.labelled] = False
         return np.flatnonzero(free)
 
+    def scores(self) -> NDArray[np.floating[Any]]:
+        """The predictions, checked.
+
+        Raises:
+            SelectionError: there are none, not `M` of them, or one is not finite.
+        """
+        return self._checked(self.predictions, "predictions", (self.size,))
+
+    def features(self) -> NDArray[np.floating[Any]]:
+        """The program-level features, `M x d`, checked.
+
+        Raises:
+            SelectionError: there are none, not `M` rows of them, or one is not finite.
+        """
+        made = self.program_features() if self.program_features else None
+        return self._checked(made, "program features", (self.size, -1))
+
+    def ensemble(self) -> NDArray[np.floating[Any]]:
+        """The ensemble's predictions, `K x M`, checked.
+
+        Raises:
+            SelectionError: there are none, not `M` columns of them, or one is not finite.
+        """
+        made = self.ensemble_predictions() if self.ensemble_predictions else None
+        return self._checked(made, "ensemble predictions", (-1, self.size))
+
+    def _checked(
+        self, values: NDArray[Any] | None, what: str, shape: tuple[int, ...]
+    ) -> NDArray[np.floating[Any]]:
+        if values is None:
+            raise SelectionError(f"task {self.name}: this selector needs {what}, and got none")
+        fits = values.ndim == len(shape) and all(
+            want in (-1, is_) for want, is_ in zip(shape, values.shape, strict=True)
+        )
+        if not fits:
+            raise SelectionError(
+                f"task {self.name}: expected {what} of shape {shape}, got {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise SelectionError(
+                f"task {self.name}: expected finite {what}, got "
+                f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite values"
+            )
+        return values
+
 
 class Selector(ABC):
     """Chooses which programs of a task to measure next.
@@ -54,23 +101,36 @@ class Selector(ABC):
        the same picks, in another process and with any number of workers too.
     3. Ties go to the lowest index.
     4. The first picks of a larger budget are the picks of a smaller one (greedy selectors).
+    5. While there is no model the picks are random (a selector that needs no model excepted).
+    6. Predictions or features that are not finite are an error that names the task.
 
     Attributes:
         name: how the selector is called on the command line.
+        needs_model: whether it chooses at random while `TaskState.predictions` is None.
         needs_ensemble: whether it asks for `TaskState.ensemble_predictions`.
     """
 
     name: ClassVar[str]
+    needs_model: ClassVar[bool] = True
     needs_ensemble: ClassVar[bool] = False
 
-    @abstractmethod
     def select(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Choose `budget` programs of the task, in the order they were chosen.
 
         Raises:
-            SelectionError: the predictions or features are not finite.
+            SelectionError: the predictions or features are missing or not finite.
         """
+        budget = min(budget, state.size - len(state.labelled))
+        if budget <= 0:
+            return np.empty(0, dtype=np.int64)
+        if self.needs_model and state.predictions is None:
+            return rng.permutation(state.unlabelled)[:budget]
+        return self._choose(state, budget, rng)
+
+    @abstractmethod
+    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Choose `budget` programs, at least 1 and no more than are left."""
 
     def rule(self, state: TaskState) -> str:
         """Name of the rule that `select` would use, for the report; the selector's own name."""
-        return self.name if state.predictions is not None else "random"
+        return "random" if self.needs_model and state.predictions is None else self.name

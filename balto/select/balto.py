@@ -1,0 +1,59 @@
+"""The paper's selector (Ours2): Algorithm 2 or Algorithm 1, by a switch on D_KL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+from balto.select.biased_diversity import BiasedDiversity
+from balto.select.output_diversity import OutputDiversity
+
+
+@dataclass(frozen=True)
+class KLSwitch:
+    """Says of a task whether its measured programs gather at low performance.
+
+    ``D_KL(P | Q) = -E[log y]`` over the measured programs of the task (section 3.3). The default
+    C = 1 means: biased while the geometric mean of y is under ``e^-1 = 0.368``. Programs whose
+    measurement failed have no y and do not enter (`docs/differences.md`).
+
+    Attributes:
+        C: the threshold, in nats.
+    """
+
+    C: float = 1.0
+
+    def divergence(self, labels: NDArray[np.float64]) -> float:
+        """D_KL of a task's labels, in nats; +inf while nothing was measured successfully."""
+        y = labels[np.isfinite(labels)]
+        return float(-np.log(y).mean()) if len(y) else float("inf")
+
+    def biased(self, labels: NDArray[np.float64]) -> bool:
+        """Whether the next programs are chosen by Algorithm 2."""
+        return self.divergence(labels) > self.C
+
+
+@dataclass(frozen=True)
+class Balto(Selector):
+    """Algorithm 2 while the switch says so, Algorithm 1 otherwise, task by task, round by round.
+
+    Attributes:
+        switch: chooses between the two.
+    """
+
+    name: ClassVar[str] = "balto"
+    switch: KLSwitch = field(default_factory=KLSwitch)
+
+    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        return self._chosen(state).select(state, budget, rng)
+
+    def rule(self, state: TaskState) -> str:
+        """``random``, ``biased-diversity`` or ``output-diversity``."""
+        return self._chosen(state).rule(state)
+
+    def _chosen(self, state: TaskState) -> Selector:
+        return BiasedDiversity() if self.switch.biased(state.labels) else OutputDiversity()

@@ -1,0 +1,40 @@
+"""Selection over many tasks at once, in threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+
+
+def select_tasks(
+    selector: Selector,
+    states: Sequence[TaskState],
+    budgets: Sequence[int],
+    rngs: Sequence[np.random.Generator],
+    threads: int | None = None,
+) -> list[NDArray[np.int64]]:
+    """Choose `budgets[k]` programs of every task `k`; the picks depend on no number of threads.
+
+    Args:
+        selector: chooses within one task.
+        states: one a task.
+        budgets: one a task.
+        rngs: one generator a task, so that no task's picks depend on another's.
+        threads: None for one a core that this process may use.
+
+    Raises:
+        SelectionError: the predictions or features of a task are missing or not finite.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    if threads == 1 or len(states) < 2:
+        return [
+            selector.select(*arguments) for arguments in zip(states, budgets, rngs, strict=True)
+        ]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(selector.select, states, budgets, rngs))
