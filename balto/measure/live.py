@@ -35,11 +35,29 @@ class MeasureSettings:
     """
 
     workers: int = 0
+    placement: str = "own"
     timing: TimingSettings = field(default_factory=TimingSettings)
     build_timeout_s: float = 20.0
     run_timeout_s: float = 10.0
     memory_bytes: int = 16 << 30
     recycle_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one worker builds, and where it times: CPU numbers."""
+
+    build: tuple[int, ...]
+    time: tuple[int, ...]
+
+
+def places(cpus: Sequence[int], settings: MeasureSettings) -> list[Place]:
+    """Where each worker works."""
+    own = settings.placement == "own"
+    count = settings.workers or len(cpus)
+    if own:
+        return [Place((cpus[i % len(cpus)],), (cpus[i % len(cpus)],)) for i in range(count)]
+    return [Place(tuple(cpus[:-1]) or (cpus[-1],), (cpus[-1],)) for _ in range(count)]
 
 
 class LiveMeasurer(Measurer):
@@ -63,12 +81,9 @@ class LiveMeasurer(Measurer):
     ) -> None:
         self.settings = settings or MeasureSettings()
         self._best = dict(best_s or {})
-        cores = sorted(os.sched_getaffinity(0))
-        self._time_cpus = (cores[-1],)
-        self._build_cpus = tuple(cores[:-1]) or self._time_cpus
-        count = self.settings.workers or min(len(cores), 8)
+        self._places = places(sorted(os.sched_getaffinity(0)), self.settings)
         self._token = os.memfd_create("balto-timing-token")
-        self._workers = [self._worker(target) for _ in range(count)]
+        self._workers = [self._worker(target, place) for place in self._places]
         for worker in self._workers:
             worker.start()
 
@@ -107,6 +122,11 @@ class LiveMeasurer(Measurer):
             for worker in busy:
                 worker.kill()
 
+    @property
+    def free_cpus(self) -> tuple[int, ...]:
+        """The CPUs on which programs are built."""
+        return self._places[0].build
+
     def close(self) -> None:
         """Stop every worker."""
         for worker in self._workers:
@@ -115,9 +135,9 @@ class LiveMeasurer(Measurer):
             os.close(self._token)
             self._token = -1
 
-    def _worker(self, target: str) -> Worker:
+    def _worker(self, target: str, place: Place) -> Worker:
         return Worker(
-            cpus=self._build_cpus,
+            cpus=place.build,
             memory_bytes=self.settings.memory_bytes,
             env={"TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0", "OMP_NUM_THREADS": "1"},
             preload=[(_IMPORT, target)],
@@ -126,6 +146,7 @@ class LiveMeasurer(Measurer):
 
     def _submit(self, worker: Worker, candidate: Candidate) -> None:
         settings, task = self.settings, candidate.task
+        place = self._places[self._workers.index(worker)]
         request = Request(
             module=task.module,
             trace=candidate.trace,
@@ -135,8 +156,8 @@ class LiveMeasurer(Measurer):
             run_timeout_s=settings.run_timeout_s,
             wait_s=settings.run_timeout_s * (len(self._workers) + 1),
             token=self._token,
-            build_cpus=self._build_cpus,
-            time_cpus=self._time_cpus,
+            build_cpus=place.build,
+            time_cpus=place.time,
         )
         worker.submit(_MEASURE, request, deadline_s=settings.build_timeout_s)
 

@@ -7,6 +7,7 @@ not ask for. Functions that run here may call `stage` and `note`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import os
 import resource
@@ -61,6 +62,7 @@ def main(settings: dict[str, Any]) -> None:
     connection = _connection = Connection(settings["fd"])
     for function, *args in settings["preload"]:
         resolve(function)(*args)
+    gc.freeze()  # what is loaded now stays: do not walk it at every collection
     connection.send(("ready",))
     while True:
         try:
