@@ -21,7 +21,9 @@ def make_pool(tasks: int = 3, programs: int = 60, seed: int = 0, failures: bool 
     features, outcomes, known = [], [], []
     for k in range(tasks):
         known.append(
-            Task(f"op{k}_{8 * (k + 1)}", f"op{k}", f"[{8 * (k + 1)}]", 1 + k, '{"kind": "llvm"}', "a")
+            Task(
+                f"op{k}_{8 * (k + 1)}", f"op{k}", f"[{8 * (k + 1)}]", 1 + k, '{"kind": "llvm"}', "a"
+            )
         )
         for p in range(programs):
             rows = rng.normal(size=(1 + p % 3, COLUMNS)).astype(np.float32)

@@ -75,10 +75,10 @@ class Campaign:
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:
         self.path = Path(work_dir)
-        self.config = config.resolve()
         for name in filter(None, (config.selector, config.compare)):
             get(name)
         create(config.model, config.seed)
+        self.config = config.resolve()
         if self.path.exists() and not self.path.is_dir():
             raise CampaignError(f"expected a directory, {self.path} is a file")
         saved = self.path / "config.json"

@@ -27,6 +27,13 @@ COMMANDS = {
 }
 
 
+#: What a person can mend: a full disk, a limit on files, missing rights.
+_DISK_AND_RIGHTS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
+
+
 class _Commands(click.Group):
     """Imports a command's module only when it is asked for."""
 
@@ -63,7 +70,7 @@ def main() -> None:
         sys.stderr.close()
         code = 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _DISK_AND_RIGHTS:
             raise
         where = f" ({error.filename})" if error.filename else ""
         _fail(f"{error.strerror}{where}; nothing already written is lost, mend it and run again", 2)

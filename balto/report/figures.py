@@ -184,8 +184,9 @@ def _themed(figure: Figure) -> str:
     svg = svg[svg.index("<svg") :]
     for marker, variable in _THEME.items():
         svg = svg.replace(marker, f"var({variable})")
-    svg = re.sub(r"font: (\d+ )?([\d.]+px) [^;\"]*", r"font: \g<1>\2 var(--font)", svg)
-    svg = re.sub(r'font: (\d* ?)([\d.]+px)[^;"]*', r"font: \1\2 var(--font)", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ((?:\w+ )?[\d.]+px) [^;\"]*", r"font: \1 var(--font)", svg)
+    # The page decides how wide it is; the viewBox keeps its shape.
     return re.sub(
-        r'<svg([^>]*?) width="[^"]*"', r"<svg\1", re.sub(r' height="[^"]*pt"', "", svg, count=1)
+        r'(<svg[^>]*?) (?:width|height)="[^"]*" (?:width|height)="[^"]*"', r"\1", svg, count=1
     )

@@ -1,0 +1,117 @@
+"""What this machine can do: versions, targets, cores, load."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+from balto.measure.worker import Worker, WorkerError
+from balto.tasks.target import processor
+
+#: Distribution -> the version that is known to work; a newer apache-tvm-ffi segfaults.
+PINNED = {"apache-tvm": "0.27.0.post1", "apache-tvm-ffi": "0.1.14.post1"}
+#: Busy cores, by other processes, from which on timings suffer.
+BUSY = 0.5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's findings.
+
+    Attributes:
+        name: what was looked at.
+        value: what was found.
+        ok: whether a live campaign can run with it.
+        advice: what to do, or what will be worse; empty if nothing.
+    """
+
+    name: str
+    value: str
+    ok: bool = True
+    advice: str = ""
+
+    @property
+    def mark(self) -> str:
+        """``ok``, ``note`` or ``BAD``."""
+        return "BAD" if not self.ok else "note" if self.advice else "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Check]:
+    """Look at everything that a live campaign needs; takes a few seconds."""
+    return [*_versions(), *_cores(), *_targets()]
+
+
+def _versions() -> list[Check]:
+    checks = [Check("python", platform.python_version())]
+    for name, wanted in PINNED.items():
+        found = _version(name)
+        ok = found == wanted
+        advice = "" if ok else f"pip install {name}=={wanted}; other versions are known to crash"
+        checks.append(Check(name, found or "not installed", ok, advice))
+    for name, extra in (("torch", "torch"), ("onnx", "onnx")):
+        found = _version(name)
+        advice = "" if found else f"pip install 'balto[{extra}]' to read such networks"
+        checks.append(Check(name, found or "not installed", True, advice))
+    xgboost = _version("xgboost-cpu") or _version("xgboost")
+    checks.append(Check("xgboost", xgboost or "not installed", xgboost is not None))
+    return checks
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cores() -> list[Check]:
+    usable = sorted(os.sched_getaffinity(0))
+    load = sum(psutil.cpu_percent(interval=0.5, percpu=True)[i] for i in usable) / 100
+    return [
+        Check("processor", processor()),
+        Check(
+            "cores",
+            f"{len(usable)} usable ({', '.join(map(str, usable))}) of {os.cpu_count()}",
+            advice="" if len(usable) > 1 else "timing shares its only core with building",
+        ),
+        Check(
+            "load",
+            f"{load:.2f} of {len(usable)} cores busy",
+            advice="" if load < BUSY else "other processes run: timings will be noisy, stop them",
+        ),
+    ]
+
+
+def _targets() -> list[Check]:
+    """Ask TVM, in a process of its own."""
+    checks = []
+    with Worker() as worker:
+        for kind in ("llvm", "cuda"):
+            try:
+                found = worker.call("balto.doctor:describe_target", kind, deadline_s=120.0)
+                checks.append(Check(f"target {kind}", found))
+            except WorkerError as error:
+                reason = str(error).splitlines()[0]
+                missing = kind == "cuda"
+                checks.append(Check(f"target {kind}", "no" if missing else reason, missing))
+    return checks
+
+
+def describe_target(kind: str) -> str:
+    """The target of this machine for a kind of device, as JSON. Runs in a worker."""
+    import json
+
+    from balto.measure.tvm_setup import import_tvm
+    from balto.tasks.target import resolve
+
+    import_tvm(json.dumps({"kind": kind}))
+    return json.dumps(resolve({"kind": kind}))

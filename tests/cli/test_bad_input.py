@@ -1,0 +1,103 @@
+"""Bad input costs a person one line: what was expected, what came; exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from balto.models import create, save
+from tests.conftest import make_pool
+
+
+def balto(*args, cwd, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "balto", *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def refused(result, *words):
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("balto: error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["tasks", "resnet-51"], ["resnet-51", "resnet-50", ".onnx"]),
+        (["tasks", "missing.onnx"], ["found none at missing.onnx"]),
+        (["tasks"], ["at least one network or operator"]),
+        (["tasks", "--operator", "gemm:1x2x3"], ["gemm", "matmul"]),
+        (["tasks", "--operator", "matmul:1x2"], ["matmul takes 3", "matmul:1x2"]),
+        (["tasks", "--operator", "matmul:0x2x2"], ["at least 1, got 0"]),
+        (["tasks", "resnet-50", "--target", "abacus"], ["target", "abacus"]),
+        (["pretrain", "w", "--network", "resnet-51"], ["resnet-51"]),
+        (["pretrain", "w", "--network", "resnet-50", "--budget", "0"], ["more than 0%", "got 0"]),
+        (["pretrain", "w", "--network", "resnet-50", "--budget", "200%"], ["at most 100%", "200%"]),
+        (["pretrain", "w", "--network", "resnet-50", "--budget", "some"], ["5% or 0.05", "some"]),
+        (["pretrain", "w"], ["at least one network"]),
+        (["pretrain", "w", "--pool", "p", "--selector", "best"], ["best", "output-diversity"]),
+        (["pretrain", "w", "--pool", "p", "--model", "oracle"], ["oracle", "xgb"]),
+        (["replay", "nowhere"], ["found none at nowhere"]),
+        (["status", "nowhere"], ["campaign's directory", "nowhere"]),
+        (["report", "nowhere"], ["campaign's directory", "nowhere"]),
+        (["export", "nowhere", "p"], ["campaign's directory", "nowhere"]),
+        (["model", "nowhere.balto"], ["nowhere.balto"]),
+        (["dance"], ["dance"]),
+        (["replay"], ["POOL"]),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
+)
+def test_one_clear_line(tmp_path, args, words):
+    refused(balto(*args, cwd=tmp_path), *words)
+
+
+def test_a_work_dir_that_is_a_file(tmp_path, pool_path):
+    (tmp_path / "w").write_text("not a directory")
+    refused(balto("pretrain", "w", "--pool", pool_path, cwd=tmp_path), "w is a file")
+
+
+def test_a_corrupt_onnx_file(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07 this is no network" * 20)
+    refused(balto("tasks", "net.onnx", cwd=tmp_path), "cannot read", "net.onnx")
+
+
+def test_a_corrupt_pt2_file(tmp_path):
+    (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 half an archive")
+    refused(balto("tasks", "net.pt2", cwd=tmp_path), "cannot read", "net.pt2")
+
+
+def test_a_truncated_model_file(tmp_path):
+    pool = make_pool()
+    model = create("xgb", seed=0)
+    good = [i for i, o in enumerate(pool.outcomes) if o.ok][:40]
+    model.fit(pool.features.take(good), 1e-5 / pool.latency_s[good], pool.task_of_program[good])
+    save(model, tmp_path / "m.balto", {})
+    data = (tmp_path / "m.balto").read_bytes()
+    (tmp_path / "m.balto").write_bytes(data[: len(data) // 2])
+    refused(balto("model", "m.balto", cwd=tmp_path), "m.balto")
+
+
+def test_a_full_disk_loses_nothing_and_the_campaign_goes_on_when_there_is_room(tmp_path, pool_path):
+    command = ("pretrain", "w", "--pool", pool_path, "--budget", "50%", "--rounds", "3")
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    refused(balto(*command, cwd=tmp_path, preexec_fn=small_files), "is kept")
+    journalled = (tmp_path / "w" / "journal.jsonl").read_bytes()
+    assert 0 < len(journalled) <= 6000
+    assert balto(*command, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "w" / "journal.jsonl").read_bytes().startswith(journalled)
