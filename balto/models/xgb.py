@@ -132,7 +132,7 @@ class XGB(CostModel):
             stop = min(start + CHUNK, len(features))
             pooled = pool_stores(features.slice(start, stop)).take(self._columns, axis=1)
             for member, end in zip(scores, ends, strict=True):
-                member[start:stop] = booster.inplace_predict(pooled, (0, int(end)))
+                member[start:stop] = booster.inplace_predict(pooled, iteration_range=(0, int(end)))
         return scores
 
 
