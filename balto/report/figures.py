@@ -185,7 +185,7 @@ def _themed(figure: Figure) -> str:
     for marker, variable in _THEME.items():
         svg = svg.replace(marker, f"var({variable})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font: ((?:\w+ )?[\d.]+px) [^;\"]*", r"font: \1 var(--font)", svg)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)
     # The page decides how wide it is; the viewBox keeps its shape.
     return re.sub(
         r'(<svg[^>]*?) (?:width|height)="[^"]*" (?:width|height)="[^"]*"', r"\1", svg, count=1

@@ -47,7 +47,10 @@ def extract_in_worker(
     """
     if any(not spec.endswith(".onnx") for spec in networks):
         import torch  # noqa: F401  # before TVM, which is otherwise told that there is none
-    tvm = import_tvm(json.dumps(target))
+    try:
+        tvm = import_tvm(json.dumps(target))
+    except ImportError as error:
+        raise InputError(f"TVM refuses the target {json.dumps(target)}: {error}") from error
     target = resolve(target)
     tasks = _Merged(json.dumps(target), device or device_name(target))
     for spec in networks:

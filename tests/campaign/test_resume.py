@@ -121,7 +121,7 @@ def test_a_changed_pool_is_noticed(tmp_path, pool_path):
         pass
     file = pool_path / "tasks.parquet"
     file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(ConfigurationChanged, match="digests: .*tasks.parquet"):
+    with pytest.raises(ConfigurationChanged, match=r"digests: .*tasks\.parquet"):
         Campaign(tmp_path / "w", configuration(pool_path))
 
 
