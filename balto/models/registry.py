@@ -11,6 +11,7 @@ from balto.models.base import CostModel
 #: Name on the command line -> where the class is.
 MODELS = {
     "xgb": "balto.models.xgb:XGB",
+    "xgb-tenset": "balto.models.pack_sum:PackSumXGB",
     "mlp": "balto.models.mlp:MLP",
     "mlp-tenset": "balto.models.mlp:TenSetMLP",
     "lstm": "balto.models.lstm:LSTM",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -20,8 +22,6 @@ Floats = NDArray[np.float64]
 CHUNK = 16_384
 #: Programs that `distinct_columns` looks at.
 SAMPLE = 4096
-#: Members of `ensemble`.
-MEMBERS = 8
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,32 @@ class XGBSettings:
     """Hyper-parameters of `XGB`; `docs/models.md` says how they were chosen.
 
     Attributes:
-        rounds: trees.
+        rounds: boosting rounds.
+        members: trees grown side by side in each round, on different programs; also the members
+            of `XGB.ensemble`.
         depth: of each tree.
         eta: learning rate.
-        min_child_weight: fewest programs in a leaf.
+        min_child_weight: least sum of weights (y of the programs) in a leaf.
         row_share: share of the programs that each tree sees.
         column_share: share of the columns that each split may use.
         bins: histogram bins a column.
     """
 
-    rounds: int = 200
+    rounds: int = 50
+    members: int = 4
     depth: int = 6
-    eta: float = 0.08
-    min_child_weight: float = 2.0
-    row_share: float = 0.8
+    eta: float = 0.2
+    min_child_weight: float = 0.5
+    row_share: float = 0.7
     column_share: float = 0.5
     bins: int = 64
 
 
 class XGB(CostModel):
-    """Boosted trees that regress relative throughput y from pooled store features.
+    """A boosted forest that regresses sqrt(y), weighted by y, from pooled store features.
+
+    Both the root and the weight move effort to where the model is asked: which of the fast
+    programs is the fastest. Scores are squared back into relative throughput.
 
     Trained on one thread: histogram sums on several threads may be added in another order, which
     would make the model depend on the machine (law 3).
@@ -69,15 +75,16 @@ class XGB(CostModel):
         task: NDArray[np.int32],  # noqa: ARG002
     ) -> None:
         """Train anew on everything labelled so far."""
-        s = self.settings
+        s, y = self.settings, relative_throughput
         pooled = pool_stores(features)
         self._columns = distinct_columns(pooled)
         data = xgboost.QuantileDMatrix(
-            pooled.take(self._columns, axis=1), label=relative_throughput, max_bin=s.bins, nthread=1
+            pooled.take(self._columns, axis=1), np.sqrt(y), weight=y, max_bin=s.bins, nthread=1
         )
         self._booster = xgboost.train(
             {
                 "objective": "reg:squarederror",
+                "num_parallel_tree": s.members,
                 "max_depth": s.depth,
                 "eta": s.eta,
                 "min_child_weight": s.min_child_weight,
@@ -93,16 +100,26 @@ class XGB(CostModel):
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
-        scores: Floats = self._by_chunks(features, [self.settings.rounds])[0]
+        predict = self._fitted().inplace_predict
+        scores: Floats = self._by_chunks(features, 1, lambda pooled: predict(pooled)[None])[0]
         return scores
 
     def ensemble(self, features: Features) -> Floats:
-        """A virtual ensemble: the booster cut off after half of its trees, and later ones.
+        """The members of the forest: member `k` is the `k`-th tree of every round, scaled up.
 
-        Source: Ustimenko & Prokhorenkova, *SGLB*, ICML 2021; Malinin et al., ICLR 2021.
+        All trees of a round fit the same residual, each on its own sample of the programs, so
+        members differ as bagged models do, at the price of one training.
         """
-        rounds = self.settings.rounds
-        return self._by_chunks(features, np.linspace(rounds / 2, rounds, MEMBERS).astype(int))
+        booster, members = self._fitted(), self.settings.members
+        base, values = _leaf_values(booster)
+
+        def predict(pooled: NDArray[np.float32]) -> Floats:
+            leaves = booster.predict(xgboost.DMatrix(pooled, nthread=1), pred_leaf=True)
+            leaves = leaves.reshape(len(pooled), -1).astype(np.int64)
+            trees = np.stack([values[t][leaves[:, t]] for t in range(len(values))])
+            return base + members * np.stack([trees[k::members].sum(0) for k in range(members)])
+
+        return self._by_chunks(features, members, predict)
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Hyper-parameters and columns, and the trees as UBJSON."""
@@ -124,16 +141,25 @@ class XGB(CostModel):
             raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
         return self._booster
 
-    def _by_chunks(self, features: Features, ends: Any) -> Floats:
-        """Predictions of the first `end` trees for each of the `K` ends, `K x n`."""
-        booster = self._fitted()
-        scores = np.empty((len(ends), len(features)))
+    def _by_chunks(
+        self, features: Features, members: int, predict: Callable[[NDArray[np.float32]], Floats]
+    ) -> Floats:
+        """Relative throughput by `predict`, which maps pooled rows to `members x n` roots."""
+        scores = np.empty((members, len(features)))
         for start in range(0, len(features), CHUNK):
             stop = min(start + CHUNK, len(features))
             pooled = pool_stores(features.slice(start, stop)).take(self._columns, axis=1)
-            for member, end in zip(scores, ends, strict=True):
-                member[start:stop] = booster.inplace_predict(pooled, iteration_range=(0, int(end)))
-        return scores
+            scores[:, start:stop] = predict(pooled)
+        return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
+
+
+def _leaf_values(booster: xgboost.Booster) -> tuple[float, list[Floats]]:
+    """The base score, and for each tree the value of every leaf by node number."""
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    base = json.loads(learner["learner_model_param"]["base_score"])
+    trees = learner["gradient_booster"]["model"]["trees"]
+    # At a leaf, XGBoost keeps the value where an inner node keeps its threshold.
+    return float(np.ravel(base)[0]), [np.array(tree["split_conditions"]) for tree in trees]
 
 
 def distinct_columns(pooled: NDArray[np.float32]) -> NDArray[np.int64]:
