@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE
+from balto.cli.options import BUDGET, TEST_SHARE, format_option
 
 
 @click.command("pretrain")
@@ -39,7 +39,8 @@ from balto.cli.options import BUDGET, TEST_SHARE
 @click.option(
     "--workers", type=click.IntRange(0), default=0, help="Measuring processes; 0: by cores."
 )
-def command(work_dir: Path, workers: int, **settings: Any) -> None:
+@format_option
+def command(work_dir: Path, workers: int, output: str, **settings: Any) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
@@ -49,15 +50,20 @@ def command(work_dir: Path, workers: int, **settings: Any) -> None:
     config = Config(**settings)
     if config.pool:
         _run(work_dir, config, None)
-        return
-    from balto.measure.live import LiveMeasurer, MeasureSettings
-    from balto.tasks import check
-    from balto.tasks.target import parse
+    else:
+        from balto.measure.live import LiveMeasurer, MeasureSettings
+        from balto.tasks import check
+        from balto.tasks.target import parse
 
-    check(config.networks, config.operators)
-    parse(config.target)
-    with LiveMeasurer(MeasureSettings(workers=workers)) as measurer:
-        _run(work_dir, config, measurer)
+        check(config.networks, config.operators)
+        parse(config.target)
+        with LiveMeasurer(MeasureSettings(workers=workers)) as measurer:
+            _run(work_dir, config, measurer)
+    if output == "json":
+        from balto.campaign.status import status
+        from balto.cli.output import print_json
+
+        print_json(status(work_dir).to_dict())
 
 
 def _run(work_dir: Path, config: Any, measurer: Any) -> None:
@@ -66,8 +72,9 @@ def _run(work_dir: Path, config: Any, measurer: Any) -> None:
 
     with Campaign(work_dir, config) as campaign:
         if campaign.finished:
-            click.echo(f"{work_dir} is finished; balto report {work_dir} shows it", err=True)
-            return
-        with Narrator() as narrator:
-            campaign.run(measurer, narrator)
-    click.echo(f"finished: {work_dir / 'model.balto'}; balto report {work_dir} shows it", err=True)
+            click.echo(f"{work_dir} is finished already, nothing to do", err=True)
+        else:
+            with Narrator() as narrator:
+                campaign.run(measurer, narrator)
+            click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
+    click.echo(f"balto report {work_dir} draws it", err=True)

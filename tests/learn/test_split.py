@@ -45,6 +45,8 @@ def test_rounds_use_up_the_budget_evenly(budget, rounds):
 def test_selections_draw_independently_of_the_other_tasks():
     draw = selection_rng(3, 2, "matmul").integers(1 << 30)
     assert draw == selection_rng(3, 2, "matmul").integers(1 << 30)
-    others = [selection_rng(*key).integers(1 << 30) for key in ((4, 2, "matmul"), (3, 1, "matmul"),
-                                                               (3, 2, "conv"))]
+    others = [
+        selection_rng(*key).integers(1 << 30)
+        for key in ((4, 2, "matmul"), (3, 1, "matmul"), (3, 2, "conv"))
+    ]
     assert draw not in others
