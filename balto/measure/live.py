@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -15,10 +15,12 @@ from balto.measure.measurer import Candidate, Measurer
 from balto.measure.outcome import Outcome, Status
 from balto.measure.program import Request
 from balto.measure.timing import TimingSettings
-from balto.measure.worker import Worker, WorkerDied, WorkerError, WorkerRaised, WorkerTimeout
+from balto.measure.worker import Worker, WorkerDied, WorkerError, WorkerTimeout
 
 _MEASURE = "balto.measure.program:measure"
 _IMPORT = "balto.measure.tvm_setup:import_tvm"
+#: What Python, C++, LLVM and CUDA say when there is no memory.
+_OUT_OF_MEMORY = ("MemoryError", "std::bad_alloc", "out of memory", "OUT_OF_MEMORY")
 
 
 @dataclass(frozen=True)
@@ -89,22 +91,19 @@ class LiveMeasurer(Measurer):
 
     def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
         """Build and time `candidates`; see `Measurer.measure`."""
-        todo = iter(enumerate(candidates))
+        todo = deque(range(len(candidates)))
         busy: dict[Worker, int] = {}
         started: dict[Worker, float] = {}
         failed_starts = 0
         try:
             for worker in self._workers:
                 worker.start()
-            while True:
+            while todo or busy:
                 for worker in self._workers:
-                    if worker not in busy and worker.ready:
-                        with contextlib.suppress(StopIteration):
-                            busy[worker], candidate = next(todo)
-                            started[worker] = time.monotonic()
-                            self._submit(worker, candidate)
-                if not busy and all(w.ready for w in self._workers):
-                    return
+                    if todo and worker not in busy and worker.ready:
+                        busy[worker] = todo.popleft()
+                        started[worker] = time.monotonic()
+                        self._submit(worker, candidates[busy[worker]])
                 waiting = [w for w in self._workers if w in busy or not w.ready]
                 left = min(w.deadline for w in waiting) - time.monotonic()
                 wait([w.connection for w in waiting], max(0.0, left) + 0.001)
@@ -126,6 +125,10 @@ class LiveMeasurer(Measurer):
     def free_cpus(self) -> tuple[int, ...]:
         """The CPUs on which programs are built."""
         return self._places[0].build
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def close(self) -> None:
         """Stop every worker."""
@@ -205,10 +208,10 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
     running = bool(error.stage)
     if isinstance(error, WorkerTimeout):
         status = Status.RUN_TIMEOUT if running else Status.BUILD_TIMEOUT
+    elif any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY):
+        status = Status.OUT_OF_MEMORY
     elif isinstance(error, WorkerDied):
         status = Status.CRASH
-    elif isinstance(error, WorkerRaised) and error.kind == "MemoryError":
-        status = Status.OUT_OF_MEMORY
     else:
         status = Status.RUN_ERROR if running else Status.BUILD_ERROR
     build_s = float(error.notes.get("build_s", seconds if not running else math.nan))

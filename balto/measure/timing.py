@@ -1,8 +1,9 @@
 """How often to run a program until its latency is known well enough *for its rank*.
 
 A program near its task's best needs precision, because its order among the best matters; one that
-is five times slower is known to be slow after a single run. So repeats are taken until the
-confidence interval of the latency is narrow for where the program stands, and no longer.
+is five times slower is known to be slow after one repeat. So repeats are taken until the 95 %
+confidence interval of the latency is narrow for where the program stands, and no longer. A repeat
+that looks disturbed is taken again, and is used only if there is no better one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from balto.measure.noise import Quiet
+
+#: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
+_HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
+
 
 @dataclass(frozen=True)
 class TimingSettings:
@@ -21,18 +27,22 @@ class TimingSettings:
 
     Attributes:
         min_repeat_s: a repeat runs the program often enough to take this long.
-        min_repeats: repeats of a program that competes with the best of its task.
-        max_repeats: no more than these.
-        precision: half-width of the 95 % confidence interval to reach, relative to the latency,
-            for a program as fast as the best; a program `r` times slower may be `r` times vaguer.
-        slow: a program this many times slower than the best so far is timed once.
+        min_repeats: undisturbed repeats of a program that competes with the best of its task.
+        max_repeats: no more repeats than these, disturbed ones included.
+        precision: half-width of the confidence interval to reach, relative to the latency, for a
+            program as fast as the best; one that is `r` times slower may be `r` times vaguer.
+        slow: a program this many times slower than the best so far needs one repeat.
+        patience_s: how long a program may wait for a disturbed core to become quiet.
+        flush_cache: empty the caches before every run.
     """
 
-    min_repeat_s: float = 0.005
+    min_repeat_s: float = 0.003
     min_repeats: int = 3
-    max_repeats: int = 12
+    max_repeats: int = 10
     precision: float = 0.01
-    slow: float = 4.0
+    slow: float = 3.0
+    patience_s: float = 0.1
+    flush_cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,45 +56,55 @@ class Timing:
 
 
 def time_program(
-    repeat: Callable[[int], float], settings: TimingSettings, best_s: float = math.inf
+    repeat: Callable[[int], float],
+    settings: TimingSettings,
+    quiet: Quiet,
+    best_s: float = math.inf,
 ) -> Timing:
     """Time a program.
 
     Args:
         repeat: runs the program so many times and returns the seconds of one run.
         settings: how precisely.
+        quiet: tells whether the core is disturbed.
         best_s: the smallest latency of its task so far; infinity if it is the first.
     """
-    first = repeat(1)  # warm-up: page faults, caches, lazy initialisation
-    if first > settings.slow * best_s and first > settings.min_repeat_s:
-        again = repeat(1)
-        return _summary([again] if again < first else [first])
-    once = repeat(1)
+    once = repeat(1)  # warm-up: page faults, caches, lazy initialisation
+    if once < settings.min_repeat_s:
+        once = repeat(1)
     number = max(1, math.ceil(settings.min_repeat_s / max(once, 1e-9)))
-    samples: list[float] = []
-    while len(samples) < settings.max_repeats:
-        samples.append(repeat(number))
-        if len(samples) >= settings.min_repeats and _narrow(samples, settings, best_s):
-            break
-        if len(samples) == 1 and samples[0] > settings.slow * best_s:
-            break
-    return _summary(samples)
+    good: list[float] = []
+    disturbed: list[float] = []
+    patience = settings.patience_s
+    while len(good) + len(disturbed) < settings.max_repeats:
+        patience -= quiet.wait(patience)
+        started = time.perf_counter()
+        seconds = repeat(number)
+        if quiet.now():
+            good.append(seconds)
+            if _known(good, settings, best_s):
+                break
+        else:
+            disturbed.append(seconds)
+            patience -= time.perf_counter() - started
+            if patience <= 0 and len(good) + len(disturbed) >= settings.min_repeats:
+                break
+    return _summary(good or disturbed)
 
 
-def _narrow(samples: list[float], settings: TimingSettings, best_s: float) -> bool:
-    """Whether the confidence interval of the median is narrow enough for the program's rank."""
-    x = np.sort(samples)
-    width = float(x[-2] - x[0]) if len(x) > 3 else float(x[-1] - x[0])
-    behind = max(1.0, float(x[0]) / best_s) if math.isfinite(best_s) else 1.0
-    return width / math.sqrt(len(x)) <= 2 * settings.precision * behind * float(np.median(x))
+def _known(samples: list[float], settings: TimingSettings, best_s: float) -> bool:
+    """Whether the latency is known well enough for its rank."""
+    behind = max(1.0, min(samples) / best_s) if math.isfinite(best_s) else 1.0
+    if behind > settings.slow:
+        return True
+    if len(samples) < settings.min_repeats:
+        return False
+    deviation = float(np.std(samples, ddof=1)) if len(samples) > 1 else math.inf
+    half = _HALF_WIDTH.get(len(samples), 2.1 / math.sqrt(len(samples))) * deviation
+    return half <= settings.precision * behind * float(np.mean(samples))
 
 
 def _summary(samples: list[float]) -> Timing:
     low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75])
     spread = float((high - low) / middle) if len(samples) > 1 else math.nan
     return Timing(float(min(samples)), float(middle), len(samples), spread)
-
-
-def now() -> float:
-    """Seconds of a clock for differences."""
-    return time.perf_counter()

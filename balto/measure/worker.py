@@ -282,8 +282,10 @@ class Worker:
         stage, notes, output = self._stage, self._notes, self._tail()
         self.kill()
         number = -code if code is not None and code < 0 else 0
-        how = f"was killed by {signal.Signals(number).name}" if number else f"exited with {code}"
-        last = output.splitlines()[-1] if output else ""
-        error = WorkerDied(f"the worker {how}{': ' if last else ''}{last}", stage, notes, output)
+        if number:
+            message = f"the worker was killed by {signal.Signals(number).name}"
+        else:
+            message = f"the worker exited with {code}: {(output.splitlines() or [''])[-1]}"
+        error = WorkerDied(message, stage, notes, output)
         error.signal = number
         raise error

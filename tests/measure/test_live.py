@@ -1,0 +1,116 @@
+"""Live measuring, with programs that really do the worst: each costs itself alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from balto.measure.live import LiveMeasurer, MeasureSettings
+from balto.measure.outcome import Status
+from tests.measure.programs import TARGET, candidate
+
+pytest.importorskip("tvm")
+
+SETTINGS = MeasureSettings(workers=1, build_timeout_s=3.0, run_timeout_s=1.5)
+
+
+@pytest.fixture(scope="module")
+def measurer() -> Iterator[LiveMeasurer]:
+    with LiveMeasurer(SETTINGS, TARGET) as made:
+        yield made
+
+
+def status_of(measurer: LiveMeasurer, kind: str) -> tuple[Status, str]:
+    """Of a bad program, measured between two sound ones that must not notice."""
+    programs = [candidate("sound", 0), candidate(kind), candidate("sound", 1)]
+    outcomes = dict(measurer.measure(programs))
+    assert outcomes[0].ok
+    assert outcomes[2].ok
+    assert math.isnan(outcomes[1].latency_s) != outcomes[1].ok
+    return outcomes[1].status, outcomes[1].message
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "message"),
+    [
+        ("sound", Status.OK, ""),
+        ("segfault", Status.CRASH, "SIGSEGV"),
+        ("abort", Status.CRASH, "SIGABRT"),
+        ("endless", Status.RUN_TIMEOUT, "deadline"),
+        ("huge", Status.OUT_OF_MEMORY, "bad_alloc"),
+        ("slow-build", Status.BUILD_TIMEOUT, "deadline"),
+        ("raises", Status.RUN_ERROR, "no_such_function"),
+    ],
+)
+def test_a_bad_program_costs_itself_alone(
+    measurer: LiveMeasurer, kind: str, status: Status, message: str
+) -> None:
+    found, text = status_of(measurer, kind)
+    assert found is status
+    assert message in text
+    assert "\n" not in text
+
+
+def test_a_trace_that_does_not_fit_its_task_is_a_build_error(measurer: LiveMeasurer) -> None:
+    sound = candidate("sound")
+    wrong = type(sound)(sound.task, 0, 0, trace='[[["GetSBlock", [], ["X", "main"], ["b0"]]], []]')
+    [(_, outcome)] = measurer.measure([wrong])
+    assert outcome.status is Status.BUILD_ERROR
+    assert outcome.message
+
+
+def test_every_outcome_says_what_it_cost(measurer: LiveMeasurer) -> None:
+    kinds = ["sound", "segfault", "endless", "slow-build"]
+    outcomes = dict(measurer.measure([candidate(kind) for kind in kinds]))
+    assert all(outcome.seconds > 0 for outcome in outcomes.values())
+    assert outcomes[2].measure_s == pytest.approx(SETTINGS.run_timeout_s, abs=1.0)
+    assert outcomes[3].build_s == pytest.approx(SETTINGS.build_timeout_s, abs=1.0)
+
+
+def test_a_worker_killed_from_outside_costs_one_program(measurer: LiveMeasurer) -> None:
+    [victim] = measurer.pids()
+    killer = threading.Timer(0.5, os.kill, (victim, signal.SIGKILL))
+    killer.start()
+    outcomes = dict(measurer.measure([candidate("endless"), candidate("sound")]))
+    killer.join()
+    assert outcomes[0].status is Status.CRASH
+    assert "SIGKILL" in outcomes[0].message
+    assert outcomes[1].ok
+
+
+def test_several_workers_lose_and_repeat_nothing() -> None:
+    kinds = ["sound", "segfault", "slower", "raises", "abort", "sound"] * 5
+    with LiveMeasurer(MeasureSettings(workers=3), TARGET) as measurer:
+        seen = list(measurer.measure([candidate(kind, i) for i, kind in enumerate(kinds)]))
+    assert sorted(index for index, _ in seen) == list(range(len(kinds)))
+    for index, outcome in seen:
+        assert outcome.ok == (kinds[index] in ("sound", "slower")), kinds[index]
+
+
+def test_slower_programs_come_out_slower(measurer: LiveMeasurer) -> None:
+    outcomes = dict(measurer.measure([candidate("sound"), candidate("slower")]))
+    assert outcomes[1].latency_s > 20 * outcomes[0].latency_s
+    assert outcomes[0].latency_s <= outcomes[0].latency_median_s
+
+
+def test_closing_and_abandoning_leave_no_process_behind() -> None:
+    measurer = LiveMeasurer(MeasureSettings(workers=2), TARGET)
+    iterator = measurer.measure([candidate("sound"), candidate("endless"), candidate("sound")])
+    next(iterator)
+    pids = measurer.pids()
+    iterator.close()
+    measurer.close()
+    measurer.close()
+    time.sleep(0.05)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_nothing_to_measure_is_nothing_to_wait_for(measurer: LiveMeasurer) -> None:
+    assert list(measurer.measure([])) == []
