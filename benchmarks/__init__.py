@@ -1,0 +1,1 @@
+"""Scripts that print the numbers we claim: one speed claim each."""

@@ -8,6 +8,7 @@ from typing import Any
 from balto.measure.measurer import Candidate
 from balto.measure.tvm_setup import import_tvm
 from balto.measure.worker import Worker
+from balto.programs.sample import sample_in_worker
 from balto.tasks.task import Task
 
 #: Operator, its arguments for `te_workload`, by name.
@@ -43,40 +44,8 @@ def sample(
 ) -> tuple[str, list[str]]:
     """JSON of the operator's module, and of the traces of distinct random programs of it."""
     tvm = import_tvm(target)
-    import tvm_ffi
-    from tvm.s_tir import meta_schedule as ms
     from tvm.s_tir.meta_schedule.testing import te_workload
 
     function = tvm.te.create_prim_func(getattr(te_workload, op)(*args))
-    module = tvm.IRModule({"main": function})
-    strategy = ms.search_strategy.EvolutionarySearch(population_size=4 * programs)
-    context = ms.TuneContext(
-        mod=module,
-        target=tvm.target.Target(json.loads(target)),
-        space_generator="post-order-apply",
-        search_strategy=strategy,
-        rand_state=seed + 1,
-        num_threads=1,
-    )
-    context.pre_tuning(
-        max_trials=programs,
-        num_trials_per_iter=programs,
-        design_spaces=context.generate_design_space(),
-        database=ms.database.MemoryDatabase(),
-        cost_model=ms.cost_model.RandomModel(),
-    )
-    draw = tvm_ffi.get_global_func(
-        "s_tir.meta_schedule.SearchStrategyEvolutionarySearchSampleInitPopulation"
-    )
-    drawn = draw(context.search_strategy, 4 * programs)
-    distinct = dict.fromkeys(json.dumps(_plain(s.trace.as_json())) for s in drawn)
-    return tvm.ir.save_json(module), list(distinct)[:programs]
-
-
-def _plain(value: Any) -> Any:
-    """TVM's numbers inside a trace as Python's."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if hasattr(value, "value"):
-        return value.value
-    return [_plain(v) for v in value]
+    module = tvm.ir.save_json(tvm.IRModule({"main": function}))
+    return module, sample_in_worker(module, target, programs, seed).traces

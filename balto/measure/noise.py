@@ -8,6 +8,7 @@ timed beside every repeat of a program: when it is slow, the repeat beside it wa
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import time
@@ -117,7 +118,8 @@ def measure_noise(seconds: float = 1.0, cpu: int | None = None) -> Noise:
     try:
         stolen, started = steal_ticks(cpu), time.perf_counter()
         calls = max(1, round(0.001 / min(fixed_kernel() for _ in range(100))))
-        quiet, samples, disturbed = Quiet(), [], 0
+        quiet, disturbed = Quiet(), 0
+        samples: list[float] = []
         while time.perf_counter() - started < seconds or len(samples) < 8:
             begun = time.perf_counter()
             for _ in range(calls):
@@ -141,7 +143,7 @@ def measure_noise(seconds: float = 1.0, cpu: int | None = None) -> Noise:
 
 def _timer_resolution() -> float:
     ticks = [time.perf_counter_ns() for _ in range(2000)]
-    return min(b - a for a, b in zip(ticks, ticks[1:], strict=False) if b > a) * 1e-9
+    return min(b - a for a, b in itertools.pairwise(ticks) if b > a) * 1e-9
 
 
 def _involuntary_switches() -> int:

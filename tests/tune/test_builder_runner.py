@@ -1,0 +1,16 @@
+"""`balto.tune.Builder` and `Runner` inside MetaSchedule's own search."""
+
+from __future__ import annotations
+
+import pytest
+
+from balto.measure.worker import Worker
+
+pytest.importorskip("tvm")
+
+
+def test_a_search_measures_every_trial() -> None:
+    with Worker() as worker:
+        recorded = worker.call("tests.tune.search:tune_matmul", 8, deadline_s=120)
+    assert len(recorded) == 8
+    assert all(0 < seconds < 0.1 for run in recorded for seconds in run)
