@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from balto.learn.loop import Ledger, Picks, Round, round_from_dict, round_to_dict
+from balto.learn.loop import Ledger, Picks
+from balto.learn.round import Round, round_from_dict, round_to_dict
 from balto.measure.outcome import Outcome
 from balto.pool.journal import Journal, outcome_from_record, outcome_to_record
 from balto.tasks.task import Task

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from zlib import crc32
 
 from balto.campaign.config import Config
 from balto.campaign.ledger import Facts, JournalLedger
-from balto.campaign.programs import (
-    make_pool,
-    read_tasks,
-    write_programs,
-    write_tasks,
-)
+from balto.campaign.programs import make_pool, read_tasks, write_tasks
+from balto.campaign.sampling import draw_programs
 from balto.errors import CampaignError, InputError
-from balto.learn.loop import ActiveLearner, Ledger, Round, measure_into
+from balto.learn.loop import ActiveLearner, Ledger, measure_into
+from balto.learn.round import Round
 from balto.learn.split import test_programs
 from balto.measure.measurer import Candidate, Measurer
 from balto.measure.outcome import Outcome
 from balto.measure.replay import ReplayMeasurer
-from balto.measure.worker import Worker, WorkerDied, WorkerRaised, WorkerTimeout
+from balto.measure.worker import Worker
 from balto.models import create, load, save
 from balto.pool.exchange import read_pool
 from balto.pool.journal import Journal, read
@@ -32,9 +26,6 @@ from balto.pool.pool import Pool
 from balto.select import get
 from balto.tasks import extract_tasks
 from balto.tasks.task import Task
-
-#: Seconds that drawing one task's programs may take.
-SAMPLING_DEADLINE_S = 900.0
 
 
 class Listener:
@@ -169,11 +160,11 @@ class Campaign:
         try:
             tasks = self._tasks(workers[0], listener)
             paths = [self.path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
-            ledger = JournalLedger(self.journal, self.facts, tasks, "", listener.measured)
             for k in self._drawn(tasks, paths, workers, listener):
                 pool = make_pool([tasks[k]], [paths[k]])
                 listener.sampled(tasks[k].name, len(pool))
-                measure_into(ledger, measurer, self._held_out(pool, k, ledger))
+                ledger = JournalLedger(self.journal, self.facts, pool.tasks, "", listener.measured)
+                measure_into(ledger, measurer, self._held_out(pool, ledger))
         finally:
             for worker in workers:
                 worker.close()
@@ -190,58 +181,29 @@ class Campaign:
         listener: Listener,
     ) -> Iterator[int]:
         """Yield each task's index when its programs are on disk; at once if they are already."""
-        missing = []
+        missing = {}
         for k, task in enumerate(tasks):
             if task.name in self.facts.left_out:
                 listener.left_out(task.name, self.facts.left_out[task.name])
             elif paths[k].exists():
                 yield k
             else:
-                missing.append(k)
-        free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        for worker in workers:
-            free.put(worker)
-        with ThreadPoolExecutor(len(workers)) as threads:
-            futures: dict[Future[str], int] = {
-                threads.submit(self._draw, tasks[k], paths[k], free): k for k in missing
-            }
-            try:
-                for future in as_completed(futures):
-                    k, reason = futures[future], future.result()
-                    if reason:
-                        self._note({"kind": "left_out", "task": tasks[k].name, "reason": reason})
-                        listener.left_out(tasks[k].name, reason)
-                    else:
-                        yield k
-            finally:
-                threads.shutdown(wait=False, cancel_futures=True)
-
-    def _draw(self, task: Task, path: Path, free: queue.SimpleQueue[Worker]) -> str:
-        """Draw one task's programs in a worker; returns why it must be left out, or nothing."""
-        worker = free.get()
-        try:
-            sampled = worker.call(
-                "balto.programs.sample:sample_in_worker",
-                *(task.module, task.target, self.config.programs),
-                crc32(f"{self.config.seed} {task.name}".encode()),
-                deadline_s=SAMPLING_DEADLINE_S,
-            )
-        except (WorkerDied, WorkerRaised, WorkerTimeout) as error:
-            return f"TVM cannot sample it: {str(error).splitlines()[0]}"
-        finally:
-            free.put(worker)
-        if len(sampled.traces) < 2:
-            return f"its space has {len(sampled.traces)} program"
-        write_programs(path, sampled)
-        return ""
-
-    def _held_out(self, pool: Pool, task_id: int, ledger: Ledger) -> list[Candidate]:
-        task = pool.tasks[0]
+                missing[k] = task
         config = self.config
+        for k, reason in draw_programs(missing, paths, config.programs, config.seed, workers):
+            if reason:
+                self._note({"kind": "left_out", "task": tasks[k].name, "reason": reason})
+                listener.left_out(tasks[k].name, reason)
+            else:
+                yield k
+
+    def _held_out(self, pool: Pool, ledger: Ledger) -> list[Candidate]:
+        (task,), config = pool.tasks, self.config
+        held_out = test_programs(len(pool), config.test_share, config.seed, task.name)
         return [
-            Candidate(task, task_id, int(p), pool.trace(0, int(p)))
-            for p in test_programs(len(pool), config.test_share, config.seed, task.name)
-            if ledger.outcome(task_id, int(p)) is None
+            Candidate(task, 0, p, pool.trace(0, p))
+            for p in held_out.tolist()
+            if ledger.outcome(0, p) is None
         ]
 
     # Rounds

@@ -12,7 +12,7 @@ from balto.campaign.config import Config
 from balto.campaign.ledger import Facts
 from balto.campaign.programs import make_pool, read_tasks
 from balto.errors import CampaignError
-from balto.learn.loop import Round
+from balto.learn.round import Round
 from balto.pool.exchange import read_pool
 from balto.pool.journal import read
 from balto.pool.pool import Pool

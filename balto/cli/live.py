@@ -8,7 +8,7 @@ from typing import Self
 
 from balto.campaign.run import Listener
 from balto.cli.progress import Progress
-from balto.learn.loop import Round
+from balto.learn.round import Round
 from balto.measure.outcome import Outcome
 from balto.units import percent, seconds
 

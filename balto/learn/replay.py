@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from balto.learn.loop import ActiveLearner, LoopSettings, Round
+from balto.learn.loop import ActiveLearner, LoopSettings
+from balto.learn.round import Round
 from balto.measure.replay import ReplayMeasurer
 from balto.models import create
 from balto.pool.pool import Pool

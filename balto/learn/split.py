@@ -57,4 +57,4 @@ def rounds_of(budget: int, rounds: int) -> NDArray[np.int64]:
     """
     done = np.floor(budget * np.arange(1, rounds + 1) / rounds + 0.5).astype(np.int64)
     done = np.maximum(done, min(2, budget))
-    return np.diff(done, prepend=np.int64(0))
+    return np.diff(np.concatenate([[0], done]))

@@ -72,14 +72,14 @@ class LiveMeasurer(Measurer):
     Args:
         settings: how programs are measured.
         target: JSON of the target, to prepare the workers for; candidates bring their own.
-        best_s: the smallest latency known of each task, by task id.
+        best_s: the smallest latency known of each task, by its name.
     """
 
     def __init__(
         self,
         settings: MeasureSettings | None = None,
         target: str = '{"kind": "llvm"}',
-        best_s: dict[int, float] | None = None,
+        best_s: dict[str, float] | None = None,
     ) -> None:
         self.settings = settings or MeasureSettings()
         self._best = dict(best_s or {})
@@ -154,7 +154,7 @@ class LiveMeasurer(Measurer):
             module=task.module,
             trace=candidate.trace,
             target=task.target,
-            best_s=self._best.get(candidate.task_id, math.inf),
+            best_s=self._best.get(candidate.task.name, math.inf),
             timing=settings.timing,
             run_timeout_s=settings.run_timeout_s,
             wait_s=settings.run_timeout_s * (len(self._workers) + 1),
@@ -188,8 +188,8 @@ class LiveMeasurer(Measurer):
 
     def _learn(self, candidate: Candidate, outcome: Outcome) -> None:
         if outcome.ok:
-            best = self._best.get(candidate.task_id, math.inf)
-            self._best[candidate.task_id] = min(best, outcome.latency_s)
+            best = self._best.get(candidate.task.name, math.inf)
+            self._best[candidate.task.name] = min(best, outcome.latency_s)
 
     def _renew(self, worker: Worker) -> None:
         """Have a worker for the next program, and no larger than it should be."""

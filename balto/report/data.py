@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.campaign.status import Status, pool_of, status
-from balto.learn.loop import Round
 from balto.learn.metrics import relative_throughput
+from balto.learn.round import Round
 from balto.pool.pool import Pool
 
 #: A program is high-performance if it reaches this share of its task's best. The paper's Figure 1

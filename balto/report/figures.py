@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from balto.learn.loop import Round
+from balto.learn.round import Round
 from balto.report.data import HIGH_PERFORMANCE, ReportData
 
 #: Marker colour -> CSS variable of the page.

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.learn.loop import ActiveLearner, Ledger, LoopSettings, round_from_dict, round_to_dict
+from balto.learn.loop import ActiveLearner, Ledger, LoopSettings
 from balto.learn.replay import replay, summary
+from balto.learn.round import round_from_dict, round_to_dict
 from balto.measure.replay import ReplayMeasurer
 from balto.models import create
 from balto.select import get
