@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from balto.measure.noise import measure_noise
 from balto.measure.worker import Worker, WorkerError
 from balto.tasks.target import processor
 
@@ -47,7 +48,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Look at everything that a live campaign needs; takes a few seconds."""
-    return [*_versions(), *_cores(), *_targets()]
+    return [*_versions(), *_cores(), *_noise(), *_targets()]
 
 
 def _versions() -> list[Check]:
@@ -87,6 +88,19 @@ def _cores() -> list[Check]:
             "load",
             f"{load:.2f} of {len(usable)} cores busy",
             advice="" if load < BUSY else "other processes run: timings will be noisy, stop them",
+        ),
+    ]
+
+
+def _noise() -> list[Check]:
+    noise = measure_noise()
+    spread = f"a fixed 1 ms kernel varies by {noise.spread:.1%}, its slowest 1 % by"
+    return [
+        Check("timer", f"{noise.timer_s * 1e9:.0f} ns; {spread} {noise.worst - 1:.0%}"),
+        Check(
+            "noise",
+            f"core slower than usual {noise.disturbed:.0%} of the time",
+            advice=noise.meaning,
         ),
     ]
 

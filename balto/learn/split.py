@@ -57,4 +57,5 @@ def rounds_of(budget: int, rounds: int) -> NDArray[np.int64]:
     """
     done = np.floor(budget * np.arange(1, rounds + 1) / rounds + 0.5).astype(np.int64)
     done = np.maximum(done, min(2, budget))
-    return np.diff(np.concatenate([[0], done]))
+    counts: NDArray[np.int64] = np.diff(np.concatenate([[0], done]))
+    return counts
