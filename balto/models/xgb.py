@@ -40,12 +40,12 @@ class XGBSettings:
         bins: histogram bins a column.
     """
 
-    rounds: int = 50
+    rounds: int = 32
     members: int = 4
     depth: int = 6
-    eta: float = 0.2
-    min_child_weight: float = 0.5
-    row_share: float = 0.7
+    eta: float = 0.3
+    min_child_weight: float = 0.3
+    row_share: float = 0.6
     column_share: float = 0.5
     bins: int = 64
 
