@@ -24,7 +24,13 @@ def print_table(
     from rich.table import Table
 
     cells = [["" if c is None else str(c) for c in row] for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_header=any(columns),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
     for i, name in enumerate(columns):
         numeric = all(row[i][:1] in "0123456789-+." for row in cells if row[i])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
