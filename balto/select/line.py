@@ -3,13 +3,14 @@
 Both algorithms pick, again and again, the program whose prediction is farthest from those of the
 labelled and picked programs, the *references*. A prediction is one number, so the nearest
 reference of a program is one of the two that it lies between: a pick changes the scores of the
-programs in its own gap only. Programs are therefore kept in one list a gap and gaps in a heap by
-their best program; a pick splits its gap in two. Nothing is sorted but the references.
+programs in its own gap only. Programs are therefore kept in one list a gap; a pick splits its gap
+in two; and a gap too narrow to hold the next pick is never looked into. Nothing is sorted but the
+references, and all of it costs less than sorting the predictions.
 
 Every program is scored by the expression of the literal algorithm, in the predictions' own
 precision. Rounding is monotone, so the nearest reference after rounding is still a neighbour, and
 the picks equal the literal O(B M^2) algorithm's bit for bit, ties to the lowest index included,
-for predictions of either sign. Cost: O(M) to find the gaps, and for a pick the size of its gap.
+for predictions of either sign.
 
 Compiled by Numba, and kept in its cache: the first use on a machine takes some seconds.
 """
@@ -22,7 +23,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+#: Cells of the table that finds the gap of a program.
 _CELLS = 2048
+#: In the place of a gap's best program: it was not looked into yet, or it has none.
+_UNKNOWN, _EMPTY = -1, 2**31 - 1
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -42,140 +46,133 @@ def farthest_first(
     Args:
         predictions: f, `M` finite numbers.
         labelled: indices of the labelled programs.
-        budget: how many to pick, at most as many as are unlabelled.
+        budget: how many to pick, or all that are unlabelled.
         biased: Algorithm 2 (section 3.3, line 3) in the place of Algorithm 1 with `d_out`.
 
     Returns:
-        `budget` indices, in the order they were picked.
+        The picked indices, in the order they were picked.
     """
-    references = np.sort(predictions[labelled])
-    free = np.ones(len(predictions), dtype=np.bool_)
+    f = np.ascontiguousarray(predictions)
+    references = np.append(np.sort(f[labelled]), f.dtype.type(np.inf))
+    free = np.ones(len(f), dtype=np.bool_)
     free[labelled] = False
-    picks: NDArray[np.int64] = _pick(
-        np.ascontiguousarray(predictions), references, free, budget, biased
-    )
+    budget = min(budget, int(np.count_nonzero(free)))
+    picks: NDArray[np.int64] = _pick(f, references, free, budget, biased)
     return picks
 
 
 @_compiled
 def _pick(f: Any, references: Any, free: Any, budget: int, biased: bool) -> Any:
-    k, size = len(references), len(f)
-    # Gap g has the references low[g] and high[g]; its programs are head[g], after[head[g]], ...,
-    # in ascending order, -1 at the end.
-    low = np.full(k + 1 + budget, -np.inf, f.dtype)
-    high = np.full(k + 1 + budget, np.inf, f.dtype)
-    low[1 : k + 1] = references
-    high[:k] = references
-    head = np.full(k + 1 + budget, -1, np.int32)
-    after = np.empty(size, np.int32)
-    first, scale = _cells(references)
-    for i in range(size - 1, -1, -1):
-        if free[i]:
-            g = _gap(f[i], references, first, scale)
-            after[i] = head[g]
-            head[g] = i
-    best = np.full(k + 1 + budget, -1, np.int32)
-    score = np.full(k + 1 + budget, -np.inf, f.dtype)
-    for g in range(k + 1):
-        best[g], score[g] = _best(f, low[g], high[g], head[g], after, biased)
+    """The picks; `references` are sorted, and +inf stands after the last one."""
+    gaps = len(references)
+    # Gap g lies between low[g] and high[g], the latter included. Its programs are head[g],
+    # after[head[g]], ... in ascending order up to -1.
+    low = np.full(gaps + budget, -np.inf, f.dtype)
+    high = np.full(gaps + budget, np.inf, f.dtype)
+    low[1:gaps] = references[:-1]
+    high[:gaps] = references
+    head, after = _lists(f, references, free, budget)
+    # While a gap is unknown, its score is a bound that none of its programs exceeds.
+    best = np.full(gaps + budget, _UNKNOWN, np.int32)
+    score = np.empty(gaps + budget, f.dtype)
+    for g in range(gaps):
+        score[g] = _bound(low[g], high[g], biased)
     picks = np.empty(budget, np.int64)
-    for b in range(budget):
-        gaps = k + 1 + b
-        top = -1
-        for g in range(gaps):
-            if best[g] >= 0 and (
-                top < 0 or score[g] > score[top] or (score[g] == score[top] and best[g] < best[top])
-            ):
-                top = g
-        picks[b] = best[top]
-        _split(f, low, high, head, after, best[top], top, gaps)
-        best[top], score[top] = _best(f, low[top], high[top], head[top], after, biased)
-        best[gaps], score[gaps] = _best(f, low[gaps], high[gaps], head[gaps], after, biased)
+    b = 0
+    while b < budget:
+        g = _top(best, score, gaps)
+        if best[g] == _UNKNOWN:
+            best[g], score[g] = _best(f, low[g], high[g], head[g], after, biased)
+            continue
+        picks[b] = u = best[g]
+        b += 1
+        low[gaps], high[gaps], high[g] = f[u], high[g], f[u]
+        head[g], head[gaps] = _split(f, head[g], after, u)
+        for part in (g, gaps):
+            best[part], score[part] = _UNKNOWN, _bound(low[part], high[part], biased)
+        gaps += 1
     return picks
 
 
 @_compiled
-def _cells(references: Any) -> Any:
-    """Table that finds gaps: `first[c]`, how many references lie in cells before cell `c`.
+def _lists(f: Any, references: Any, free: Any, budget: int) -> Any:
+    """The free programs as one linked list a gap, with room for `budget` more gaps.
 
-    The range of the references is cut into equal cells. The cell of a number is a monotone
-    function of it whatever the rounding, so all references in earlier cells are smaller.
+    The range of the references is cut into equal cells, and `first[c]` says how many references
+    lie in cells before cell `c`. The cell of a number is a monotone function of it whatever the
+    rounding, so those are smaller than any number of cell `c`: a walk from there finds its gap.
     """
-    k = len(references)
+    k = len(references) - 1
+    zero, top = f.dtype.type(0), f.dtype.type(_CELLS - 1)
+    scale = top / (references[k - 1] - references[0]) if k > 1 else zero
+    cell = np.zeros(len(f), np.int32)
     first = np.zeros(_CELLS + 1, np.int32)
-    zero = references.dtype.type(0)
-    if k < 2:
-        return first, zero
-    scale = references.dtype.type(_CELLS - 1) / (references[-1] - references[0])
-    if not np.isfinite(scale):  # all references equal, or nearly
-        return first, zero
-    for r in references:
-        first[_cell(r, references[0], scale) + 1] += 1
-    for c in range(_CELLS):
-        first[c + 1] += first[c]
-    return first, scale
+    if scale > 0 and np.isfinite(scale):  # else all in one cell: a longer walk
+        for i in range(len(f)):
+            cell[i] = np.int32(min(max((f[i] - references[0]) * scale, zero), top))
+        for r in references[:k]:
+            first[np.int32(min((r - references[0]) * scale, top)) + 1] += 1
+        for c in range(_CELLS):
+            first[c + 1] += first[c]
+    head = np.full(k + 1 + budget, -1, np.int32)
+    after = np.empty(len(f), np.int32)
+    for i in range(len(f) - 1, -1, -1):
+        if free[i]:
+            g = first[cell[i]]
+            while references[g] < f[i]:
+                g += 1
+            after[i] = head[g]
+            head[g] = i
+    return head, after
 
 
 @_compiled
-def _cell(x: Any, low: Any, scale: Any) -> Any:
-    return 0 if scale == 0 else min(int((x - low) * scale), _CELLS - 1)
+def _bound(low: Any, high: Any, biased: bool) -> Any:
+    """What no score in the gap exceeds: half its width and a little more for rounding."""
+    half = 0.51 * (high - low)
+    if not biased or not np.isfinite(half):
+        return half
+    return half * max(high, 0.0)
 
 
 @_compiled
-def _gap(x: Any, references: Any, first: Any, scale: Any) -> Any:
-    """How many references are smaller than `x`."""
-    k = len(references)
-    if k == 0 or x <= references[0]:
-        return 0
-    if x > references[-1]:
-        return k
-    g = first[_cell(x, references[0], scale)]
-    while references[g] < x:
-        g += 1
-    return g
+def _top(best: Any, score: Any, gaps: int) -> Any:
+    """The gap of the highest score; of equal ones an unknown gap, then that of the lowest index."""
+    top = 0
+    for g in range(1, gaps):
+        if score[g] > score[top] or (score[g] == score[top] and best[g] < best[top]):
+            top = g
+    return top
 
 
 @_compiled
 def _best(f: Any, low: Any, high: Any, head: Any, after: Any, biased: bool) -> Any:
-    """The best program of the list from `head` and its score; -1 and -inf if there is none."""
-    best, best_score, i = -1, f.dtype.type(-np.inf), head
+    """The best program of the list from `head`, and its score."""
+    best, best_score, i = _EMPTY, f.dtype.type(-np.inf), head
     while i >= 0:
-        score = _score(f[i], low, high, biased)
-        if best < 0 or score > best_score:
+        distance = min(f[i] - low, high - f[i])
+        score = distance if not biased else f[i] * distance if f[i] != 0 else f[i]
+        if best == _EMPTY or score > best_score:
             best, best_score = i, score
         i = after[i]
     return best, best_score
 
 
 @_compiled
-def _score(f: Any, low: Any, high: Any, biased: bool) -> Any:
-    """Score of a program between the references `low` and `high`, in its own precision."""
-    distance = min(f - low, high - f)
-    if not biased:
-        return distance
-    return f * distance if f != 0 else f
-
-
-@_compiled
-def _split(
-    f: Any, low: Any, high: Any, head: Any, after: Any, picked: Any, left: Any, right: Any
-) -> None:
-    """Take `picked` out of the gap `left`, and move the programs above it to the gap `right`."""
-    low[right], high[right] = f[picked], high[left]
-    high[left] = f[picked]
-    i = head[left]
-    head[left] = -1
-    last_left = last_right = -1
+def _split(f: Any, head: Any, after: Any, picked: Any) -> Any:
+    """Split a list, less `picked`, into the programs up to it and those above it."""
+    left = right = last_left = last_right = -1
+    i = head
     while i >= 0:
         if f[i] > f[picked]:
             if last_right < 0:
-                head[right] = i
+                right = i
             else:
                 after[last_right] = i
             last_right = i
         elif i != picked:
             if last_left < 0:
-                head[left] = i
+                left = i
             else:
                 after[last_left] = i
             last_left = i
@@ -184,3 +181,4 @@ def _split(
         after[last_left] = -1
     if last_right >= 0:
         after[last_right] = -1
+    return left, right
