@@ -75,6 +75,7 @@ def test_every_outcome_says_what_it_cost(measurer: LiveMeasurer) -> None:
 
 
 def test_a_worker_killed_from_outside_costs_one_program(measurer: LiveMeasurer) -> None:
+    assert [o.ok for _, o in measurer.measure([candidate("sound")])] == [True]  # it has started
     [victim] = measurer.pids()
     killer = threading.Timer(0.5, os.kill, (victim, signal.SIGKILL))
     killer.start()
