@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+
+_NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
 
 
 def print_json(value: Any) -> None:
@@ -18,7 +21,7 @@ def print_json(value: Any) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:
-    """Print an aligned table; columns whose cells all start with a digit or sign go right."""
+    """Print an aligned table; columns of numbers, with or without a unit, go right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +35,7 @@ def print_table(
         title_style="bold",
     )
     for i, name in enumerate(columns):
-        numeric = all(row[i][:1] in "0123456789-+." for row in cells if row[i])
+        numeric = all(_NUMBER.fullmatch(row[i]) for row in cells if row[i])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*row)
