@@ -25,3 +25,13 @@ def percent(value: float) -> str:
 def number(value: float) -> str:
     """A number with thousands separators, one decimal; ``-`` if NaN."""
     return f"{value:,.1f}" if math.isfinite(value) else "-"
+
+
+def flop(value: float) -> str:
+    """Floating-point operations: ``524 kFLOP``, ``8.21 GFLOP``; ``-`` if NaN."""
+    if not math.isfinite(value):
+        return "-"
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}FLOP"
+    return f"{value / 1e3:.3g} kFLOP"

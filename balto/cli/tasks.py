@@ -20,6 +20,7 @@ def command(
 
     from balto.cli.output import print_json, print_table
     from balto.tasks import extract_tasks
+    from balto.units import flop
 
     found = extract_tasks(networks, operators, target)
     if output == "json":
@@ -43,19 +44,19 @@ def command(
         return
     total = sum(task.flop * task.weight for task in found.tasks)
     print_table(
-        ["#", "operator", "shapes", "weight", "MFLOP", "share of FLOP"],
+        ["#", "operator", "shapes", "weight", "work", "share of FLOP"],
         [
             (
                 k,
                 task.op,
                 _shapes(json.loads(task.args)),
                 task.weight,
-                f"{task.flop / 1e6:,.2f}",
+                flop(task.flop),
                 f"{task.flop * task.weight / total:.1%}",
             )
             for k, task in enumerate(found.tasks)
         ],
-        title=f"{len(found.tasks)} tasks, {total / 1e9:.2f} GFLOP, for {found.tasks[0].device}"
+        title=f"{len(found.tasks)} tasks, {flop(total)}, for {found.tasks[0].device}"
         if found.tasks
         else "no task",
     )
