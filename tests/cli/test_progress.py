@@ -1,0 +1,74 @@
+"""Long work tells how far it is: bars on a terminal, plain lines elsewhere; never on stdout."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+from balto.cli import progress
+
+COMMAND = [sys.executable, "-m", "balto", "replay"]
+OPTIONS = ["--fraction", "10%", "--rounds", "2", "--seeds", "2"]
+
+
+def test_plain_lines_say_how_many_how_fast_and_how_long(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    bars = progress.Progress()
+    bars.begin("measure", 4, "program")
+    for _ in range(4):
+        bars.advance("measure", "failed: 1 crash")
+    bars.close()
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert len(lines) == 4
+    assert lines[0].startswith("measure: 1 of 4 programs, ")
+    assert "ETA" in lines[0]
+    assert lines[0].endswith("failed: 1 crash")
+    assert "ETA" not in lines[3]
+
+
+def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    bars = progress.Progress()
+    bars.advance("measure")
+    bars.begin("measure", 2, "program")
+    bars.advance("measure")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("measure: 2 of 3 programs")
+
+
+def test_a_pipe_gets_only_the_result_on_stdout(pool_path):
+    done = subprocess.run(
+        [*COMMAND, str(pool_path), *OPTIONS], capture_output=True, text=True, check=True
+    )
+    assert "Top-1" in done.stdout
+    assert "replay: 2 of 2 seeds" in done.stderr
+    assert "\x1b[" not in done.stdout + done.stderr
+
+
+def test_a_terminal_gets_a_bar(pool_path):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [*COMMAND, str(pool_path), *OPTIONS],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment,
+    )
+    os.close(theirs)
+    drawn = b""
+    while chunk := read(ours):
+        drawn += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    assert "━".encode() in drawn
+    assert b"2/2" in drawn
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other side is gone
+        return b""
