@@ -37,6 +37,7 @@ def farthest_first(
     budget: int,
     *,
     biased: bool,
+    references: NDArray[np.floating[Any]] | None = None,
 ) -> NDArray[np.int64]:
     """Pick programs one by one, each time the one of the highest score.
 
@@ -48,16 +49,18 @@ def farthest_first(
         labelled: indices of the labelled programs.
         budget: how many to pick, or all that are unlabelled.
         biased: Algorithm 2 (section 3.3, line 3) in the place of Algorithm 1 with `d_out`.
+        references: numbers to keep away from in the place of the labelled programs' predictions.
 
     Returns:
         The picked indices, in the order they were picked.
     """
     f = np.ascontiguousarray(predictions)
-    references = np.append(np.sort(f[labelled]), f.dtype.type(np.inf))
+    start = f[labelled] if references is None else references.astype(f.dtype)
+    ends = np.append(np.sort(start), f.dtype.type(np.inf))
     free = np.ones(len(f), dtype=np.bool_)
     free[labelled] = False
     budget = min(budget, int(np.count_nonzero(free)))
-    picks: NDArray[np.int64] = _pick(f, references, free, budget, biased)
+    picks: NDArray[np.int64] = _pick(f, ends, free, budget, biased)
     return picks
 
 

@@ -11,9 +11,14 @@ from balto.select.base import Selector
 #: Name on the command line -> where the class is.
 SELECTORS = {
     "random": "balto.select.random:Random",
+    "gsx": "balto.select.gsx:GSx",
+    "gsy": "balto.select.gsy:GSy",
+    "igs": "balto.select.igs:IGS",
+    "alt": "balto.select.alt:ALT",
     "output-diversity": "balto.select.output_diversity:OutputDiversity",
     "biased-diversity": "balto.select.biased_diversity:BiasedDiversity",
     "balto": "balto.select.balto:Balto",
+    "lcmd": "balto.select.lcmd:LCMD",
 }
 
 

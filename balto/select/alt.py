@@ -1,0 +1,33 @@
+"""ALT-style selection: the programs that an ensemble is least sure of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+
+
+@dataclass(frozen=True)
+class ALT(Selector):
+    """Picks the programs whose predictions vary most over the ensemble.
+
+    Source: after Zeng et al., "ALT: optimizing tensor compilation in deep learning compilers with
+    active learning", ICCD 2020, which takes the uncertainty of its own model.
+    """
+
+    name: ClassVar[str] = "alt"
+    needs_ensemble: ClassVar[bool] = True
+
+    def _choose(
+        self,
+        state: TaskState,
+        budget: int,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        variance = state.ensemble().var(axis=0)
+        order = np.argsort(-variance[state.unlabelled], kind="stable")
+        return state.unlabelled[order[:budget]]

@@ -1,0 +1,47 @@
+"""iGS: diversity of features and of predicted performance at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+from balto.select.distance import Points
+
+
+@dataclass(frozen=True)
+class IGS(Selector):
+    """Picks ``argmax_n min_m ||x_n - x_m|| |f(x_n) - y_m|``, m labelled.
+
+    Picks enter with their predictions. A program whose measurement failed has no y and keeps
+    nothing away; the minimum over no program is +inf.
+
+    Source: Wu, Lin and Huang, "Active learning for regression using greedy sampling", 2019.
+    """
+
+    name: ClassVar[str] = "igs"
+
+    def _choose(
+        self,
+        state: TaskState,
+        budget: int,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        f, points = state.scores(), Points.of(state.features())
+        good = np.isfinite(state.labels)
+        labelled, y = state.labelled[good], state.labels[good]
+        score = np.full(state.size, np.inf)
+        for part, block in points.blocks(labelled):
+            product = np.sqrt(block) * np.abs(f[:, None] - y[part])
+            np.minimum(score, product.min(axis=1), out=score)
+        score[state.labelled] = -np.inf
+        picks = np.empty(budget, dtype=np.int64)
+        for b in range(budget):
+            picks[b] = u = int(np.argmax(score))
+            block = points.squared_distances(picks[b : b + 1])
+            np.minimum(score, np.sqrt(block[:, 0]) * np.abs(f - f[u]), out=score)
+            score[u] = -np.inf
+        return picks

@@ -1,0 +1,73 @@
+"""LCMD: largest-cluster maximum distance, in the kernel of a model ensemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+from balto.select.distance import Points
+
+
+@dataclass(frozen=True)
+class LCMD(Selector):
+    """Picks the farthest program of the cluster with the largest sum of squared distances.
+
+    Labelled and picked programs are the centres; every program belongs to the nearest one. With
+    no labelled program the first pick is the one of the largest feature norm.
+
+    A program's features are its `K` ensemble predictions, centred over the members and divided
+    by ``sqrt(K)``, whose inner products are the ensemble's predictive covariance.
+
+    Source: Holzmueller, Zaverkin, Kaestner and Steinwart, "A framework and benchmark for deep
+    batch active learning for regression", JMLR 24:164, 2023 (LCMD-TP); the kernel after Kirsch,
+    "Black-box batch active learning for regression", arXiv 2302.08981.
+    """
+
+    name: ClassVar[str] = "lcmd"
+    needs_ensemble: ClassVar[bool] = True
+
+    def _choose(
+        self,
+        state: TaskState,
+        budget: int,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        predictions = state.ensemble()
+        kernel = (predictions - predictions.mean(axis=0)) / np.sqrt(len(predictions))
+        return largest_cluster_picks(kernel.T, state.labelled, budget)
+
+
+def largest_cluster_picks(
+    features: NDArray[np.floating], centres: NDArray[np.int64], budget: int
+) -> NDArray[np.int64]:
+    """The LCMD rule on `M x d` features; ties go to the oldest centre and the lowest index."""
+    points = Points.of(features)
+    free = np.ones(len(features), dtype=bool)
+    free[centres] = False
+    nearest = np.full(len(features), np.inf, dtype=np.float32)
+    cluster = np.zeros(len(features), dtype=np.int64)
+    for part, block in points.blocks(centres):
+        closest = block.argmin(axis=1)
+        distance = block[np.arange(len(features)), closest]
+        nearer = distance < nearest
+        nearest[nearer], cluster[nearer] = distance[nearer], closest[nearer] + part.start
+    picks = np.empty(budget, dtype=np.int64)
+    for b in range(budget):
+        if b == 0 and not len(centres):
+            norms = np.einsum("ij,ij->i", features, features)
+            picks[b] = u = int(np.argmax(norms))
+        else:
+            sizes = np.bincount(cluster[free], weights=nearest[free])
+            held = np.bincount(cluster[free]) > 0
+            largest = int(np.argmax(np.where(held, sizes, -np.inf)))
+            inside = free & (cluster == largest)
+            picks[b] = u = int(np.argmax(np.where(inside, nearest, -np.inf)))
+        free[u] = False
+        distance = points.squared_distances(picks[b : b + 1])[:, 0]
+        nearer = distance < nearest
+        nearest[nearer], cluster[nearer] = distance[nearer], len(centres) + b
+    return picks
