@@ -43,8 +43,7 @@ class Data:
     def __init__(self, pool: Any, seed: int) -> None:
         held_out = np.concatenate(
             [
-                test_programs(len(pool.programs(k)), TEST_SHARE, seed, task.name)
-                + pool.offsets[k]
+                test_programs(len(pool.programs(k)), TEST_SHARE, seed, task.name) + pool.offsets[k]
                 for k, task in enumerate(pool.tasks)
             ]
         )

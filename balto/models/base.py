@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.errors import InputError
 from balto.programs.features import Features
 
 
@@ -57,6 +58,26 @@ class CostModel(ABC):
         Raises:
             ModelNotFitted: neither `fit` nor loading came before.
         """
+
+    def warm_start(self, source: CostModel) -> None:
+        """Start every later `fit` from `source`, a model of another device; call before `fit`.
+
+        Args:
+            source: a fitted model of the same kind.
+
+        Raises:
+            InputError: it is of another kind, or of another shape.
+            ModelNotFitted: it has not been trained.
+        """
+        if type(source) is not type(self):
+            raise InputError(
+                f"a {self.name} model cannot start from a {source.name} model: choose one of them"
+            )
+        self._adopt(source)
+
+    @abstractmethod
+    def _adopt(self, source: Any) -> None:
+        """Keep what `fit` needs of a source of the same class."""
 
     def relative(
         self,

@@ -15,9 +15,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from balto.errors import ModelNotFitted
+from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
-from balto.models.losses import lambda_rank, squared_error
+from balto.models.losses import lambda_rank, squared_error, weighted_root_error
 from balto.models.segments import pack
 from balto.programs.features import COLUMNS, Features
 
@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], bool]] = {
     "lambda-rank": (lambda_rank, False),
     "squared-error": (squared_error, True),
+    "weighted-root-error": (weighted_root_error, True),
 }
 #: Programs of equal length that are predicted together. Always this many, padded: matrix
 #: kernels differ by shape in the last bits, and a score must not depend on the company (law 1).
@@ -49,6 +50,7 @@ class NetworkSettings:
         one_cycle: warm up to `rate`, then cool down to nothing.
         weight_decay: Adam's L2 penalty.
         clip: largest norm of a gradient.
+        standardise: bring columns to mean 0 and deviation 1; else divide by the largest value.
     """
 
     hidden: int = 256
@@ -60,6 +62,7 @@ class NetworkSettings:
     one_cycle: bool = False
     weight_decay: float = 1e-6
     clip: float = 0.5
+    standardise: bool = False
 
 
 class StoreNetwork(nn.Module):
@@ -100,7 +103,8 @@ class NetworkModel(CostModel):
         super().__init__(seed)
         self.settings = settings or self.settings_of
         self._network: StoreNetwork | None = None
-        self._scale = torch.ones(COLUMNS)
+        self._shift, self._scale = torch.zeros(COLUMNS), torch.ones(COLUMNS)
+        self._source: NetworkModel | None = None
 
     @abstractmethod
     def build(self) -> StoreNetwork:
@@ -114,9 +118,12 @@ class NetworkModel(CostModel):
     ) -> None:
         """Train anew on everything labelled so far."""
         with _reproducible(self.seed):
-            scale = np.abs(features.rows).max(axis=0)
-            self._scale = torch.from_numpy(np.where(scale > 0, scale, 1.0).astype(np.float32))
             self._network = self.build()
+            if self._source is None:
+                self._set_scaling(features.rows)
+            else:
+                self._shift, self._scale = self._source._shift, self._source._scale
+                self._network.load_state_dict(self._source._fitted().state_dict())
             self._train(features, relative_throughput, task)
 
     def predict(self, features: Features) -> Floats:
@@ -152,7 +159,8 @@ class NetworkModel(CostModel):
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Hyper-parameters, and the weights as safetensors."""
-        weights = {**self._fitted().state_dict(), "input_scale": self._scale}
+        scaling = {"input_shift": self._shift, "input_scale": self._scale}
+        weights = {**self._fitted().state_dict(), **scaling}
         config = {"seed": self.seed, "settings": asdict(self.settings)}
         return config, {"weights.safetensors": save_tensors(weights)}
 
@@ -161,7 +169,7 @@ class NetworkModel(CostModel):
         """The inverse of `state`."""
         model = cls(config["seed"], NetworkSettings(**config["settings"]))
         weights = load_tensors(payload["weights.safetensors"])
-        model._scale = weights.pop("input_scale")
+        model._shift, model._scale = weights.pop("input_shift"), weights.pop("input_scale")
         model._network = model.build()
         model._network.load_state_dict(weights)
         return model
@@ -171,10 +179,31 @@ class NetworkModel(CostModel):
             raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
         return self._network
 
+    def _adopt(self, source: NetworkModel) -> None:
+        """Start from the weights and the input scaling of `source`."""
+        source._fitted()
+        if source.settings.hidden != self.settings.hidden:
+            raise InputError(
+                f"the source is {source.settings.hidden} units wide, this model "
+                f"{self.settings.hidden}: their weights do not fit"
+            )
+        self._source = source
+
+    def _set_scaling(self, rows: NDArray[np.float32]) -> None:
+        shift, scale = np.zeros(COLUMNS), np.abs(rows).max(axis=0)
+        if self.settings.standardise:
+            shift, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        scale = np.where(scale > 1e-6, scale, 1.0)
+        self._shift = torch.from_numpy(shift.astype(np.float32))
+        self._scale = torch.from_numpy(scale.astype(np.float32))
+
+    def _scaled(self, rows: NDArray[np.float32]) -> Tensor:
+        return (torch.from_numpy(rows) - self._shift) / self._scale
+
     def _train(self, features: Features, y: Floats, task: NDArray[np.int32]) -> None:
         s, network = self.settings, self._fitted()
         loss_of, _ = LOSSES[s.loss]
-        rows = torch.from_numpy(np.ascontiguousarray(features.rows)) / self._scale
+        rows = self._scaled(np.ascontiguousarray(features.rows))
         labels, tasks = torch.from_numpy(y.astype(np.float32)), torch.from_numpy(task)
         rng = np.random.default_rng(self.seed)
         optimizer = torch.optim.Adam(
@@ -213,7 +242,7 @@ class NetworkModel(CostModel):
                     index = features.offsets[programs] + np.arange(length)[:, None]
                     rows = np.zeros((int(length), BLOCK, COLUMNS), dtype=np.float32)
                     rows[:, : len(programs)] = features.rows[index]
-                    packed = torch.from_numpy(rows.reshape(-1, COLUMNS)) / self._scale
+                    packed = self._scaled(rows.reshape(-1, COLUMNS))
                     scores = head(self._fitted().encode(packed, [BLOCK] * int(length)))
                     if out is None:
                         out = np.empty((len(scores), len(features)))

@@ -41,6 +41,7 @@ class PackSumXGB(CostModel):
         super().__init__(seed)
         self.settings = settings or PackSumSettings()
         self._booster: xgboost.Booster | None = None
+        self._source: xgboost.Booster | None = None
 
     def fit(
         self,
@@ -69,11 +70,12 @@ class PackSumXGB(CostModel):
             xgboost.QuantileDMatrix(features.rows, nthread=1),
             num_boost_round=s.rounds,
             obj=square_error,
+            xgb_model=self._source,
         )
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
-        scores: Floats = self._by_chunks(features, [self.settings.rounds])[0]
+        scores: Floats = self._by_chunks(features, [0])[0]  # 0: all rounds
         return scores
 
     def ensemble(self, features: Features) -> Floats:
@@ -81,7 +83,7 @@ class PackSumXGB(CostModel):
 
         The preset leaves no randomness to make better members of; `XGB` has some.
         """
-        rounds = self.settings.rounds
+        rounds = self._fitted().num_boosted_rounds()
         return self._by_chunks(features, [max(1, rounds >> k) for k in range(5, -1, -1)])
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -96,6 +98,10 @@ class PackSumXGB(CostModel):
         model._booster = xgboost.Booster({"nthread": 1})
         model._booster.load_model(bytearray(payload["trees.ubj"]))
         return model
+
+    def _adopt(self, source: PackSumXGB) -> None:
+        """Boost on from the trees of `source`."""
+        self._source = source._fitted()
 
     def _fitted(self) -> xgboost.Booster:
         if self._booster is None:

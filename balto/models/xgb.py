@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from balto.errors import ModelNotFitted
+from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
 from balto.models.pooled import pool_stores
 from balto.programs.features import Features
@@ -67,6 +67,7 @@ class XGB(CostModel):
         self.settings = settings or XGBSettings()
         self._booster: xgboost.Booster | None = None
         self._columns: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._source: XGB | None = None
 
     def fit(
         self,
@@ -77,7 +78,7 @@ class XGB(CostModel):
         """Train anew on everything labelled so far."""
         s, y = self.settings, relative_throughput
         pooled = pool_stores(features)
-        self._columns = distinct_columns(pooled)
+        self._columns = self._source._columns if self._source else distinct_columns(pooled)
         data = xgboost.QuantileDMatrix(
             pooled.take(self._columns, axis=1), np.sqrt(y), weight=y, max_bin=s.bins, nthread=1
         )
@@ -96,6 +97,7 @@ class XGB(CostModel):
             },
             data,
             num_boost_round=s.rounds,
+            xgb_model=self._source._booster if self._source else None,
         )
 
     def predict(self, features: Features) -> Floats:
@@ -135,6 +137,16 @@ class XGB(CostModel):
         model._booster = xgboost.Booster({"nthread": 1})
         model._booster.load_model(bytearray(payload["trees.ubj"]))
         return model
+
+    def _adopt(self, source: XGB) -> None:
+        """Boost on from the trees of `source`; it also decides on the columns."""
+        source._fitted()
+        if source.settings.members != self.settings.members:
+            raise InputError(
+                f"the source grows {source.settings.members} trees a round, "
+                f"this model {self.settings.members}: their forests cannot be joined"
+            )
+        self._source = source
 
     def _fitted(self) -> xgboost.Booster:
         if self._booster is None:
