@@ -133,7 +133,8 @@ def _time(tvm: Any, runnable: Any, arguments: list[Any], request: Request) -> Ti
     kind = str(_target(request.target).kind.name)
     device = "cpu" if kind in ("llvm", "c") else kind
     tensors = [_tensor(device, i, *a) for i, a in enumerate(arguments)]
-    repeat = _repeater(tvm, runnable, device, tensors, request.timing.flush_cache)
+    alone = device == "cpu" and len(request.time_cpus) == 1
+    repeat = _repeater(tvm, runnable, device, tensors, request.timing.flush_cache, alone)
     return time_program(repeat, request.timing, _quiet(), request.best_s)
 
 
@@ -143,16 +144,17 @@ def _quiet() -> Quiet:
 
 
 def _repeater(
-    tvm: Any, runnable: Any, device: str, tensors: list[Any], flush: bool
+    tvm: Any, runnable: Any, device: str, tensors: list[Any], flush: bool, alone: bool
 ) -> Callable[[int], float]:
     """A function that runs the program so many times and returns the seconds of one run.
 
     TVM's evaluator times on the device, but runs the program once more each time it is called;
-    for few runs on a CPU, calling the program costs less, and its 1 us does not show.
+    for few runs on a CPU, calling the program costs less, and its 1 us does not show. A program
+    that runs `alone` in this thread is not charged for the time in which others had its core.
     """
     main = runnable["main"]
 
-    def repeat(number: int) -> float:
+    def runs(number: int) -> float:
         if device == "cpu" and number <= _FEW and not flush:
             started = time.perf_counter()
             for _ in range(number):
@@ -166,5 +168,11 @@ def _repeater(
             f_preproc="cache_flush_cpu_non_first_arg" if flush else "",
         )
         return float(evaluator(*tensors).mean)
+
+    def repeat(number: int) -> float:
+        wall, mine = time.perf_counter(), time.thread_time()
+        seconds = runs(number)
+        wall, mine = time.perf_counter() - wall, time.thread_time() - mine
+        return seconds * min(1.0, mine / wall) if alone else seconds
 
     return repeat

@@ -1,0 +1,60 @@
+"""What the worker tests call in a worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from balto.measure.worker_child import note, stage
+
+
+def echo(value: object) -> object:
+    return value
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+def allocate(size: int) -> int:
+    return len(bytearray(size))
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+def leave(code: int, words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+def hang_with_child(path: str) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    Path(path).write_text(str(child.pid))
+    note(child=True)
+    time.sleep(60)
+
+
+def stages(naps: list[float], deadline_s: float) -> str:
+    for number, seconds in enumerate(naps):
+        stage(f"stage {number}", deadline_s)
+        time.sleep(seconds)
+    return "done"
+
+
+def shout(text: str) -> None:
+    print(text)
+    print(text, file=sys.stderr)
+
+
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
