@@ -4,9 +4,8 @@
 
 Writes made-up features of that many programs of four stores to a temporary folder (--folder),
 trains in one process and predicts from the memory-mapped file in another, and prints what each
-took. Peak RSS counts the pages of the mapped file that happen to be resident, which the system
-may drop at any time; "private" is what the process itself holds. The last line is one JSON
-object, sizes in GiB.
+took: seconds, and peak RSS in GiB, which counts resident pages of the mapped file too. The last
+line is one JSON object.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import numpy as np
 from balto.programs.features import COLUMNS, Features
 
 STORES = 4
-BLOCK = 50_000  # programs written or predicted at a time
+BLOCK = 50_000  # rows written at a time
 GIB = 2**30
 
 
@@ -48,14 +47,6 @@ def mapped(folder: Path, programs: int) -> Features:
     )
 
 
-def private_gib() -> float:
-    """The largest private memory so far, not counting mapped files."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024 / GIB
-    raise RuntimeError("this benchmark needs Linux's /proc")
-
-
 def train(folder: Path, programs: int, model_name: str) -> dict[str, float]:
     from balto.models import create, save
 
@@ -76,12 +67,10 @@ def predict(folder: Path, programs: int) -> dict[str, float]:
 
     features = mapped(folder, programs)
     model, _ = load(folder / "model.balto")
-    largest, checksum, started = 0.0, 0.0, time.perf_counter()
-    for start in range(0, programs, BLOCK):
-        scores = model.predict(features.slice(start, min(start + BLOCK, programs)))
-        checksum += float(scores.sum())
-        largest = max(largest, private_gib())
-    return {"seconds": time.perf_counter() - started, "private_gib": largest}
+    started = time.perf_counter()
+    scores = model.predict(features)
+    assert len(scores) == programs
+    return {"seconds": time.perf_counter() - started}
 
 
 def step(which: str, folder: Path, programs: int, model: str) -> dict[str, float]:
@@ -90,10 +79,9 @@ def step(which: str, folder: Path, programs: int, model: str) -> dict[str, float
     command += [f"--{which}", str(programs), "--model", model]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, float] = json.loads(out.splitlines()[-1])
-    held = f", {result['private_gib']:.2f} GiB private" if "private_gib" in result else ""
     print(
         f"{which} {programs:,} programs of {STORES} stores: {result['seconds']:.1f} s, "
-        f"peak RSS {result['peak_rss_gib']:.2f} GiB{held}",
+        f"peak RSS {result['peak_rss_gib']:.2f} GiB",
         flush=True,
     )
     return result

@@ -71,6 +71,7 @@ class Ready:
     """Stands where TVM's feature extractor stands; candidates are the feature arrays."""
 
     def extract_from(self, _context: Any, candidates: list[np.ndarray]) -> list[Any]:
+        """The features of candidates that are features already."""
         return [SimpleNamespace(numpy=lambda rows=rows: rows) for rows in candidates]
 
 
@@ -144,9 +145,9 @@ def without_verbose() -> None:
     torch.optim.lr_scheduler.StepLR = step_lr  # type: ignore[assignment, misc]
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     started = time.perf_counter()
-    result = work()
+    result = work(*arguments)
     return time.perf_counter() - started, result
 
 
@@ -164,12 +165,12 @@ def compare(name: str, pool: Any, repeats: int, ctx: list[Any]) -> dict[str, flo
         update, predict = theirs_of(data, seed, ctx)
         candidates = rows_of(data.test_features)
         trained, _ = timed(update)
-        predicted, scores = timed(lambda: predict(candidates))
+        predicted, scores = timed(predict, candidates)
         add(tvm_seconds=trained, tvm_predict_s=predicted / len(data.test))
         add(tvm_top1=data.accuracy(scores, 1), tvm_top5=data.accuracy(scores, 5))
         model = create(name, seed)
-        trained, _ = timed(lambda: model.fit(data.features, data.y, data.task))
-        predicted, scores = timed(lambda: model.predict(data.test_features))
+        trained, _ = timed(model.fit, data.features, data.y, data.task)
+        predicted, scores = timed(model.predict, data.test_features)
         add(seconds=trained, predict_s=predicted / len(data.test))
         add(top1=data.accuracy(scores, 1), top5=data.accuracy(scores, 5))
         print(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
+from balto.models.chunks import chunks
 from balto.models.losses import lambda_rank, squared_error, weighted_root_error
 from balto.models.segments import pack
 from balto.programs.features import COLUMNS, Features
@@ -32,6 +33,8 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], bool]] = {
 #: Programs of equal length that are predicted together. Always this many, padded: matrix
 #: kernels differ by shape in the last bits, and a score must not depend on the company (law 1).
 BLOCK = 256
+#: Programs that are predicted at a time: memory stays flat over millions.
+CHUNK = 16_384
 #: Members of `ensemble`, and the share of the hidden units that each leaves out.
 MEMBERS, LEFT_OUT = 8, 0.1
 
@@ -232,22 +235,29 @@ class NetworkModel(CostModel):
 
     def _by_blocks(self, features: Features, head: Callable[[Tensor], Tensor]) -> Floats:
         """Apply `head`, from `BLOCK x hidden` to `K x BLOCK`, to all programs: `K x n`."""
-        stores = features.stores
-        out: Floats | None = None
+        parts = [np.empty((1, 0))] if len(features) == 0 else []
         with _reproducible(self.seed), torch.no_grad():
-            for length in np.unique(stores):
-                alike = np.flatnonzero(stores == length)
-                for start in range(0, len(alike), BLOCK):
-                    programs = alike[start : start + BLOCK]
-                    index = features.offsets[programs] + np.arange(length)[:, None]
-                    rows = np.zeros((int(length), BLOCK, COLUMNS), dtype=np.float32)
-                    rows[:, : len(programs)] = features.rows[index]
-                    packed = self._scaled(rows.reshape(-1, COLUMNS))
-                    scores = head(self._fitted().encode(packed, [BLOCK] * int(length)))
-                    if out is None:
-                        out = np.empty((len(scores), len(features)))
-                    out[:, programs] = scores[:, : len(programs)].numpy()
-        return np.empty((1, 0)) if out is None else out
+            for _, part in chunks(features, CHUNK):
+                parts.append(self._by_length(part, head))
+        return np.concatenate(parts, axis=1)
+
+    def _by_length(self, features: Features, head: Callable[[Tensor], Tensor]) -> Floats:
+        """`_by_blocks` for a chunk: blocks of programs with equally many stores."""
+        stores, scores = features.stores, []
+        order = np.argsort(stores, kind="stable")
+        for alike in np.split(order, np.flatnonzero(np.diff(stores[order])) + 1):
+            length = int(stores[alike[0]])
+            for start in range(0, len(alike), BLOCK):
+                programs = alike[start : start + BLOCK]
+                index = features.offsets[programs] + np.arange(length)[:, None]
+                rows = np.zeros((length, BLOCK, COLUMNS), dtype=np.float32)
+                rows[:, : len(programs)] = features.rows[index]
+                packed = self._scaled(rows.reshape(-1, COLUMNS))
+                found = head(self._fitted().encode(packed, [BLOCK] * length))
+                scores.append(found[:, : len(programs)].numpy())
+        out = np.empty((len(scores[0]), len(features)))
+        out[:, order] = np.concatenate(scores, axis=1)
+        return out
 
 
 def _batches(

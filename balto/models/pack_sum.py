@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from balto.errors import ModelNotFitted
 from balto.models.base import CostModel
+from balto.models.chunks import chunks
 from balto.models.xgb import CHUNK, Floats
 from balto.programs.features import Features
 
@@ -112,9 +113,8 @@ class PackSumXGB(CostModel):
         """Scores of the first `end` trees for each of the `K` ends, `K x n`."""
         booster = self._fitted()
         scores = np.empty((len(ends), len(features)))
-        for start in range(0, len(features), CHUNK):
-            part = features.slice(start, min(start + CHUNK, len(features)))
+        for place, part in chunks(features, CHUNK):
             for member, end in zip(scores, ends, strict=True):
                 rows = booster.inplace_predict(part.rows, iteration_range=(0, int(end)))
-                member[start : start + len(part)] = np.add.reduceat(rows, part.offsets[:-1])
+                member[place] = np.add.reduceat(rows, part.offsets[:-1])
         return scores

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
+from balto.models.chunks import chunks
 from balto.models.pooled import pool_stores
 from balto.programs.features import Features
 
@@ -158,10 +159,8 @@ class XGB(CostModel):
     ) -> Floats:
         """Relative throughput by `predict`, which maps pooled rows to `members x n` roots."""
         scores = np.empty((members, len(features)))
-        for start in range(0, len(features), CHUNK):
-            stop = min(start + CHUNK, len(features))
-            pooled = pool_stores(features.slice(start, stop)).take(self._columns, axis=1)
-            scores[:, start:stop] = predict(pooled)
+        for place, part in chunks(features, CHUNK):
+            scores[:, place] = predict(pool_stores(part).take(self._columns, axis=1))
         return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
 
 
