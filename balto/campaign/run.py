@@ -212,8 +212,8 @@ class Campaign:
         selectors = [name for name in (self.config.selector, self.config.compare) if name]
         learners = [self._learner(name, pool, measurer, listener) for name in selectors]
         first = learners[0]
-        # Round 1 is random for every selector: those programs are measured once for both.
-        later = int(first.schedule[:, 1:].sum())
+        # Round 1 is random for every selector, unless a model of another device can be asked.
+        later = int(first.schedule[:, 0 if self.config.start_from else 1 :].sum())
         total = sum(map(len, first.test)) + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.ledger.outcomes)))
         first.measure_test()
@@ -228,10 +228,12 @@ class Campaign:
         self, selector: str, pool: Pool, measurer: Measurer, listener: Listener
     ) -> ActiveLearner:
         model = create(self.config.model, self.config.seed)
+        prior = None
         if self.config.start_from:
-            model.warm_start(load(self.config.start_from)[0])
+            prior = load(self.config.start_from)[0]
+            model.warm_start(prior)
         ledger = JournalLedger(self.journal, self.facts, pool.tasks, selector, listener.measured)
-        return ActiveLearner(pool, measurer, get(selector), model, self.config.loop, ledger)
+        return ActiveLearner(pool, measurer, get(selector), model, self.config.loop, ledger, prior)
 
 
 def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class ActiveLearner:
         model: trained anew every round.
         settings: budget, rounds, split and seed.
         ledger: what is known already, and where new facts go.
+        prior: a fitted model of another device, which is asked in round 1 in the place of chance.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class ActiveLearner:
         model: CostModel,
         settings: LoopSettings,
         ledger: Ledger | None = None,
+        prior: CostModel | None = None,
     ) -> None:
         self.pool = pool
         self.measurer = measurer
@@ -126,7 +128,9 @@ class ActiveLearner:
         self._features = [
             pool.features.slice(r.start, r.stop) for r in map(pool.programs, self._ids)
         ]
-        self._scores: NDArray[np.float64] | None = None  # of all programs, by the latest model
+        self._asked: CostModel | None = None
+        if prior is not None:
+            self._ask(prior)
 
     @property
     def _ids(self) -> range:
@@ -211,10 +215,11 @@ class ActiveLearner:
             seconds=np.array([o.seconds for o in self._outcomes(k, self.picks[k])]),
             program_features=lambda: program_features(features)[train],
         )
-        if self._scores is not None:
+        asked = self._asked
+        if asked is not None:
             scores = self._scores[self.pool.offsets[k] + train]
-            state.predictions = self.model.relative(scores, np.full(len(train), k, np.int32))
-            state.ensemble_predictions = lambda: self.model.ensemble(features.take(train))
+            state.predictions = asked.relative(scores, np.full(len(train), k, np.int32))
+            state.ensemble_predictions = lambda: asked.ensemble(features.take(train))
         return state
 
     def _select(self, number: int) -> tuple[Picks, dict[str, int]]:
@@ -245,14 +250,18 @@ class ActiveLearner:
         index, y, task = self.trained_on()
         if len(index):
             self.model.fit(self.pool.features.take(index), y, task)
-            self._scores = self.model.predict(self.pool.features)
+            self._ask(self.model)
+
+    def _ask(self, model: CostModel) -> None:
+        """From now on, selections and accuracy are by this model's scores of all programs."""
+        self._asked, self._scores = model, model.predict(self.pool.features)
 
     def _evaluate(self) -> tuple[Accuracy | None, dict[int, Accuracy]]:
         index = np.concatenate([self.test[k] + self.pool.offsets[k] for k in self._ids])
-        if not len(index) or self._scores is None:
+        if not len(index) or self._asked is None:
             return None, {}
         task = np.repeat(np.arange(len(self.test), dtype=np.int32), [len(t) for t in self.test])
         outcomes = [o for k in self._ids for o in self._outcomes(k, self.test[k])]
         latency = np.array([o.latency_s for o in outcomes])
         scores = self._scores[index]
-        return evaluate(scores, self.model.relative(scores, task), latency, task)
+        return evaluate(scores, self._asked.relative(scores, task), latency, task)

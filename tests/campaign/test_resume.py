@@ -169,3 +169,17 @@ def test_exported_measurements_replay_as_they_were(tmp_path, pool_path):
         if pool.outcomes[i] is not None
     }
     assert measured.keys() == facts.outcomes.keys()
+
+
+def test_a_campaign_may_start_from_the_model_of_another_device(tmp_path, pool_path):
+    with Campaign(tmp_path / "cold", configuration(pool_path)) as campaign:
+        campaign.run()
+    source = tmp_path / "cold" / "model.balto"
+    warm = configuration(pool_path, start_from=str(source), rounds=1, selector="biased-diversity")
+    with Campaign(tmp_path / "warm", warm) as campaign:
+        campaign.run()
+    (rules,) = [r["rules"] for r in records(tmp_path / "warm", "selection")]
+    assert set(rules) == {"biased-diversity"}  # no random round: the other model was asked
+    source.unlink()
+    with pytest.raises(InputError, match="cannot read"):
+        Campaign(tmp_path / "warm", warm)
