@@ -8,14 +8,17 @@ that knows; every process of ours that uses TVM starts with `import_tvm`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import platform
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_AUTOLOAD = "TVM_DEVICE_BACKEND_AUTOLOAD"
 _CPU_KINDS = ("llvm", "c")
 _PACKAGE = "tvm.s_tir.tensor_intrin"
 _INTRINSICS = ("arm_cpu", "cuda", "hexagon", "riscv_cpu", "rocm", "x86")
@@ -50,12 +53,31 @@ def _first_import() -> Any:
     hidden = "torch" not in sys.modules
     if hidden:
         sys.modules["torch"] = None  # type: ignore[assignment]
-    os.environ.setdefault("TVM_DEVICE_BACKEND_AUTOLOAD", "0")
+    before = os.environ.get(_AUTOLOAD)
+    os.environ[_AUTOLOAD] = "0"
     try:
-        return importlib.import_module("tvm")
+        tvm = importlib.import_module("tvm")
     finally:
         if hidden:
             del sys.modules["torch"]
+        if before is None:
+            del os.environ[_AUTOLOAD]
+        else:
+            os.environ[_AUTOLOAD] = before
+    _load_runtime_extra()
+    return tvm
+
+
+def _load_runtime_extra() -> None:
+    """Load the library of sorting and random numbers, which comes with the back ends."""
+    from tvm.base import _LOADED_LIBS
+    from tvm_ffi.libinfo import load_lib_ctypes
+
+    folder = Path(_LOADED_LIBS["tvm_runtime"]._name).resolve().parent
+    with contextlib.suppress(OSError, RuntimeError):  # optional in TVM itself
+        _LOADED_LIBS["tvm_runtime_extra"] = load_lib_ctypes(
+            "tvm", "tvm_runtime_extra", "RTLD_LOCAL", extra_lib_paths=[folder]
+        )
 
 
 def _intrinsics_of(target: dict[str, Any]) -> str:

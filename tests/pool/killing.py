@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 
 from balto.pool.journal import Journal, read
 
@@ -43,7 +44,7 @@ def main(path: str, kills: int) -> None:
         with os.fdopen(reader) as file:
             told = [int(line) for line in file if line.endswith("\n")]
         sure.append(max([*sure[-1:], *told], default=0))
-        numbers = [r["number"] for r in read(path)] if os.path.exists(path) else []
+        numbers = [r["number"] for r in read(path)] if Path(path).exists() else []
         assert numbers == list(range(len(numbers))), "lost, repeated or out of order"
         assert len(numbers) >= sure[-1], f"{sure[-1]} were taken, {len(numbers)} are there"
     print(json.dumps(sure))
