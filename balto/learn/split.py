@@ -44,7 +44,7 @@ def share_out(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     if budget == 0:
         return np.zeros(len(sizes), dtype=np.int64)
     exact = budget * sizes / sizes.sum()
-    shares = np.floor(exact).astype(np.int64)
+    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - shares), kind="stable")
     shares[order[: budget - int(shares.sum())]] += 1
     return shares
