@@ -37,7 +37,7 @@ def lambda_rank(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:
         discount = torch.log2(2.0 + _rank(scores, same, index))
         ideal = torch.log2(2.0 + _rank(y, same, index))
         gain = torch.exp2(y) - 1.0
-        gain = gain / (same.float() @ (gain / ideal)).clamp(min=1e-10)
+        gain = gain / (same.to(gain.dtype) @ (gain / ideal)).clamp(min=1e-10)
         inverse = 1.0 / discount
         weight = (inverse[:, None] - inverse[None, :]).abs() * (gain[:, None] - gain[None, :]).abs()
         weight = weight * (same & (y[:, None] > y[None, :]))
