@@ -40,12 +40,12 @@ class LSTM(NetworkModel):
     name: ClassVar[str] = "lstm"
     settings_of: ClassVar[NetworkSettings] = NetworkSettings(
         hidden=128,
-        loss="squared-error",
         epochs=40,
         least_steps=300,
-        batch=128,
-        rate=3e-3,
+        batch=256,
+        rate=2e-3,
         one_cycle=True,
+        standardise=True,
     )
 
     def build(self) -> StoreLSTM:

@@ -37,11 +37,17 @@ class SegmentSumMLP(StoreNetwork):
 
 
 class MLP(NetworkModel):
-    """The segment-sum network with balto's own training."""
+    """The segment-sum network with balto's own training: half as wide, on standardised columns."""
 
     name: ClassVar[str] = "mlp"
     settings_of: ClassVar[NetworkSettings] = NetworkSettings(
-        loss="squared-error", epochs=40, least_steps=300, batch=128, rate=3e-3, one_cycle=True
+        hidden=128,
+        epochs=40,
+        least_steps=300,
+        batch=256,
+        rate=2e-3,
+        one_cycle=True,
+        standardise=True,
     )
 
     def build(self) -> SegmentSumMLP:

@@ -97,7 +97,7 @@ class NetworkModel(CostModel):
     """A cost model that is a `StoreNetwork`, trained by Adam on one thread.
 
     One thread, because sums over several are added in another order (law 3); it is also faster
-    for networks of this size. Columns are divided by their largest training value, as TenSet does.
+    for networks of this size.
     """
 
     settings_of: ClassVar[NetworkSettings]

@@ -19,9 +19,9 @@ from balto.programs.features import Features
 
 Floats = NDArray[np.float64]
 
-#: Programs that are pooled and predicted at a time: memory stays flat over millions.
+#: Programs that are pooled at a time: memory stays flat over millions.
 CHUNK = 16_384
-#: Programs that `distinct_columns` looks at.
+#: Programs, evenly spaced, that `distinct_columns` looks at.
 SAMPLE = 4096
 
 
@@ -77,12 +77,14 @@ class XGB(CostModel):
         task: NDArray[np.int32],  # noqa: ARG002
     ) -> None:
         """Train anew on everything labelled so far."""
-        s, y = self.settings, relative_throughput
-        pooled = pool_stores(features)
-        self._columns = self._source._columns if self._source else distinct_columns(pooled)
-        data = xgboost.QuantileDMatrix(
-            pooled.take(self._columns, axis=1), np.sqrt(y), weight=y, max_bin=s.bins, nthread=1
-        )
+        s = self.settings
+        if self._source is None:
+            sample = np.arange(0, len(features), -(-len(features) // SAMPLE))
+            self._columns = distinct_columns(pool_stores(features.take(sample)))
+        else:
+            self._columns = self._source._columns
+        labelled = _Labelled(features, relative_throughput, self._columns)
+        data = xgboost.QuantileDMatrix(labelled, max_bin=s.bins, nthread=1)
         self._booster = xgboost.train(
             {
                 "objective": "reg:squarederror",
@@ -164,6 +166,29 @@ class XGB(CostModel):
         return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
 
 
+class _Labelled(xgboost.DataIter):
+    """Feeds XGBoost pooled programs, roots of y and weights, in parts: all at once is gigabytes."""
+
+    def __init__(self, features: Features, y: Floats, columns: NDArray[np.int64]) -> None:
+        super().__init__()
+        self._features, self._y, self._columns = features, y, columns
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again."""
+        self._parts = chunks(self._features, CHUNK)
+
+    def next(self, input_data: Callable[..., Any]) -> bool:
+        """Hand over the next part, if there is one."""
+        place, part = next(self._parts, (None, None))
+        if place is None or part is None:
+            return False
+        y = self._y[place]
+        pooled = pool_stores(part).take(self._columns, axis=1)
+        input_data(data=pooled, label=np.sqrt(y), weight=y)
+        return True
+
+
 def _leaf_values(booster: xgboost.Booster) -> tuple[float, list[Floats]]:
     """The base score, and for each tree the value of every leaf by node number."""
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
@@ -177,13 +202,11 @@ def distinct_columns(pooled: NDArray[np.float32]) -> NDArray[np.int64]:
     """Which columns vary and rank the programs unlike any earlier column, ascending.
 
     A tree can split a column and a monotone function of it in the same places, and a constant
-    column nowhere; about half of the pooled columns are such, and cost training time. Judged on
-    `SAMPLE` programs, evenly spaced.
+    column nowhere; about half of the pooled columns are such, and cost training time.
     """
-    sample = pooled[:: -(-len(pooled) // SAMPLE)]
     seen: dict[bytes, int] = {}
     for column in range(pooled.shape[1]):
-        values, ranks = np.unique(sample[:, column], return_inverse=True)
+        values, ranks = np.unique(pooled[:, column], return_inverse=True)
         if len(values) > 1:
             seen.setdefault(ranks.astype(np.int32).tobytes(), column)
     return np.array(list(seen.values()) or [0], dtype=np.int64)
