@@ -152,7 +152,7 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
         status = Status.RUN_TIMEOUT if running else Status.BUILD_TIMEOUT
     elif any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY):
         status = Status.OUT_OF_MEMORY
-    elif isinstance(error, WorkerDied):
+    elif isinstance(error, WorkerDied) or getattr(error, "kind", "") == "DeviceLost":
         status = Status.CRASH
     else:
         status = Status.RUN_ERROR if running else Status.BUILD_ERROR

@@ -83,6 +83,12 @@ def build(tvm: Any, module: str, trace: str, target: str) -> tuple[Any, list[Any
     return runnable, arguments
 
 
+def device_of(target: str) -> str:
+    """TVM's name for the kind of device that a target runs on."""
+    kind = str(json.loads(target)["kind"])
+    return "cpu" if kind in ("llvm", "c") else kind
+
+
 def schedule(tvm: Any, module: str, trace: str) -> Any:
     """The schedule that `trace` makes of a task's module."""
     if '"Tensorize"' in trace:
@@ -130,8 +136,7 @@ def _timing_core(request: Request) -> Iterator[None]:
 
 
 def _time(tvm: Any, runnable: Any, arguments: list[Any], request: Request) -> Timing:
-    kind = str(_target(request.target).kind.name)
-    device = "cpu" if kind in ("llvm", "c") else kind
+    device = device_of(request.target)
     tensors = [_tensor(device, i, *a) for i, a in enumerate(arguments)]
     alone = device == "cpu" and len(request.time_cpus) == 1
     repeat = _repeater(tvm, runnable, device, tensors, request.timing.flush_cache, alone)

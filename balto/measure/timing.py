@@ -58,7 +58,7 @@ class Timing:
 def time_program(
     repeat: Callable[[int], float],
     settings: TimingSettings,
-    quiet: Quiet,
+    quiet: Quiet | None,
     best_s: float = math.inf,
 ) -> Timing:
     """Time a program.
@@ -66,7 +66,7 @@ def time_program(
     Args:
         repeat: runs the program so many times and returns the seconds of one run.
         settings: how precisely.
-        quiet: tells whether the core is disturbed.
+        quiet: tells whether the core is disturbed; None where that cannot be seen from here.
         best_s: the smallest latency of its task so far; infinity if it is the first.
     """
     once = repeat(1)  # warm-up: page faults, caches, lazy initialisation
@@ -77,10 +77,10 @@ def time_program(
     disturbed: list[float] = []
     patience = settings.patience_s
     while len(good) + len(disturbed) < settings.max_repeats:
-        patience -= quiet.wait(patience)
+        patience -= quiet.wait(patience) if quiet else 0.0
         started = time.perf_counter()
         seconds = repeat(number)
-        if quiet.now():
+        if quiet is None or quiet.now():
             good.append(seconds)
             if _known(good, settings, best_s):
                 break

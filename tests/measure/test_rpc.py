@@ -1,0 +1,127 @@
+"""Measuring over TVM's own tracker and servers, real ones on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from balto.errors import InputError, MeasurerError
+from balto.measure.outcome import Status
+from balto.measure.rpc import RpcMeasurer, RpcSettings, parse_address
+from tests.measure.programs import TARGET, candidate
+
+pytest.importorskip("tvm")
+pytest.importorskip("tornado")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(module: str, *options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, "--host", "127.0.0.1", "--silent", *map(str, options)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+class Fleet:
+    """A tracker and its servers."""
+
+    def __init__(self, servers: int) -> None:
+        self.port = free_port()
+        self.tracker = start(
+            "tvm.exec.rpc_tracker", "--port", self.port, "--port-end", self.port + 1
+        )
+        self.servers = [self.server() for _ in range(servers)]
+
+    def server(self) -> subprocess.Popen[bytes]:
+        port = free_port()
+        return start(
+            "balto.measure.rpc_server",
+            *("--tracker", f"127.0.0.1:{self.port}", "--key", "test"),
+            *("--port", port, "--port-end", port + 1),
+        )
+
+    def settings(self, **kwargs: float) -> RpcSettings:
+        given = {"workers": 2, "grace_s": 30.0, "run_timeout_s": 5.0, "wait_s": 45.0, **kwargs}
+        return RpcSettings("127.0.0.1", self.port, "test", **given)  # type: ignore[arg-type]
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    made = Fleet(servers=2)
+    yield made
+    for process in (*made.servers, made.tracker):
+        if process.poll() is None:
+            made.stop(process)
+
+
+@pytest.mark.slow
+def test_bad_programs_cost_themselves_alone(fleet: Fleet) -> None:
+    kinds = ["sound", "segfault", "sound", "endless", "raises", "slower"]
+    with RpcMeasurer(fleet.settings(), TARGET) as measurer:
+        outcomes = dict(measurer.measure([candidate(kind) for kind in kinds]))
+    found = [outcomes[i].status for i in range(len(kinds))]
+    assert found == [
+        Status.OK,
+        Status.CRASH,
+        Status.OK,
+        Status.RUN_TIMEOUT,
+        Status.RUN_ERROR,
+        Status.OK,
+    ]
+    assert outcomes[5].latency_s > 20 * outcomes[0].latency_s
+    assert outcomes[0].build_s > 0
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_costs_a_retry_and_none_left_is_a_clear_stop(fleet: Fleet) -> None:
+    with RpcMeasurer(fleet.settings(grace_s=5.0), TARGET) as measurer:
+        killer = threading.Timer(1.5, fleet.stop, [fleet.servers[0]])
+        killer.start()
+        programs = [candidate("sound", i) for i in range(12)]
+        outcomes = dict(measurer.measure(programs))
+        killer.join()
+        assert len(outcomes) == 12
+        assert all(outcome.ok for outcome in outcomes.values())
+
+        fleet.stop(fleet.servers[1])
+        time.sleep(0.5)
+        with pytest.raises(MeasurerError, match="no device with the key test"):
+            list(measurer.measure(programs))
+
+        fleet.servers.append(fleet.server())  # and it goes on when one is back
+        assert all(outcome.ok for _, outcome in measurer.measure(programs[:2]))
+
+
+def test_no_tracker_is_a_clear_stop() -> None:
+    settings = RpcSettings("127.0.0.1", free_port(), "test", grace_s=0.5)
+    with (
+        RpcMeasurer(settings, TARGET) as measurer,
+        pytest.raises(MeasurerError, match="does not answer"),
+    ):
+        list(measurer.measure([candidate("sound")]))
+
+
+def test_addresses() -> None:
+    assert parse_address("127.0.0.1:9190/pi4") == ("127.0.0.1", 9190, "pi4")
+    for wrong in ("", "host", "host:9190", "host/key", ":1/k", "h:0/k", "h:99999/k", "h:x/k"):
+        with pytest.raises(InputError, match="HOST:PORT/KEY"):
+            parse_address(wrong)
