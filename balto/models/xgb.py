@@ -74,16 +74,18 @@ class XGB(CostModel):
         self,
         features: Features,
         relative_throughput: Floats,
-        task: NDArray[np.int32],  # noqa: ARG002
+        task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
-        s = self.settings
+        s, y = self.settings, relative_throughput
+        roots = np.sqrt(y)
         if self._source is None:
             sample = np.arange(0, len(features), -(-len(features) // SAMPLE))
             self._columns = distinct_columns(pool_stores(features.take(sample)))
         else:
             self._columns = self._source._columns
-        labelled = _Labelled(features, relative_throughput, self._columns)
+            roots = on_the_scale_of(np.sqrt(np.abs(self._source.predict(features))), roots, task)
+        labelled = _Labelled(features, roots, y, self._columns)
         data = xgboost.QuantileDMatrix(labelled, max_bin=s.bins, nthread=1)
         self._booster = xgboost.train(
             {
@@ -166,12 +168,27 @@ class XGB(CostModel):
         return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
 
 
-class _Labelled(xgboost.DataIter):
-    """Feeds XGBoost pooled programs, roots of y and weights, in parts: all at once is gigabytes."""
+def on_the_scale_of(expected: Floats, labels: Floats, task: NDArray[np.int32]) -> Floats:
+    """Labels of each task times the factor, at most 1, that brings them closest to `expected`.
 
-    def __init__(self, features: Features, y: Floats, columns: NDArray[np.int64]) -> None:
+    The best of a few labels counts as 1, however slow it is. A source that has seen more knows
+    better where on the scale the task's labels are; a factor changes no order within a task.
+    """
+    tasks, group = np.unique(task, return_inverse=True)
+    products = np.bincount(group, weights=expected * labels, minlength=len(tasks))
+    factor = products / np.bincount(group, weights=labels**2, minlength=len(tasks))
+    return np.asarray(np.minimum(factor, 1.0)[group] * labels, dtype=np.float64)
+
+
+class _Labelled(xgboost.DataIter):
+    """Feeds XGBoost pooled programs, targets and weights in parts: all at once is gigabytes."""
+
+    def __init__(
+        self, features: Features, target: Floats, weight: Floats, columns: NDArray[np.int64]
+    ) -> None:
         super().__init__()
-        self._features, self._y, self._columns = features, y, columns
+        self._features, self._columns = features, columns
+        self._target, self._weight = target, weight
         self.reset()
 
     def reset(self) -> None:
@@ -183,9 +200,8 @@ class _Labelled(xgboost.DataIter):
         place, part = next(self._parts, (None, None))
         if place is None or part is None:
             return False
-        y = self._y[place]
         pooled = pool_stores(part).take(self._columns, axis=1)
-        input_data(data=pooled, label=np.sqrt(y), weight=y)
+        input_data(data=pooled, label=self._target[place], weight=self._weight[place])
         return True
 
 

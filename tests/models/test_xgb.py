@@ -8,7 +8,7 @@ import xgboost
 
 from balto.models import create
 from balto.models.pack_sum import PackSumSettings
-from balto.models.xgb import distinct_columns
+from balto.models.xgb import distinct_columns, on_the_scale_of
 from balto.programs.features import COLUMNS, Features
 
 
@@ -68,3 +68,9 @@ def test_one_label_is_enough_to_train(name: str) -> None:
     model = create(name)
     model.fit(features.take(np.array([0])), np.ones(1), np.zeros(1, np.int32))
     assert np.isfinite(model.predict(features)).all()
+
+
+def test_labels_on_the_scale_of_a_source_keep_their_order_and_never_grow() -> None:
+    labels, task = np.array([1.0, 0.5, 1.0, 0.2]), np.array([3, 3, 8, 8], dtype=np.int32)
+    expected = np.array([0.6, 0.3, 5.0, 5.0])
+    np.testing.assert_allclose(on_the_scale_of(expected, labels, task), [0.6, 0.3, 1.0, 0.2])
