@@ -140,7 +140,8 @@ def _time(tvm: Any, runnable: Any, arguments: list[Any], request: Request) -> Ti
     tensors = [_tensor(device, i, *a) for i, a in enumerate(arguments)]
     alone = device == "cpu" and len(request.time_cpus) == 1
     repeat = _repeater(tvm, runnable, device, tensors, request.timing.flush_cache, alone)
-    return time_program(repeat, request.timing, _quiet(), request.best_s)
+    quiet = _quiet() if device == "cpu" else None
+    return time_program(repeat, request.timing, quiet, request.best_s)
 
 
 @functools.cache

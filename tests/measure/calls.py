@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from balto.measure.tvm_setup import import_tvm
 from balto.measure.worker_child import note, stage
+from balto.programs.sample import sample_in_worker
 
 
 def echo(value: object) -> object:
@@ -63,8 +65,6 @@ def nap(seconds: float) -> None:
 
 def loaded_tvm(target: str) -> dict[str, bool]:
     """What is there after `import_tvm`."""
-    from balto.measure.tvm_setup import import_tvm
-
     before = dict(os.environ)
     started = time.perf_counter()
     tvm = import_tvm(target)
@@ -78,3 +78,21 @@ def loaded_tvm(target: str) -> dict[str, bool]:
         "x86": hasattr(sys.modules["tvm.s_tir.tensor_intrin.x86"], "VNNI_DOT_16x4_INTRIN"),
         "cuda": hasattr(sys.modules["tvm.s_tir.tensor_intrin.cuda"], "get_wmma_load_intrin"),
     }
+
+
+def cuda_target() -> str:
+    """JSON of the first CUDA device's target; empty where there is none."""
+    tvm = import_tvm('{"kind": "cuda"}')
+    if not tvm.cuda(0).exist:
+        return ""
+    return str(tvm.target.Target.from_device(tvm.cuda(0)))
+
+
+def sample_matmul(target: str, count: int) -> tuple[str, list[str]]:
+    """A 512x512x512 matmul for `target`, and random programs of it."""
+    tvm = import_tvm(target)
+    from tvm.s_tir.meta_schedule.testing.te_workload import matmul
+
+    function = tvm.te.create_prim_func(matmul(512, 512, 512))
+    module = tvm.ir.save_json(tvm.IRModule({"main": function}))
+    return module, sample_in_worker(module, target, count, 1).traces
