@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from balto.errors import InputError, ModelFileError
+from balto.errors import ModelFileError
 from balto.models.base import CostModel
 from balto.models.registry import model_class
 from balto.pool.files import write_atomically
@@ -84,7 +84,7 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     card, payload = _read(Path(path))
     try:
         model = model_class(card.model).from_state(card.config, payload)
-    except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # each library has its own way to say that its bytes are wrong
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{path}: cannot load the {card.model} model: {reason}") from error
     return model, card.trained_on

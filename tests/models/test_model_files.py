@@ -103,6 +103,25 @@ def test_an_unknown_model_or_setting_is_refused(saved, tmp_path) -> None:
         load(rewritten(saved, tmp_path / "bad.balto", config={"seed": 0, "settings": {"x": 1}}))
 
 
+@pytest.mark.parametrize("name", ["xgb", "xgb-tenset", "mlp"])
+def test_a_payload_that_its_library_cannot_read_is_refused(name: str, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    model = create(name)
+    model.fit(
+        Features.from_programs(rng.uniform(0, 8, (30, 2, COLUMNS))),
+        rng.uniform(0.1, 1, 30),
+        np.zeros(30, np.int32),
+    )
+    save(model, tmp_path / "good.balto", {})
+    bad = tmp_path / "bad.balto"
+    with zipfile.ZipFile(tmp_path / "good.balto") as old, zipfile.ZipFile(bad, "w") as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member) if member == "meta.json" else b"nothing")
+    with pytest.raises(ModelFileError, match=f"cannot load the {name} model") as error:
+        load(bad)
+    assert "\n" not in str(error.value)
+
+
 def test_the_package_and_a_card_need_neither_xgboost_nor_torch(saved) -> None:
     code = (
         "import sys, balto.models as m\n"
