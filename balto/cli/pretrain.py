@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from balto.cli.options import BUDGET, TEST_SHARE, format_option
+
+if TYPE_CHECKING:
+    from balto.measure.measurer import Measurer
 
 
 @click.command("pretrain")
@@ -37,33 +40,47 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
-    "--workers", type=click.IntRange(0), default=0, help="Measuring processes; 0: by cores."
+    "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
+)
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
 @format_option
-def command(work_dir: Path, workers: int, output: str, **settings: Any) -> None:
+def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
     """
     from balto.campaign.config import Config
 
+    if rpc and not settings["device"]:
+        settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
     config = Config(**settings)
     if config.pool:
         _run(work_dir, config, None)
     else:
-        from balto.measure.live import LiveMeasurer, MeasureSettings
         from balto.tasks import check
         from balto.tasks.target import parse
 
         check(config.networks, config.operators)
         parse(config.target)
-        with LiveMeasurer(MeasureSettings(workers=workers)) as measurer:
+        with _measurer(rpc, workers) as measurer:
             _run(work_dir, config, measurer)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
 
         print_json(status(work_dir).to_dict())
+
+
+def _measurer(rpc: str, workers: int) -> Measurer:
+    if not rpc:
+        from balto.measure.live import LiveMeasurer, MeasureSettings
+
+        return LiveMeasurer(MeasureSettings(workers=workers))
+    from balto.measure.rpc import RpcMeasurer, RpcSettings, parse_address
+
+    return RpcMeasurer(RpcSettings(*parse_address(rpc), workers=workers or 1))
 
 
 def _run(work_dir: Path, config: Any, measurer: Any) -> None:

@@ -29,11 +29,11 @@ class CrewMeasurer(Measurer):
     Args:
         workers: started here, in the background.
         recycle_bytes: a worker whose resident memory has grown past this is replaced.
-        best_s: the smallest latency known of each task, by task id.
+        best_s: the smallest latency known of each task, by its name.
     """
 
     def __init__(
-        self, workers: Sequence[Worker], recycle_bytes: int, best_s: dict[int, float] | None
+        self, workers: Sequence[Worker], recycle_bytes: int, best_s: dict[str, float] | None
     ) -> None:
         self._workers = list(workers)
         self._recycle_bytes = recycle_bytes
@@ -61,7 +61,7 @@ class CrewMeasurer(Measurer):
                     worker.start()
                     if todo and number not in busy and worker.ready:
                         index = todo.popleft()
-                        best_s = self._best.get(candidates[index].task_id, math.inf)
+                        best_s = self._best.get(candidates[index].task.name, math.inf)
                         self._submit(number, candidates[index], best_s)
                         busy[number] = index, time.monotonic()
                         tries[index] += 1
@@ -133,8 +133,8 @@ class CrewMeasurer(Measurer):
     def _finish(self, number: int, candidate: Candidate, outcome: Outcome) -> None:
         """Learn the best of the task, and have no worker larger than it should be."""
         if outcome.ok:
-            best_s = self._best.get(candidate.task_id, math.inf)
-            self._best[candidate.task_id] = min(best_s, outcome.latency_s)
+            best_s = self._best.get(candidate.task.name, math.inf)
+            self._best[candidate.task.name] = min(best_s, outcome.latency_s)
         if self._workers[number].memory_bytes() > self._recycle_bytes:
             self._workers[number].kill()
         self._workers[number].start()

@@ -74,14 +74,14 @@ class LiveMeasurer(CrewMeasurer):
     Args:
         settings: how programs are measured.
         target: JSON of the target, to prepare the workers for; candidates bring their own.
-        best_s: the smallest latency known of each task, by task id.
+        best_s: the smallest latency known of each task, by its name.
     """
 
     def __init__(
         self,
         settings: MeasureSettings | None = None,
         target: str = '{"kind": "llvm"}',
-        best_s: dict[int, float] | None = None,
+        best_s: dict[str, float] | None = None,
     ) -> None:
         self.settings = settings = settings or MeasureSettings()
         cpus = sorted(os.sched_getaffinity(0))

@@ -72,14 +72,14 @@ class RpcMeasurer(CrewMeasurer):
     Args:
         settings: which devices, and how.
         target: JSON of the devices' target, to prepare the workers for.
-        best_s: the smallest latency known of each task, by task id.
+        best_s: the smallest latency known of each task, by its name.
     """
 
     def __init__(
         self,
         settings: RpcSettings,
         target: str = '{"kind": "llvm"}',
-        best_s: dict[int, float] | None = None,
+        best_s: dict[str, float] | None = None,
     ) -> None:
         self.settings = settings
         workers = [

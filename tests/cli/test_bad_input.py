@@ -50,6 +50,7 @@ def refused(result, *words):
         (["pretrain", "w"], ["at least one network"]),
         (["pretrain", "w", "--pool", "p", "--selector", "best"], ["best", "output-diversity"]),
         (["pretrain", "w", "--pool", "p", "--model", "oracle"], ["oracle", "xgb"]),
+        (["pretrain", "w", "--operator", "matmul:8x8x8", "--rpc", "pi"], ["HOST:PORT/KEY", "pi"]),
         (["replay", "nowhere"], ["found none at nowhere"]),
         (["status", "nowhere"], ["campaign's directory", "nowhere"]),
         (["report", "nowhere"], ["campaign's directory", "nowhere"]),
