@@ -14,12 +14,6 @@ def squared_error(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:  # noqa: A
     return F.mse_loss(scores, y)
 
 
-def weighted_root_error(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:  # noqa: ARG001
-    """Mean square error of sqrt(y), weighted by y, as `XGB` minimises; arguments are `b`."""
-    error = scores.clamp(min=1e-8).sqrt() - y.sqrt()
-    return (y * error.square()).sum() / y.sum()
-
-
 def lambda_rank(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:
     """LambdaRank, summed over the pairs of programs *of the same task* [TenSet]_.
 

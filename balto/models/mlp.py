@@ -60,3 +60,10 @@ class TenSetMLP(MLP):
 
     name: ClassVar[str] = "mlp-tenset"
     settings_of: ClassVar[NetworkSettings] = NetworkSettings()
+
+
+class TenSetMLPRegression(MLP):
+    """The segment-sum network with TenSet's other loss: square error through a sigmoid."""
+
+    name: ClassVar[str] = "mlp-tenset-rmse"
+    settings_of: ClassVar[NetworkSettings] = NetworkSettings(loss="squared-error", epochs=100)

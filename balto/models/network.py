@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
 from balto.models.chunks import chunks
-from balto.models.losses import lambda_rank, squared_error, weighted_root_error
+from balto.models.losses import lambda_rank, squared_error
 from balto.models.segments import pack
 from balto.programs.features import COLUMNS, Features
 
@@ -28,7 +28,6 @@ Floats = NDArray[np.float64]
 LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], bool]] = {
     "lambda-rank": (lambda_rank, False),
     "squared-error": (squared_error, True),
-    "weighted-root-error": (weighted_root_error, True),
 }
 #: Programs of equal length that are predicted together. Always this many, padded: matrix
 #: kernels differ by shape in the last bits, and a score must not depend on the company (law 1).
@@ -173,7 +172,8 @@ class NetworkModel(CostModel):
         model = cls(config["seed"], NetworkSettings(**config["settings"]))
         weights = load_tensors(payload["weights.safetensors"])
         model._shift, model._scale = weights.pop("input_shift"), weights.pop("input_scale")
-        model._network = model.build()
+        with _reproducible(model.seed):
+            model._network = model.build()
         model._network.load_state_dict(weights)
         return model
 

@@ -14,6 +14,7 @@ MODELS = {
     "xgb-tenset": "balto.models.pack_sum:PackSumXGB",
     "mlp": "balto.models.mlp:MLP",
     "mlp-tenset": "balto.models.mlp:TenSetMLP",
+    "mlp-tenset-rmse": "balto.models.mlp:TenSetMLPRegression",
     "lstm": "balto.models.lstm:LSTM",
 }
 
