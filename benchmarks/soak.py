@@ -27,7 +27,6 @@ from balto.pool.journal import Journal, outcome_to_record, read
 from benchmarks._faults import FAULTS, faulty
 from benchmarks._workloads import candidates as sample
 
-TARGET = '{"kind": "llvm", "num-cores": 1}'
 KILL = "kill"
 
 
@@ -35,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=3000)
     parser.add_argument("--faults", type=float, default=0.02, help="share of programs that fail")
-    parser.add_argument("--target", default=TARGET, help="JSON of the TVM target")
+    parser.add_argument("--target", default="llvm", help="as for balto pretrain")
     options = parser.parse_args()
     random.seed(0)
     programs = sample(-(-options.programs // 5), options.target)[: options.programs]
@@ -44,7 +43,7 @@ def main() -> None:
         index: [*FAULTS, KILL][i % (len(FAULTS) + 1)]
         for i, index in enumerate(random.sample(range(len(programs)), number))
     }
-    bad = faulty(options.target)
+    bad = faulty(programs[0].task.target)
     programs = [
         Candidate(bad[faults[i]], c.task_id, c.program_id) if faults.get(i) in bad else c
         for i, c in enumerate(programs)
@@ -61,7 +60,7 @@ def run(programs: list[Candidate], faults: dict[int, str], path: Path) -> dict[s
     statuses: Counter[str] = Counter()
     unexpected: Counter[str] = Counter()
     started = time.perf_counter()
-    with Journal.open(path) as journal, LiveMeasurer(settings, TARGET) as measurer:
+    with Journal.open(path) as journal, LiveMeasurer(settings, programs[0].task.target) as measurer:
         kills = sorted(i for i, fault in faults.items() if fault == KILL)
         killed = 0
         for done, (index, outcome) in enumerate(measurer.measure(programs)):

@@ -20,6 +20,10 @@ from balto.measure.noise import Quiet
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
 _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
 
+#: A first run this many times longer than a repeat needs to be is a repeat: what warming up
+#: costs does not show in it.
+_LONG = 10
+
 
 @dataclass(frozen=True)
 class TimingSettings:
@@ -69,17 +73,20 @@ def time_program(
         quiet: tells whether the core is disturbed; None where that cannot be seen from here.
         best_s: the smallest latency of its task so far; infinity if it is the first.
     """
-    once = repeat(1)  # warm-up: page faults, caches, lazy initialisation
-    if once < settings.min_repeat_s:
-        once = repeat(1)
-    number = max(1, math.ceil(settings.min_repeat_s / max(once, 1e-9)))
     good: list[float] = []
     disturbed: list[float] = []
     patience = settings.patience_s
+    number, warm = 1, False
     while len(good) + len(disturbed) < settings.max_repeats:
         patience -= quiet.wait(patience) if quiet else 0.0
         started = time.perf_counter()
         seconds = repeat(number)
+        if not warm:  # page faults, cold caches and lazy initialisation are in the first run
+            warm = True
+            if seconds < _LONG * settings.min_repeat_s:
+                once = repeat(1) if seconds < settings.min_repeat_s else seconds
+                number = max(1, math.ceil(settings.min_repeat_s / max(once, 1e-9)))
+                continue
         if quiet is None or quiet.now():
             good.append(seconds)
             if _known(good, settings, best_s):
@@ -87,7 +94,10 @@ def time_program(
         else:
             disturbed.append(seconds)
             patience -= time.perf_counter() - started
-            if patience <= 0 and len(good) + len(disturbed) >= settings.min_repeats:
+            if patience <= 0 and (
+                len(good) + len(disturbed) >= settings.min_repeats
+                or min(good + disturbed) > settings.slow * best_s
+            ):
                 break
     return _summary(good or disturbed)
 

@@ -49,6 +49,8 @@ def test_a_steady_fast_program_takes_the_least_repeats() -> None:
 def test_a_slow_program_takes_one_repeat_and_a_fast_one_more() -> None:
     slow, core = timed(0.02, [], best_s=1e-3)
     assert (slow.repeats, core.runs) == (1, 2)  # its warm-up and one
+    slow, core = timed(0.5, [], best_s=1e-3)
+    assert (slow.repeats, core.runs) == (1, 1)  # so long that warming up does not show
     assert timed(0.02, [], best_s=0.02)[0].repeats == 3
 
 
