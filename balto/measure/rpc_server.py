@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from typing import Any
 
 
@@ -34,7 +36,11 @@ def main() -> None:
         silent=options.silent,
         server_init_callback=survive_crashes,
     )
-    server.proc.join()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        server.proc.join()
+    finally:
+        server.terminate()  # the process that serves would outlive this one
 
 
 def survive_crashes() -> None:
