@@ -66,6 +66,7 @@ def test_a_trace_that_does_not_fit_its_task_is_a_build_error(measurer: LiveMeasu
     assert outcome.message
 
 
+@pytest.mark.slow
 def test_every_outcome_says_what_it_cost(measurer: LiveMeasurer) -> None:
     kinds = ["sound", "segfault", "endless", "slow-build"]
     outcomes = dict(measurer.measure([candidate(kind) for kind in kinds]))
@@ -86,6 +87,7 @@ def test_a_worker_killed_from_outside_costs_one_program(measurer: LiveMeasurer) 
     assert outcomes[1].ok
 
 
+@pytest.mark.slow
 def test_several_workers_lose_and_repeat_nothing() -> None:
     kinds = ["sound", "segfault", "slower", "raises", "abort", "sound"] * 5
     with LiveMeasurer(MeasureSettings(workers=3), TARGET) as measurer:

@@ -20,7 +20,7 @@ def write(path: str, report: int) -> None:
         number = sum(1 for _ in read(path))
         while True:
             for _ in range(random.randint(1, 9)):
-                journal.append({"number": number, "text": "x" * random.randint(0, 3000)})
+                journal.append({"number": number, "text": "x" * random.choice([0, 9, 200, 5000])})
                 number += 1
             if random.random() < 0.5:
                 journal.sync()
@@ -38,7 +38,7 @@ def main(path: str, kills: int) -> None:
         os.close(report)
         if kill % 5:  # every fifth dies while it opens, the others while they write
             select.select([reader], [], [])
-        time.sleep(random.uniform(0.0, 0.005))
+        time.sleep(random.uniform(0.0, 0.002))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(reader) as file:

@@ -9,6 +9,7 @@ from balto.measure.worker import Worker
 pytest.importorskip("tvm")
 
 
+@pytest.mark.slow
 def test_a_search_measures_every_trial() -> None:
     with Worker() as worker:
         recorded = worker.call("tests.tune.search:tune_matmul", 8, deadline_s=120)
