@@ -40,8 +40,8 @@ class LSTM(NetworkModel):
     name: ClassVar[str] = "lstm"
     settings_of: ClassVar[NetworkSettings] = NetworkSettings(
         hidden=128,
-        epochs=40,
-        least_steps=300,
+        epochs=25,
+        least_steps=200,
         batch=256,
         rate=2e-3,
         one_cycle=True,

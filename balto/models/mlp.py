@@ -42,8 +42,8 @@ class MLP(NetworkModel):
     name: ClassVar[str] = "mlp"
     settings_of: ClassVar[NetworkSettings] = NetworkSettings(
         hidden=128,
-        epochs=40,
-        least_steps=300,
+        epochs=25,
+        least_steps=200,
         batch=256,
         rate=2e-3,
         one_cycle=True,

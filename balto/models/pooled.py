@@ -23,30 +23,44 @@ _ITERATIONS = 161  # log count of how often the store is executed
 _BLOCK = 512  # programs whose rows fit the cache; several times faster than all at once
 
 
-def pool_stores(features: Features) -> NDArray[np.float32]:
-    """Pool the rows of `n` programs of at least one store each, `n x POOLED_COLUMNS` float32."""
-    pooled = np.empty((len(features), POOLED_COLUMNS), dtype=np.float32)
+def pool_stores(
+    features: Features, columns: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Pool the rows of `n` programs of at least one store each.
+
+    Args:
+        features: of `n` programs.
+        columns: which of the `POOLED_COLUMNS` to make, ascending; all by default.
+
+    Returns:
+        `n x len(columns)` float32.
+    """
+    if columns is None:
+        columns = np.arange(POOLED_COLUMNS)
+    pooled = np.empty((len(features), len(columns)), dtype=np.float32)
     for start in range(0, len(features), _BLOCK):
         stop = min(start + _BLOCK, len(features))
-        _pool_block(features.slice(start, stop), pooled[start:stop])
+        _pool_block(features.slice(start, stop), columns, pooled[start:stop])
     return pooled
 
 
-def _pool_block(features: Features, pooled: NDArray[np.float32]) -> None:
-    stores, rows = features.stores, features.rows
-    first = features.offsets[:-1]
-    linear = np.exp2(rows)
-    total = linear[first]
+def _pool_block(
+    features: Features, columns: NDArray[np.int64], pooled: NDArray[np.float32]
+) -> None:
+    stores, rows, first = features.stores, features.rows, features.offsets[:-1]
+    whole, end = np.searchsorted(columns, [COLUMNS, 2 * COLUMNS])
+    linear = np.exp2(rows.take(columns[:whole], axis=1))
+    total = linear.take(first, axis=0)
     main = first.copy()
     arithmetic, iterations = rows[:, _FLOAT_ARITHMETIC].max(axis=1), rows[:, _ITERATIONS]
     for j in range(1, int(stores.max(initial=1))):
         longer = np.flatnonzero(stores > j)
         row, best = first[longer] + j, main[longer]
-        total[longer] += linear[row]
+        total[longer] += linear.take(row, axis=0)
         more = arithmetic[row] > arithmetic[best]
         tied = arithmetic[row] == arithmetic[best]
         more |= tied & (iterations[row] > iterations[best])
         main[longer[more]] = row[more]
-    np.log2(total, out=pooled[:, :COLUMNS])
-    pooled[:, COLUMNS:-1] = rows[main]
-    pooled[:, -1] = stores
+    np.log2(total, out=pooled[:, :whole])
+    pooled[:, whole:end] = rows.take(main, axis=0).take(columns[whole:end] - COLUMNS, axis=1)
+    pooled[:, end:] = stores[:, None]

@@ -41,10 +41,10 @@ class XGBSettings:
         bins: histogram bins a column.
     """
 
-    rounds: int = 32
+    rounds: int = 16
     members: int = 4
     depth: int = 6
-    eta: float = 0.3
+    eta: float = 0.5
     min_child_weight: float = 0.3
     row_share: float = 0.6
     column_share: float = 0.5
@@ -58,7 +58,8 @@ class XGB(CostModel):
     programs is the fastest. Scores are squared back into relative throughput.
 
     Trained on one thread: histogram sums on several threads may be added in another order, which
-    would make the model depend on the machine (law 3).
+    would make the model depend on the machine (law 3). Prediction uses all cores: a program's
+    score is added up by one of them.
     """
 
     name: ClassVar[str] = "xgb"
@@ -104,6 +105,7 @@ class XGB(CostModel):
             num_boost_round=s.rounds,
             xgb_model=self._source._booster if self._source else None,
         )
+        self._booster.set_param({"nthread": 0})
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
@@ -139,7 +141,7 @@ class XGB(CostModel):
         """The inverse of `state`."""
         model = cls(config["seed"], XGBSettings(**config["settings"]))
         model._columns = np.array(config["columns"], dtype=np.int64)
-        model._booster = xgboost.Booster({"nthread": 1})
+        model._booster = xgboost.Booster()
         model._booster.load_model(bytearray(payload["trees.ubj"]))
         return model
 
@@ -164,7 +166,7 @@ class XGB(CostModel):
         """Relative throughput by `predict`, which maps pooled rows to `members x n` roots."""
         scores = np.empty((members, len(features)))
         for place, part in chunks(features, CHUNK):
-            scores[:, place] = predict(pool_stores(part).take(self._columns, axis=1))
+            scores[:, place] = predict(pool_stores(part, self._columns))
         return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
 
 
@@ -200,7 +202,7 @@ class _Labelled(xgboost.DataIter):
         place, part = next(self._parts, (None, None))
         if place is None or part is None:
             return False
-        pooled = pool_stores(part).take(self._columns, axis=1)
+        pooled = pool_stores(part, self._columns)
         input_data(data=pooled, label=self._target[place], weight=self._weight[place])
         return True
 

@@ -27,3 +27,14 @@ def test_it_is_the_linear_sum_the_main_store_and_the_count(stores: list[int], se
     assert pooled.dtype == np.float32
     for row, program in zip(pooled, programs, strict=True):
         np.testing.assert_allclose(row, naive(program), rtol=1e-6)
+
+
+@given(st.sets(st.integers(0, POOLED_COLUMNS - 1), min_size=1), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_some_columns_are_those_of_all(columns: set[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = Features.from_programs(
+        rng.integers(0, 4, (rng.integers(1, 5), COLUMNS)) for _ in range(5)
+    )
+    chosen = np.array(sorted(columns))
+    np.testing.assert_array_equal(pool_stores(features, chosen), pool_stores(features)[:, chosen])
