@@ -17,7 +17,7 @@ def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def agreement(
     first: NDArray[np.float64], second: NDArray[np.float64], tasks: Sequence[int]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Mean rank correlation within a task, and the median relative deviation.
 
     `near_best` is the rank correlation among the programs within twice the task's best: the ones
@@ -29,12 +29,12 @@ def agreement(
         a, b = first[task == t], second[task == t]
         within.append(spearman(a, b))
         fast = a <= 2 * np.nanmin(a)
-        if fast.sum() >= 5:
+        if (fast & np.isfinite(b)).sum() >= 5:
             near.append(spearman(a[fast], b[fast]))
     deviation = np.abs(np.log(second / first))
     return {
         "within_task": round(float(np.nanmean(within)), 4),
-        "near_best": round(float(np.nanmean(near)), 4),
+        "near_best": round(float(np.nanmean(near)), 4) if near else None,
         "median_deviation": round(float(np.nanmedian(deviation)), 4),
         "p90_deviation": round(float(np.nanquantile(deviation, 0.9)), 4),
     }
