@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 #: Programs that are pooled at a time: memory stays flat over millions.
 CHUNK = 16_384
 #: Programs, evenly spaced, that `distinct_columns` looks at.
-SAMPLE = 4096
+SAMPLE = 1024
 
 
 @dataclass(frozen=True)
