@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xgboost
 
+from balto.learn.metrics import relative_throughput
 from balto.models import create
 from balto.models.pack_sum import PackSumSettings
-from balto.models.xgb import distinct_columns, on_the_scale_of
+from balto.models.xgb import XGB, XGBSettings, distinct_columns, on_the_scale_of
 from balto.programs.features import COLUMNS, Features
+from tests.conftest import make_pool
 
 
 def labelled(stores: int, n: int = 150):
@@ -74,3 +78,20 @@ def test_labels_on_the_scale_of_a_source_keep_their_order_and_never_grow() -> No
     labels, task = np.array([1.0, 0.5, 1.0, 0.2]), np.array([3, 3, 8, 8], dtype=np.int32)
     expected = np.array([0.6, 0.3, 5.0, 5.0])
     np.testing.assert_allclose(on_the_scale_of(expected, labels, task), [0.6, 0.3, 1.0, 0.2])
+
+
+def test_a_task_that_has_seen_only_slow_programs_is_not_taken_for_a_fast_one() -> None:
+    """Overestimation (paper 3.3): the best of a few labels counts as 1, however slow it is."""
+    pool = make_pool(tasks=4, programs=120, failures=False)
+    y = relative_throughput(pool.latency_s, pool.task_of_program)
+    slow = [i for i in pool.programs(0) if y[i] < 0.2][:20]
+    known = np.array([*slow, *range(120, 480)])
+    labels = y[known].copy()
+    labels[:20] /= labels[:20].max()  # T_max as measured so far
+    errors = {}
+    for trusted in (0, 50):  # never corrected, corrected where there are fewer than 50 labels
+        model = XGB(settings=replace(XGBSettings(), trusted=trusted))
+        model.fit(pool.features.take(known), labels, pool.task_of_program[known])
+        errors[trusted] = np.mean(model.predict(pool.features.take(np.array(slow))) - y[slow])
+    assert errors[0] > 0.2
+    assert abs(errors[50]) < 0.5 * errors[0]
