@@ -6,7 +6,7 @@ median deviation between the two, for ours and for MetaSchedule's stock runner a
 stock runner (its slow start taken out) is given its own repeats on as many of the programs, in
 turns, as it can do in the time that ours takes for all.
 
-    python -m benchmarks.label_quality
+    python benchmarks/label_quality.py
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks._agreement import agreement
-from benchmarks._systems import ours, stock
-from benchmarks._workloads import candidates as sample
+_ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, _ROOT)  # for this process and our workers
+os.environ["PYTHONPATH"] = _ROOT  # for the processes that TVM starts
+
+from benchmarks._agreement import agreement  # noqa: E402
+from benchmarks._systems import ours, stock  # noqa: E402
+from benchmarks._workloads import candidates as sample  # noqa: E402
 
 _LOAD = "import numpy as np\na = np.ones(1 << 23)\nwhile True: a += 1.0"
 

@@ -4,7 +4,7 @@ The same candidates, on the same cores, in turns; everything runs twice, so that
 correlation between two independent measurements of the same programs can be told. The stock
 parts as they come are so slow that they get only the first `--stock` of the candidates.
 
-    python -m benchmarks.measure
+    python benchmarks/measure.py
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from balto.measure.measurer import Candidate
-from benchmarks._agreement import agreement
-from benchmarks._systems import Latencies, naive, ours, stock
-from benchmarks._workloads import candidates as sample
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, _ROOT)  # for this process and our workers
+os.environ["PYTHONPATH"] = _ROOT  # for the processes that TVM starts
+
+from benchmarks._agreement import agreement  # noqa: E402
+from benchmarks._systems import Latencies, naive, ours, stock  # noqa: E402
+from benchmarks._workloads import candidates as sample  # noqa: E402
 
 System = Callable[[Sequence[Candidate]], tuple[float, Latencies]]
 

@@ -5,7 +5,7 @@ selector `balto` picks task by task on one thread, as in a campaign: the first r
 then by Algorithm 2 in half of the tasks and by Algorithm 1 in the others. Beside it, in the same
 run, `numpy.sort` sorts the same predictions, task by task, 15 times.
 
-``python -m benchmarks.selection``; the last line is JSON.
+``python benchmarks/selection.py``; the last line is JSON.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Measures thousands of programs and journals every outcome. Two in a hundred are 
 real: their process is killed while they build or run, or the program itself writes to a wild
 address, never ends, or asks for 64 GiB.
 
-    python -m benchmarks.soak
+    python benchmarks/soak.py
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,8 +25,13 @@ import numpy as np
 from balto.measure.live import LiveMeasurer, MeasureSettings
 from balto.measure.measurer import Candidate
 from balto.pool.journal import Journal, outcome_to_record, read
-from benchmarks._faults import FAULTS, faulty
-from benchmarks._workloads import candidates as sample
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, _ROOT)  # for this process and our workers
+os.environ["PYTHONPATH"] = _ROOT  # for the processes that TVM starts
+
+from benchmarks._faults import FAULTS, faulty  # noqa: E402
+from benchmarks._workloads import candidates as sample  # noqa: E402
 
 KILL = "kill"
 
