@@ -88,8 +88,8 @@ class Campaign:
             raise
 
     def _foreign(self) -> Iterator[Path]:
-        ours = {"programs", "journal.jsonl"}
-        return (p for p in self.path.iterdir() if p.name not in ours and p.name[0] != ".")
+        ours = ("programs", "journal.", ".")
+        return (p for p in self.path.iterdir() if not p.name.startswith(ours))
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ One record a line: eight hexadecimal digits of CRC-32, a space, the record as JS
 dies leaves at most an unfinished last line, which readers leave out and the next writer cuts off.
 Records are written at once and fsynced together, at most `MAX_AGE_S` or `MAX_PENDING` later
 (group commit): a killed process loses nothing that `append` took, a power cut at most that much.
+A long journal is folded into Parquet when it is next opened for writing (`balto.pool.compact`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any, Self
 
 from balto.errors import CampaignError, CampaignLocked, MeasurerError
 from balto.measure.outcome import Outcome, Status
+from balto.pool import compact
+from balto.pool.files import write_atomically
 
 MAX_AGE_S = 0.5
 MAX_PENDING = 64
@@ -51,20 +54,21 @@ class Journal:
             CampaignError: it cannot be opened, or is damaged before its last line.
         """
         path = Path(path)
+        descriptor = _open_locked(path)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise CampaignError(f"cannot open the journal {path}: {error.strerror}") from error
-        try:
-            _take_lock(path, descriptor)
             whole = sum(len(line) for line, _ in _records(path))
             if whole < os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, whole)
             os.fsync(descriptor)
-            _fsync_folder(path.parent)
+            if whole > compact.LIMIT:
+                _fold(path)
         except BaseException:
             os.close(descriptor)
             raise
+        if whole > compact.LIMIT:
+            os.close(descriptor)
+            descriptor = _open_locked(path)  # the folded journal is another file
+        _fsync_folder(path.parent)
         return cls(path, descriptor)
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -164,8 +168,12 @@ def read(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         CampaignError: a record before the last is damaged, or there is no such file.
     """
-    for _, record in _records(Path(path)):
-        yield record
+    path = Path(path)
+    for number, (_, record) in enumerate(_records(path)):
+        if number == 0 and record.get("kind") == compact.KIND:
+            yield from compact.read_compacted(path.parent, record)
+        else:
+            yield record
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -219,6 +227,35 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     if line[:8] != b"%08x" % zlib.crc32(text):
         return None
     return dict(json.loads(text))
+
+
+def _open_locked(path: Path) -> int:
+    """The journal's descriptor, locked; made if it is not there."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise CampaignError(f"cannot open the journal {path}: {error.strerror}") from error
+        try:
+            _take_lock(path, descriptor)
+            if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it was folded meanwhile, and this is the file of before
+
+
+def _fold(path: Path) -> None:
+    """Fold all records into Parquet; the caller holds the lock."""
+    before = next((record for _, record in _records(path)), {})
+    first = compact.write_compacted(path.parent, read(path))
+    with write_atomically(path) as partial:
+        partial.write_bytes(encode(first))
+    # A reader may still be at the file of before: that one goes the next time.
+    for old in path.parent.glob("journal.*.parquet"):
+        if old.name not in (first["file"], before.get("file")):
+            old.unlink()
 
 
 def _take_lock(path: Path, descriptor: int) -> None:
