@@ -15,3 +15,11 @@ def test_a_search_measures_every_trial() -> None:
         recorded = worker.call("tests.tune.search:tune_matmul", 8, deadline_s=120)
     assert len(recorded) == 8
     assert all(0 < seconds < 0.1 for run in recorded for seconds in run)
+
+
+@pytest.mark.slow
+def test_a_network_is_tuned_and_computes_what_it_should() -> None:
+    with Worker() as worker:
+        recorded, error = worker.call("tests.tune.search:tune_network", 6, deadline_s=240)
+    assert recorded == 6
+    assert error < 1e-4
