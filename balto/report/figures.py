@@ -104,9 +104,19 @@ def learning_curves(data: ReportData) -> Figure:
             ax.set_title(f"{title} against {label.split(' of ')[0]}")
             ax.set_xlabel(label if row == 1 else "")
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             ax.set_xlim(left=0)
+        _no_smaller_than(axes[row, 0], 0.2)
     axes[0, 0].legend(loc="lower right")
     return figure
+
+
+def _no_smaller_than(ax: Any, span: float) -> None:
+    """Show at least so much of the axis: a few points of noise should look small."""
+    low, high = ax.get_ylim()
+    missing = max(0.0, span - (high - low))
+    top = min(high + missing / 2, max(high, 1.02))
+    ax.set_ylim(max(0.0, top - max(span, high - low)), top)
 
 
 def label_distribution(data: ReportData) -> Figure:
