@@ -17,7 +17,7 @@ from balto.tasks.task import Task
 def make_pool(tasks: int = 3, programs: int = 60, seed: int = 0, failures: bool = True) -> Pool:
     """A pool whose latencies a cost model can learn; a few programs fail, as real ones do."""
     rng = np.random.default_rng(seed)
-    weights = np.random.default_rng(99).normal(size=COLUMNS) * (np.arange(COLUMNS) < 12)
+    weights = np.random.default_rng(99).normal(size=COLUMNS) * (np.arange(COLUMNS) < 4)
     features, outcomes, known = [], [], []
     for k in range(tasks):
         known.append(
@@ -26,9 +26,10 @@ def make_pool(tasks: int = 3, programs: int = 60, seed: int = 0, failures: bool 
             )
         )
         for p in range(programs):
-            rows = rng.normal(size=(1 + p % 3, COLUMNS)).astype(np.float32)
+            rows = rng.uniform(0, 8, (1 + p % 3, COLUMNS)).astype(np.float32)
             features.append(rows)
-            latency = 1e-4 * (k + 1) * float(np.exp(0.4 * weights @ rows.sum(axis=0)))
+            total = np.log2(np.exp2(rows).sum(axis=0))  # columns are log counts
+            latency = 1e-4 * (k + 1) * float(np.exp(0.4 * weights @ total))
             if failures and p % 17 == 5:
                 outcomes.append(Outcome(Status.BUILD_ERROR, build_s=0.2))
             else:
