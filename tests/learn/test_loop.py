@@ -162,7 +162,7 @@ def test_choosing_well_beats_choosing_at_random_where_labels_can_be_learnt():
                 for p in run.picks[k][run.schedule[k, 0] :]  # round 1 is random for both
             ]
         chosen[selector] = np.mean(labels)
-    assert chosen["balto"] > 1.3 * chosen["random"]
+    assert chosen["balto"] > 1.5 * chosen["random"]
 
 
 def test_replay_and_its_summary(pool):

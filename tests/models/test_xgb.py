@@ -93,5 +93,5 @@ def test_a_task_that_has_seen_only_slow_programs_is_not_taken_for_a_fast_one() -
         model = XGB(settings=replace(XGBSettings(), trusted=trusted))
         model.fit(pool.features.take(known), labels, pool.task_of_program[known])
         errors[trusted] = np.mean(model.predict(pool.features.take(np.array(slow))) - y[slow])
-    assert errors[0] > 0.1
+    assert errors[0] > 0.2
     assert abs(errors[50]) < 0.5 * errors[0]
