@@ -1,56 +1,49 @@
-"""XGBoost on pooled program features: balto's default cost model."""
+"""The algorithm of XGBoost on pooled program features: balto's default cost model."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
+import numba
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
+from balto.models.bins import Bins
 from balto.models.chunks import chunks
-from balto.models.pooled import pool_stores
+from balto.models.forest import Forest, Growth, add_steps, grow
+from balto.models.pooled import pool_into, pool_stores
 from balto.programs.features import Features
 
 Floats = NDArray[np.float64]
 
 #: Programs that are pooled at a time: memory stays flat over millions.
 CHUNK = 16_384
+#: Programs whose pooled rows are made at a time: they stay in the cache.
+BLOCK = 64
 #: Groups of tasks that are kept apart from each other to correct T_max.
 FOLDS = 3
-#: Programs, evenly spaced, that `distinct_columns` looks at.
-SAMPLE = 1024
+#: Programs, evenly spaced, that the bins are made from.
+SAMPLE = 2048
+#: The arrays of a forest, as a model file names them.
+_ARRAYS = ("feature", "threshold", "value")
 
 
 @dataclass(frozen=True)
-class XGBSettings:
+class XGBSettings(Growth):
     """Hyper-parameters of `XGB`; `docs/models.md` says how they were chosen.
 
     Attributes:
-        rounds: boosting rounds.
-        members: trees grown side by side in each round, on different programs; also the members
-            of `XGB.ensemble`.
-        depth: of each tree.
-        eta: learning rate.
-        min_child_weight: least sum of weights (y of the programs) in a leaf.
-        row_share: share of the programs that each tree sees.
-        column_share: share of the columns that each split may use.
-        bins: histogram bins a column.
+        bins: histogram bins a column, 2 to 256.
         trusted: a task with fewer labels has its T_max corrected by what other tasks teach.
     """
 
-    rounds: int = 16
-    members: int = 4
-    depth: int = 6
-    eta: float = 0.5
-    min_child_weight: float = 0.3
-    row_share: float = 0.6
-    column_share: float = 0.5
     bins: int = 64
     trusted: int = 50
 
@@ -61,9 +54,7 @@ class XGB(CostModel):
     Both the root and the weight move effort to where the model is asked: which of the fast
     programs is the fastest. Scores are squared back into relative throughput.
 
-    Trained on one thread: histogram sums on several threads may be added in another order, which
-    would make the model depend on the machine (law 3). Prediction uses all cores: a program's
-    score is added up by one of them.
+    The trees are grown by `balto.models.forest`, not by the XGBoost library.
     """
 
     name: ClassVar[str] = "xgb"
@@ -71,8 +62,7 @@ class XGB(CostModel):
     def __init__(self, seed: int = 0, settings: XGBSettings | None = None) -> None:
         super().__init__(seed)
         self.settings = settings or XGBSettings()
-        self._booster: xgboost.Booster | None = None
-        self._columns: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._forest: Forest | None = None
         self._source: XGB | None = None
 
     def fit(
@@ -83,18 +73,31 @@ class XGB(CostModel):
     ) -> None:
         """Train anew on everything labelled so far."""
         roots = np.sqrt(relative_throughput)
+        bins, codes = self._binned(features)
         if self._source is None:
-            sample = np.arange(0, len(features), -(-len(features) // SAMPLE))
-            self._columns = distinct_columns(pool_stores(features.take(sample)))
-            expected = self._expected_by_others(features, roots, task)
+            expected = self._expected_by_others(features, bins, codes, roots, task)
+            self._forest = self._grow(bins, codes, on_the_scale_of(expected, roots, task))
         else:
-            self._columns = self._source._columns
-            expected = np.sqrt(np.abs(self._source.predict(features)))
-        self._booster = self._train(features, on_the_scale_of(expected, roots, task))
-        self._booster.set_param({"nthread": 0})
+            source = self._source._fitted()
+            start = source.base + _steps(source, features).sum(axis=0)
+            labels = on_the_scale_of(start, roots, task)
+            self._forest = source.then(self._grow(bins, codes, labels, start))
+
+    def _binned(self, features: Features) -> tuple[Bins, NDArray[np.uint8]]:
+        sample = np.arange(0, len(features), -(-len(features) // SAMPLE))
+        bins = Bins.of(pool_stores(features.take(sample)), self.settings.bins)
+        codes = np.empty((len(features), len(bins.columns)), dtype=np.uint8)
+        for place, part in chunks(features, CHUNK):
+            codes[place] = bins.encode(pool_stores(part, bins.columns))
+        return bins, codes
 
     def _expected_by_others(
-        self, features: Features, roots: Floats, task: NDArray[np.int32]
+        self,
+        features: Features,
+        bins: Bins,
+        codes: NDArray[np.uint8],
+        roots: Floats,
+        task: NDArray[np.int32],
     ) -> Floats:
         """Roots of the tasks with few labels, as a model of the *other* tasks predicts them.
 
@@ -109,38 +112,20 @@ class XGB(CostModel):
             held_out, others = group % FOLDS == fold, np.flatnonzero(group % FOLDS != fold)
             asked = np.flatnonzero(held_out & few)
             if len(asked) and len(others):
-                booster = self._train(features.take(others), roots[others])
-                pooled = pool_stores(features.take(asked), self._columns)
-                expected[asked] = np.maximum(booster.inplace_predict(pooled), 0)
+                forest = self._grow(bins, codes[others], roots[others])
+                steps = _steps(forest, features.take(asked))
+                expected[asked] = np.maximum(forest.base + steps.sum(axis=0), 0)
         return expected
 
-    def _train(self, features: Features, roots: Floats) -> xgboost.Booster:
-        s = self.settings
-        labelled = _Labelled(features, roots, roots**2, self._columns)
-        data = xgboost.QuantileDMatrix(labelled, max_bin=s.bins, nthread=1)
-        return xgboost.train(
-            {
-                "objective": "reg:squarederror",
-                "num_parallel_tree": s.members,
-                "max_depth": s.depth,
-                "eta": s.eta,
-                "min_child_weight": s.min_child_weight,
-                "subsample": s.row_share,
-                "colsample_bynode": s.column_share,
-                "max_bin": s.bins,
-                "seed": self.seed,
-                "nthread": 1,
-            },
-            data,
-            num_boost_round=s.rounds,
-            xgb_model=self._source._booster if self._source else None,
-        )
+    def _grow(
+        self, bins: Bins, codes: NDArray[np.uint8], roots: Floats, start: Floats | None = None
+    ) -> Forest:
+        return grow(bins, codes, roots, roots**2, self.settings, self.seed, start)
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
-        predict = self._fitted().inplace_predict
-        scores: Floats = self._by_chunks(features, 1, lambda pooled: predict(pooled)[None])[0]
-        return scores
+        forest = self._fitted()
+        return _squared(forest.base + _steps(forest, features).sum(axis=0))
 
     def ensemble(self, features: Features) -> Floats:
         """The members of the forest: member `k` is the `k`-th tree of every round, scaled up.
@@ -148,55 +133,75 @@ class XGB(CostModel):
         All trees of a round fit the same residual, each on its own sample of the programs, so
         members differ as bagged models do, at the price of one training.
         """
-        booster, members = self._fitted(), self.settings.members
-        base, values = _leaf_values(booster)
-
-        def predict(pooled: NDArray[np.float32]) -> Floats:
-            leaves = booster.predict(xgboost.DMatrix(pooled, nthread=1), pred_leaf=True)
-            leaves = leaves.reshape(len(pooled), -1).astype(np.int64)
-            trees = np.stack([values[t][leaves[:, t]] for t in range(len(values))])
-            return base + members * np.stack([trees[k::members].sum(0) for k in range(members)])
-
-        return self._by_chunks(features, members, predict)
+        forest = self._fitted()
+        return _squared(forest.base + self.settings.members * _steps(forest, features))
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Hyper-parameters and columns, and the trees as UBJSON."""
-        trees = bytes(self._fitted().save_raw("ubj"))
-        config = {"seed": self.seed, "settings": asdict(self.settings)}
-        return {**config, "columns": self._columns.tolist()}, {"trees.ubj": trees}
+        """Hyper-parameters, and the trees as arrays."""
+        forest = self._fitted()
+        config = {"seed": self.seed, "settings": asdict(self.settings), "base": forest.base}
+        return config, {f"{name}.npy": _bytes(getattr(forest, name)) for name in _ARRAYS}
 
     @classmethod
     def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> Self:
-        """The inverse of `state`."""
+        """The inverse of `state`.
+
+        Raises:
+            ValueError: the arrays are not those of a forest.
+        """
         model = cls(config["seed"], XGBSettings(**config["settings"]))
-        model._columns = np.array(config["columns"], dtype=np.int64)
-        model._booster = xgboost.Booster()
-        model._booster.load_model(bytearray(payload["trees.ubj"]))
+        model._forest = Forest(
+            config["base"], **{name: _array(payload[f"{name}.npy"]) for name in _ARRAYS}
+        )
         return model
 
     def _adopt(self, source: XGB) -> None:
-        """Boost on from the trees of `source`; it also decides on the columns."""
+        """Boost on from the trees of `source`."""
         source._fitted()
-        if source.settings.members != self.settings.members:
+        theirs, ours = source.settings, self.settings
+        if (theirs.members, theirs.depth) != (ours.members, ours.depth):
             raise InputError(
-                f"the source grows {source.settings.members} trees a round, "
-                f"this model {self.settings.members}: their forests cannot be joined"
+                f"the source grows {theirs.members} trees of depth {theirs.depth} a round, this "
+                f"model {ours.members} of depth {ours.depth}: their forests cannot be joined"
             )
         self._source = source
 
-    def _fitted(self) -> xgboost.Booster:
-        if self._booster is None:
+    def _fitted(self) -> Forest:
+        if self._forest is None:
             raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
-        return self._booster
+        return self._forest
 
-    def _by_chunks(
-        self, features: Features, members: int, predict: Callable[[NDArray[np.float32]], Floats]
-    ) -> Floats:
-        """Relative throughput by `predict`, which maps pooled rows to `members x n` roots."""
-        scores = np.empty((members, len(features)))
+
+def _steps(forest: Forest, features: Features) -> Floats:
+    """`Forest.steps` of `n` programs, on all cores; no pooled row is kept longer than needed."""
+    steps = np.zeros((forest.value.shape[1], len(features)))
+    columns, trees = forest.columns, forest.trees
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
         for place, part in chunks(features, CHUNK):
-            scores[:, place] = predict(pool_stores(part, self._columns))
-        return scores * np.abs(scores)  # squared, the sign of an unlikely negative root kept
+            out, ends = steps[:, place], [len(part) * k // cores for k in range(cores + 1)]
+            jobs = [
+                pool.submit(_add, part.rows, part.offsets[a : b + 1], columns, *trees, out[:, a:b])
+                for a, b in pairwise(ends)
+            ]
+            for job in jobs:
+                job.result()
+    return steps
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    rows: Any, offsets: Any, columns: Any, place: Any, threshold: Any, value: Any, steps: Any
+) -> None:
+    pooled = np.empty((BLOCK, len(columns)), np.float32)
+    for start in range(0, len(offsets) - 1, BLOCK):
+        stop = min(start + BLOCK, len(offsets) - 1)
+        pool_into(rows, offsets[start : stop + 1], columns, pooled)
+        add_steps(pooled[: stop - start], place, threshold, value, steps[:, start:stop])
+
+
+def _squared(roots: Floats) -> Floats:
+    return roots * np.abs(roots)  # the sign of an unlikely negative root is kept
 
 
 def on_the_scale_of(expected: Floats, labels: Floats, task: NDArray[np.int32]) -> Floats:
@@ -211,49 +216,12 @@ def on_the_scale_of(expected: Floats, labels: Floats, task: NDArray[np.int32]) -
     return np.asarray(np.clip(factor, 0.1, 1.0)[group] * labels, dtype=np.float64)
 
 
-class _Labelled(xgboost.DataIter):
-    """Feeds XGBoost pooled programs, targets and weights in parts: all at once is gigabytes."""
-
-    def __init__(
-        self, features: Features, target: Floats, weight: Floats, columns: NDArray[np.int64]
-    ) -> None:
-        super().__init__()
-        self._features, self._columns = features, columns
-        self._target, self._weight = target, weight
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin again."""
-        self._parts = chunks(self._features, CHUNK)
-
-    def next(self, input_data: Callable[..., Any]) -> bool:
-        """Hand over the next part, if there is one."""
-        place, part = next(self._parts, (None, None))
-        if place is None or part is None:
-            return False
-        pooled = pool_stores(part, self._columns)
-        input_data(data=pooled, label=self._target[place], weight=self._weight[place])
-        return True
+def _bytes(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
 
 
-def _leaf_values(booster: xgboost.Booster) -> tuple[float, list[Floats]]:
-    """The base score, and for each tree the value of every leaf by node number."""
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
-    base = json.loads(learner["learner_model_param"]["base_score"])
-    trees = learner["gradient_booster"]["model"]["trees"]
-    # At a leaf, XGBoost keeps the value where an inner node keeps its threshold.
-    return float(np.ravel(base)[0]), [np.array(tree["split_conditions"]) for tree in trees]
-
-
-def distinct_columns(pooled: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Which columns vary and rank the programs unlike any earlier column, ascending.
-
-    A tree can split a column and a monotone function of it in the same places, and a constant
-    column nowhere; about half of the pooled columns are such, and cost training time.
-    """
-    seen: dict[bytes, int] = {}
-    for column in range(pooled.shape[1]):
-        values, ranks = np.unique(pooled[:, column], return_inverse=True)
-        if len(values) > 1:
-            seen.setdefault(ranks.astype(np.int32).tobytes(), column)
-    return np.array(list(seen.values()) or [0], dtype=np.int64)
+def _array(data: bytes) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

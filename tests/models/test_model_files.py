@@ -53,7 +53,7 @@ def test_the_same_model_gives_the_same_bytes(saved, tmp_path) -> None:
 
 def test_nothing_in_the_file_is_a_pickle(saved) -> None:
     with zipfile.ZipFile(saved) as archive:
-        assert archive.namelist() == ["meta.json", "trees.ubj"]
+        assert archive.namelist() == ["meta.json", "feature.npy", "threshold.npy", "value.npy"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])

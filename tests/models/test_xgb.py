@@ -11,7 +11,7 @@ import xgboost
 from balto.learn.metrics import relative_throughput
 from balto.models import create
 from balto.models.pack_sum import PackSumSettings
-from balto.models.xgb import XGB, XGBSettings, distinct_columns, on_the_scale_of
+from balto.models.xgb import XGB, XGBSettings, on_the_scale_of
 from balto.programs.features import COLUMNS, Features
 from tests.conftest import make_pool
 
@@ -57,13 +57,6 @@ def test_a_pack_sum_score_is_the_sum_over_the_stores() -> None:
     model.fit(features, y, task)
     alone = model.predict(Features.from_programs(features.rows[:, None, :]))
     np.testing.assert_allclose(alone.reshape(-1, 3).sum(1), model.predict(features), rtol=1e-5)
-
-
-def test_constant_and_repeated_columns_are_left_out() -> None:
-    x = np.arange(5, dtype=np.float32)
-    pooled = np.stack([np.ones(5, np.float32), x, x**2, -x, x % 2], axis=1)
-    assert distinct_columns(pooled).tolist() == [1, 3, 4]
-    assert distinct_columns(np.ones((3, 2), np.float32)).tolist() == [0]
 
 
 @pytest.mark.parametrize("name", ["xgb", "xgb-tenset"])

@@ -1,0 +1,108 @@
+"""Quantile bins: what the histograms of a boosted forest are made over.
+
+A tree can only ask whether a value is above one of a column's edges, so a column is kept as one
+byte a program: how many edges its value is above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The columns that can be split, and where.
+
+    Attributes:
+        columns: `C` columns of the table that the edges were made from, ascending.
+        edges: ``C x (most - 1)`` float32, ascending, +inf after a column's last edge.
+        widths: `C` int32, bins of each column: its edges and one.
+    """
+
+    columns: NDArray[np.int64]
+    edges: NDArray[np.float32]
+    widths: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, table: NDArray[np.float32], most: int) -> Bins:
+        """Bins of about equal numbers of rows, at most `most` (2 to 256) a column.
+
+        A column of no more than `most` distinct values has one bin a value. Constant columns are
+        left out, and columns that fall into the same bins as an earlier one, as every increasing
+        function of it does: a tree could do nothing with them, and they cost training time.
+
+        Args:
+            table: `n x columns`, finite; a sample of the rows will do.
+            most: bins a column.
+        """
+        edges, widths = _edges(np.sort(table.T, axis=1), most)
+        codes = np.empty(table.shape[::-1], dtype=np.uint8)
+        _encode(table, edges, widths, codes.T)
+        first: dict[bytes, int] = {}
+        for column in np.flatnonzero(widths > 1).tolist():
+            first.setdefault(codes[column].tobytes(), column)
+        columns = np.array(list(first.values()) or [0], dtype=np.int64)
+        return cls(columns, edges[columns], widths[columns])
+
+    def encode(self, table: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The bin of every value of `table`, ``n x C``, whose columns are `columns`."""
+        codes = np.empty(table.shape, dtype=np.uint8)
+        _encode(table, self.edges, self.widths, codes)
+        return codes
+
+    def thresholds(self, column: NDArray[Any], code: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the values of the bins above `code` are greater than, and no others.
+
+        Args:
+            column: places among `columns`.
+            code: of the same shape; 255 for above all bins.
+        """
+        above_all = code >= self.edges.shape[1]
+        edges = self.edges[column, np.where(above_all, 0, code)]
+        return np.where(above_all, np.float32(np.inf), edges)
+
+
+@_compiled
+def _edges(ordered: Any, most: int) -> Any:
+    """Edges and numbers of bins of columns whose values are sorted in the rows of `ordered`."""
+    columns, n = ordered.shape
+    edges = np.full((columns, most - 1), np.inf, np.float32)
+    widths = np.ones(columns, np.int32)
+    for c in range(columns):
+        values = ordered[c]
+        distinct = 1
+        for i in range(1, n):
+            distinct += values[i] != values[i - 1]
+        last = 0  # quantiles below the last edge
+        for i in range(1, n):
+            below, above = values[i - 1], values[i]
+            if below == above:  # an edge never parts equal values
+                continue
+            if distinct <= most or i * most // n > last:
+                middle = below + (above - below) / np.float32(2)
+                edges[c, widths[c] - 1] = middle if middle < above else below
+                widths[c] += 1
+                last = i * most // n
+    return edges, widths
+
+
+@_compiled
+def _encode(table: Any, edges: Any, widths: Any, codes: Any) -> None:
+    n, columns = table.shape
+    for c in range(columns):
+        for i in range(n):
+            low, size = 0, widths[c] - 1
+            while size > 0:
+                half = size // 2
+                if edges[c, low + half] < table[i, c]:
+                    low, size = low + half + 1, size - half - 1
+                else:
+                    size = half
+            codes[i, c] = low
