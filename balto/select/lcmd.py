@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +36,29 @@ class LCMD(Selector):
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
-        predictions = state.ensemble()
-        kernel = (predictions - predictions.mean(axis=0)) / np.sqrt(len(predictions))
-        return largest_cluster_picks(kernel.T, state.labelled, budget)
+        return largest_cluster_picks(ensemble_kernel(state.ensemble()), state.labelled, budget)
+
+
+def ensemble_kernel(predictions: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Features `M x K` whose inner products are the covariance of `K x M` members' predictions."""
+    centred = predictions - predictions.mean(axis=0)
+    return np.asarray(centred / np.sqrt(len(predictions))).T
 
 
 def largest_cluster_picks(
-    features: NDArray[np.floating], centres: NDArray[np.int64], budget: int
+    features: NDArray[np.floating[Any]],
+    centres: NDArray[np.int64],
+    budget: int,
+    weight: NDArray[np.float32] | float = 1.0,
 ) -> NDArray[np.int64]:
-    """The LCMD rule on `M x d` features; ties go to the oldest centre and the lowest index."""
+    """The LCMD rule on `M x d` features; ties go to the oldest centre and the lowest index.
+
+    Args:
+        features: of the `M` programs.
+        centres: indices of the labelled programs.
+        budget: how many to pick, no more than are unlabelled.
+        weight: `M`, at least 0, of each program's squared distance to its centre.
+    """
     points = Points.of(features)
     free = np.ones(len(features), dtype=bool)
     free[centres] = False
@@ -59,13 +73,14 @@ def largest_cluster_picks(
     for b in range(budget):
         if b == 0 and not len(centres):
             norms = np.einsum("ij,ij->i", features, features)
-            picks[b] = u = int(np.argmax(norms))
+            picks[b] = u = int(np.argmax(weight * norms))
         else:
-            sizes = np.bincount(cluster[free], weights=nearest[free])
+            size = weight * nearest
+            sizes = np.bincount(cluster[free], weights=size[free])
             held = np.bincount(cluster[free]) > 0
             largest = int(np.argmax(np.where(held, sizes, -np.inf)))
             inside = free & (cluster == largest)
-            picks[b] = u = int(np.argmax(np.where(inside, nearest, -np.inf)))
+            picks[b] = u = int(np.argmax(np.where(inside, size, -np.inf)))
         free[u] = False
         distance = points.squared_distances(picks[b : b + 1])[:, 0]
         nearer = distance < nearest

@@ -19,6 +19,7 @@ SELECTORS = {
     "biased-diversity": "balto.select.biased_diversity:BiasedDiversity",
     "balto": "balto.select.balto:Balto",
     "lcmd": "balto.select.lcmd:LCMD",
+    "biased-lcmd": "balto.select.biased_lcmd:BiasedLCMD",
 }
 
 

@@ -27,9 +27,13 @@ def algorithm(f, labelled, budget, *, biased, references=None):
     return picks
 
 
-def lcmd(features, labelled, budget):
-    """LCMD-TP in float64, with every distance at hand; centres in order of age."""
+def lcmd(features, labelled, budget, weight=None):
+    """LCMD-TP in float64, with every distance at hand; centres in order of age.
+
+    A program's squared distances are multiplied by its weight.
+    """
     x = np.asarray(features, dtype=np.float64)
+    w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
     square = ((x[:, None] - x[None]) ** 2).sum(-1)
     centres, picks = list(labelled), []
     while len(picks) < budget:
@@ -40,11 +44,11 @@ def lcmd(features, labelled, budget):
             }
             size = {}
             for i in free:
-                size[nearest[i]] = size.get(nearest[i], 0) + square[i, centres[nearest[i]]]
+                size[nearest[i]] = size.get(nearest[i], 0) + w[i] * square[i, centres[nearest[i]]]
             largest = max(sorted(size), key=lambda c: size[c])
             inside = [i for i in free if nearest[i] == largest]
-            picks.append(max(inside, key=lambda i: square[i, centres[largest]]))
+            picks.append(max(inside, key=lambda i: w[i] * square[i, centres[largest]]))
         else:
-            picks.append(max(free, key=lambda i: (x[i] ** 2).sum()))
+            picks.append(max(free, key=lambda i: w[i] * (x[i] ** 2).sum()))
         centres.append(picks[-1])
     return picks

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from balto.select import get
 from balto.select.balto import KLSwitch
 from balto.select.base import TaskState
+from balto.select.biased_lcmd import BiasedLCMD
 from balto.select.distance import Points
 
 SEEDS = range(25)
@@ -94,6 +95,19 @@ def test_lcmd_is_its_definition(seed):
     e = state.ensemble_predictions()
     expected = lcmd(((e - e.mean(0)) / 2).T, state.labelled.tolist(), 8)
     assert picks("lcmd", state) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_biased_lcmd_is_lcmd_with_distances_times_predicted_performance(seed):
+    state = case(seed)
+    if seed % 5 == 0:
+        state.labelled, state.labels = np.empty(0, dtype=np.int64), np.empty(0)
+    state.predictions[::7] = 0.0
+    e, f = state.ensemble_predictions(), state.predictions
+    expected = lcmd(((e - e.mean(0)) / 2).T, state.labelled.tolist(), 8, np.maximum(f, 0) ** 2)
+    assert picks("biased-lcmd", state) == expected
+    plain = BiasedLCMD(power=0.0).select(state, 8, np.random.default_rng(0))
+    assert plain.tolist() == picks("lcmd", state)
 
 
 def test_alt_picks_where_the_ensemble_disagrees_most():

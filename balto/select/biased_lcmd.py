@@ -1,0 +1,43 @@
+"""LCMD among the likely fast: the paper's bias in the place of its distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.select.base import Selector, TaskState
+from balto.select.lcmd import ensemble_kernel, largest_cluster_picks
+
+
+@dataclass(frozen=True)
+class BiasedLCMD(Selector):
+    """LCMD whose every distance is multiplied by the predicted performance f of the program.
+
+    Algorithm 2 (section 3.3) keeps programs apart on the line of predictions, where two programs
+    of equal prediction are the same however unlike they are. LCMD keeps them apart by how the
+    members of the ensemble judge them, and gives every region its share, but a region of slow
+    programs as well. Here a program enters the size of its cluster, and competes within it, with
+    ``(f_i |x_i - x_centre|)^2``: regions count by how much is unknown about their fast programs.
+
+    Not from the paper; `docs/selection-study.md` has its ablation.
+
+    Attributes:
+        power: of f, in the weight of a squared distance; 0 is LCMD.
+    """
+
+    name: ClassVar[str] = "biased-lcmd"
+    needs_ensemble: ClassVar[bool] = True
+    power: float = 2.0
+
+    def _choose(
+        self,
+        state: TaskState,
+        budget: int,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        weight = np.maximum(state.scores(), 0).astype(np.float32) ** self.power
+        kernel = ensemble_kernel(state.ensemble())
+        return largest_cluster_picks(kernel, state.labelled, budget, weight)
