@@ -47,7 +47,8 @@ class BoostOn(XGB):
             last._forest = self._forest
             self._source = last
         rounds = max(1, round(self.settings.rounds * new / len(features)))
-        whole, self.settings = self.settings, replace(self.settings, rounds=rounds)
+        whole = self.settings
+        self.settings = replace(whole, rounds=rounds, tuning_eta=whole.eta)
         super().fit(features, relative_throughput, task)
         self.settings = whole
 

@@ -1,13 +1,15 @@
 """Which selector is worth more than the paper's: candidates on recorded pools, paired by seed.
 
-    python experiments/selection_study.py POOL... [--fraction 0.05 0.1] [--rounds 5] [--seeds 10]
-        [--selectors random balto lcmd top ...] [--records FILE]
+    python experiments/selection_study.py [POOL...] [--fraction 0.05] [--rounds 15] [--seeds 5]
+        [--first-seed 0] [--selectors random balto lcmd top ...] [--records FILE]
 
 Every selector runs the same loop on the same split and the same random first round. Besides Top-1
 and Top-5 on the held-out programs, `halves` is printed: Top-1 over random halves of the held-out
 programs, 60 a task. It asks the same of the model as Top-1 and depends less on one lucky program.
-Differences are to `balto` at the same seed, with their standard errors. The candidates below are
-not in the product; `docs/selection-study.md` says what became of them.
+Means are over the pools' means; differences are to `balto` at the same pool and seed, with their
+standard errors. ``--records`` adds one JSON line a run to a file, and prints the table of all that
+are in it, so that a study can run in parts. The candidates below are not in the product;
+`docs/selection-study.md` says what became of them.
 """
 
 # ruff: noqa: ARG001  (every rule has one signature)
@@ -31,8 +33,14 @@ from balto.pool.pool import Pool
 from balto.select import SELECTORS, get
 from balto.select.balto import Balto, KLSwitch
 from balto.select.base import Selector, TaskState
+from balto.select.biased_lcmd import BiasedLCMD
 from balto.select.distance import Points
+from balto.select.lcmd import largest_cluster_picks
 from balto.select.line import farthest_first
+
+POOLS = Path(__file__).resolve().parents[1] / "pools"
+TEST_SHARE = 0.25
+METRICS = ("top1", "top5", "halves")
 
 Picks = np.ndarray
 Rule = Callable[[TaskState, int, np.random.Generator], Picks]
@@ -60,177 +68,122 @@ def shipped(name: str) -> Rule:
     return lambda state, budget, rng: get(name).select(state, budget, rng)
 
 
-def highest(score: np.ndarray, state: TaskState, budget: int) -> Picks:
-    order = np.argsort(-score[state.unlabelled], kind="stable")
-    return state.unlabelled[order[:budget]]
+def best_first(score: np.ndarray, state: TaskState) -> Picks:
+    return state.unlabelled[np.argsort(-score[state.unlabelled], kind="stable")]
 
 
 def top(state, budget, rng):
     """Pure exploitation: the best predicted."""
-    return highest(state.scores(), state, budget)
+    return best_first(state.scores(), state)[:budget]
 
 
 def optimism(state: TaskState) -> np.ndarray:
-    members = state.ensemble()
-    return np.clip(members.mean(axis=0) + members.std(axis=0), 0, None)
+    members = np.clip(state.ensemble(), 0, None)
+    return state.scores() + members.std(axis=0)
 
 
 def ucb(state, budget, rng):
     """Upper confidence bound of the ensemble."""
-    return highest(optimism(state), state, budget)
+    return best_first(optimism(state), state)[:budget]
 
 
-def thompson(state, budget, rng):
-    """Thompson sampling: each pick is the best of a random member."""
-    members, free, picks = state.ensemble(), np.ones(state.size, dtype=bool), []
-    free[state.labelled] = False
-    for member in rng.integers(len(members), size=budget):
-        picks.append(int(np.argmax(np.where(free, members[member], -np.inf))))
-        free[picks[-1]] = False
-    return np.array(picks)
+def optimistic_output(state, budget, rng):
+    """Output diversity on the upper confidence bound."""
+    return farthest_first(optimism(state), state.labelled, budget, biased=False)
 
 
-def optimistic_biased(state, budget, rng):
-    """Algorithm 2 on the upper confidence bound."""
-    return farthest_first(optimism(state), state.labelled, budget, biased=True)
-
-
-def half_and_half(first: Rule, second: Rule) -> Rule:
-    """Batch composition: half of the picks of one rule, then those of another."""
+def thompson(spread: float) -> Rule:
+    """Each pick is the best of a random mixture of the members, their spread scaled."""
 
     def choose(state, budget, rng):
-        head = first(state, (budget + 1) // 2, rng).tolist()
+        members, free, picks = state.ensemble(), np.ones(state.size, dtype=bool), []
+        mean = members.mean(axis=0)
+        free[state.labelled] = False
+        for _ in range(budget):
+            drawn = mean + spread * (rng.dirichlet(np.full(len(members), 0.7)) @ members - mean)
+            picks.append(int(np.argmax(np.where(free, drawn, -np.inf))))
+            free[picks[-1]] = False
+        return np.array(picks)
+
+    return choose
+
+
+def random_of_top(share: float) -> Rule:
+    """Random programs of the best predicted `share`."""
+
+    def choose(state, budget, rng):
+        fast = best_first(state.scores(), state)
+        return rng.permutation(fast[: max(budget, round(share * len(fast)))])[:budget]
+
+    return choose
+
+
+def by_rank(state, budget, rng):
+    """Random programs; the chance falls by e with every tenth of the predicted order."""
+    fast = best_first(state.scores(), state)
+    chance = np.exp(-np.arange(len(fast)) / (0.1 * len(fast)))
+    return rng.choice(fast, budget, replace=False, p=chance / chance.sum())
+
+
+def far_of_top(times: int) -> Rule:
+    """Far from each other in features, among the `times` x budget best predicted."""
+
+    def choose(state, budget, rng):
+        points, near = Points.of(state.features()), np.full(state.size, np.inf)
+        for _, block in points.blocks(state.labelled):
+            near = np.minimum(near, block.min(axis=1))
+        free, picks = np.zeros(state.size, dtype=bool), []
+        free[best_first(state.scores(), state)[: times * budget]] = True
+        for _ in range(budget):
+            picks.append(int(np.argmax(np.where(free, near, -1))))
+            free[picks[-1]] = False
+            near = np.minimum(near, points.squared_distances(np.array(picks[-1:]))[:, 0])
+        return np.array(picks)
+
+    return choose
+
+
+def alternating(first: Rule, second: Rule) -> Rule:
+    """Batch composition: every other pick by one rule, the rest by another."""
+
+    def choose(state, budget, rng):
+        share = (budget + 1 - len(state.labelled) % 2) // 2
+        head = first(state, share, rng).tolist() if share else []
         tail = [p for p in second(state, budget, rng).tolist() if p not in head]
         return np.array((head + tail)[:budget])
 
     return choose
 
 
-def weighted_farthest(x, weight, labelled, budget):
-    """argmax_i w_i min_j ||x_i - x_j||."""
-    points, near, picks = Points.of(x), np.full(len(x), np.inf), []
-    for _, block in points.blocks(labelled):
-        near = np.minimum(near, block.min(axis=1))
-    free = np.ones(len(x), dtype=bool)
-    free[labelled] = False
-    for _ in range(budget):
-        picks.append(int(np.argmax(np.where(free, weight * np.sqrt(near), -np.inf))))
-        free[picks[-1]] = False
-        near = np.minimum(near, points.squared_distances(np.array(picks[-1:]))[:, 0])
-    return np.array(picks)
-
-
-def weighted_lcmd(x, weight, labelled, budget):
-    """LCMD with every squared distance times a weight of the program."""
-    points, everyone = Points.of(x), np.arange(len(x))
-    near, cluster = np.full(len(x), np.inf), np.zeros(len(x), dtype=np.int64)
-    free = np.ones(len(x), dtype=bool)
-    free[labelled] = False
-    for part, block in points.blocks(labelled):
-        closest = block.argmin(axis=1)
-        nearer = block[everyone, closest] < near
-        near[nearer] = block[everyone, closest][nearer]
-        cluster[nearer] = closest[nearer] + part.start
-    picks = []
-    for b in range(budget):
-        score = weight * near
-        if b == 0 and not len(labelled):
-            picks.append(int(np.argmin(points.norms)))
-        else:
-            sizes = np.bincount(cluster[free], weights=score[free])
-            held = np.bincount(cluster[free]) > 0
-            inside = free & (cluster == np.argmax(np.where(held, sizes, -np.inf)))
-            picks.append(int(np.argmax(np.where(inside, score, -np.inf))))
-        free[picks[-1]] = False
-        distance = points.squared_distances(np.array(picks[-1:]))[:, 0]
-        nearer = distance < near
-        near[nearer], cluster[nearer] = distance[nearer], len(labelled) + b
-    return np.array(picks)
-
-
-def kernel(state: TaskState) -> np.ndarray:
-    members = state.ensemble()
-    return ((members - members.mean(axis=0)) / np.sqrt(len(members))).T
-
-
-def among_fast(state: TaskState, power: float = 2.0) -> np.ndarray:
-    return np.clip(state.scores(), 1e-9, None) ** power
-
-
-def by_rank(state: TaskState, share: float) -> np.ndarray:
-    """A weight that falls by e with every `share` of the programs in the predicted order."""
-    ranks = np.empty(state.size)
-    ranks[np.argsort(-state.scores(), kind="stable")] = np.arange(state.size)
-    return np.exp(-ranks / (share * state.size))
-
-
-def ensemble_lcmd(state, budget, rng):
-    """LCMD in the ensemble kernel, weighted by f^2."""
-    return weighted_lcmd(kernel(state), among_fast(state), state.labelled, budget)
-
-
-def feature_lcmd(state, budget, rng):
-    """LCMD in feature space, weighted by f^2: representative of the likely fast."""
-    return weighted_lcmd(state.features(), among_fast(state), state.labelled, budget)
-
-
-def ranked_lcmd(state, budget, rng):
-    """LCMD in feature space, weighted by predicted rank."""
-    return weighted_lcmd(state.features(), by_rank(state, 0.3), state.labelled, budget)
-
-
-def feature_far(state, budget, rng):
-    """Algorithm 2 with the distance of features."""
-    return weighted_farthest(state.features(), among_fast(state, 1.0), state.labelled, budget)
-
-
-def joint_far(state, budget, rng):
-    """Algorithm 2 with the distance in features and prediction together, of equal variance."""
-    f, x = state.scores(), state.features()
-    x = x / np.sqrt(x.var(axis=0).sum() + 1e-12)
-    joint = np.column_stack([x, (f - f.mean()) / (f.std() + 1e-12)])
-    return weighted_farthest(joint, among_fast(state, 1.0), state.labelled, budget)
-
-
-def biased_igs(state, budget, rng):
-    """argmax_i f_i min_j ||x_i - x_j|| |f_i - f_j|: Algorithm 2 with the distance of iGS."""
-    f, points, near = state.scores(), Points.of(state.features()), np.full(state.size, np.inf)
-    for part, block in points.blocks(state.labelled):
-        product = np.sqrt(block) * np.abs(f[:, None] - f[state.labelled[part]])
-        near = np.minimum(near, product.min(axis=1))
-    free, picks = np.ones(state.size, dtype=bool), []
-    free[state.labelled] = False
-    for _ in range(budget):
-        picks.append(int(np.argmax(np.where(free, f * near, -np.inf))))
-        free[picks[-1]] = False
-        distance = np.sqrt(points.squared_distances(np.array(picks[-1:]))[:, 0])
-        near = np.minimum(near, distance * np.abs(f - f[picks[-1]]))
-    return np.array(picks)
+def predicted_switch(state, budget, rng):
+    """`balto` with D_KL of what the model predicts for the labelled programs, not of their y."""
+    y = np.clip(state.scores()[state.labelled], 1e-3, 1)
+    rule = "biased-diversity" if not len(y) or -np.log(y).mean() > 1 else "output-diversity"
+    return shipped(rule)(state, budget, rng)
 
 
 def cover(state, budget, rng):
-    """First round: LCMD in feature space, from the program nearest to the centroid."""
-    return weighted_lcmd(state.features(), np.ones(state.size), state.labelled, budget)
+    """First round: LCMD in feature space."""
+    return largest_cluster_picks(state.features(), state.labelled, budget)
 
 
 RULES: dict[str, Rule] = {
     "top": top,
     "ucb": ucb,
-    "thompson": thompson,
-    "optimistic-biased": optimistic_biased,
-    "top-random": half_and_half(top, shipped("random")),
-    "top-output": half_and_half(top, shipped("output-diversity")),
-    "top-biased": half_and_half(top, shipped("biased-diversity")),
-    "top-balto": half_and_half(top, shipped("balto")),
-    "top-lcmd": half_and_half(top, shipped("lcmd")),
-    "ensemble-lcmd": ensemble_lcmd,
-    "feature-lcmd": feature_lcmd,
-    "ranked-lcmd": ranked_lcmd,
-    "feature-far": feature_far,
-    "joint-far": joint_far,
-    "biased-igs": biased_igs,
-    "balto:C=0.5": Balto(KLSwitch(0.5)).select,
-    "balto:C=2": Balto(KLSwitch(2.0)).select,
+    "thompson": thompson(1.0),
+    "thompson-wide": thompson(3.0),
+    "optimistic-output": optimistic_output,
+    "random-of-top-10%": random_of_top(0.1),
+    "random-of-top-25%": random_of_top(0.25),
+    "by-rank": by_rank,
+    "far-of-top-3x": far_of_top(3),
+    "far-of-top-10x": far_of_top(10),
+    "output|top": alternating(shipped("output-diversity"), top),
+    "lcmd|top": alternating(shipped("lcmd"), top),
+    "biased-lcmd|top": alternating(shipped("biased-lcmd"), top),
+    "balto:predicted": predicted_switch,
+    **{f"balto:C={c}": Balto(KLSwitch(c)).select for c in (0.25, 0.5, 2.0)},
+    **{f"biased-lcmd:{p}": BiasedLCMD(p).select for p in (1.0, 3.0, 4.0)},
 }
 
 
@@ -243,6 +196,33 @@ def selector(name: str) -> Selector:
     return Candidate(name, rule or shipped(rest), cover if prefix else None)
 
 
+class Sharing(ActiveLearner):
+    """Shares half of each round's budget out by how much is unknown about a task's fast programs.
+
+    That is the mean of ``f^2 var(f)`` over its unlabelled programs; the other half goes by size.
+    """
+
+    def _select(self, number: int):
+        if self._asked is not None:
+            states = [self._state(k) for k in self._ids]
+            unknown = np.array([self._unknown(state) for state in states])
+            total = int(self.schedule[:, number - 1].sum())
+            share = 0.5 * self.budget / self.budget.sum() + 0.5 * unknown / unknown.sum()
+            # What was owed and not given for rounding is given later.
+            owed = getattr(self, "_owed", 0) + share * total
+            given = np.zeros(len(states), dtype=np.int64)
+            for _ in range(total):
+                given[np.argmax(owed - given)] += 1
+            given = np.minimum(given, [len(state.unlabelled) for state in states])
+            self._owed = owed - given
+            self.schedule[:, number - 1] = given
+        return super()._select(number)
+
+    def _unknown(self, state: TaskState) -> float:
+        spread = np.clip(state.ensemble(), 0, None).var(axis=0)
+        return float((state.scores() ** 2 * spread)[state.unlabelled].mean())
+
+
 def halves(scores: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> float:
     """Mean Top-1 over 60 random halves of one task's held-out programs."""
     drawn = [rng.permutation(len(labels))[: max(1, len(labels) // 2)] for _ in range(60)]
@@ -250,10 +230,9 @@ def halves(scores: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
 
 
 def run(pool: Pool, name: str, model: str, settings: LoopSettings) -> dict[str, float]:
+    loop, name = (Sharing, name[6:]) if name.startswith("share+") else (ActiveLearner, name)
     with ReplayMeasurer(pool) as measurer:
-        learner = ActiveLearner(
-            pool, measurer, selector(name), create(model, settings.seed), settings
-        )
+        learner = loop(pool, measurer, selector(name), create(model, settings.seed), settings)
         learner.measure_test()
         last = learner.run()[-1]
         rng, each = np.random.default_rng(settings.seed), []
@@ -275,43 +254,57 @@ def run(pool: Pool, name: str, model: str, settings: LoopSettings) -> dict[str, 
 
 
 def table(records: list[dict]) -> str:
-    """Means, and differences to `balto` paired by seed with standard errors."""
+    """Means over the pools, and differences to `balto` paired by pool and seed."""
     lines = []
-    for where in dict.fromkeys((r["pool"], r["fraction"]) for r in records):
-        here = [r for r in records if (r["pool"], r["fraction"]) == where]
-        lines.append(f"{where[0]}, {where[1]:.1%} of the labels")
-        base = {r["seed"]: r for r in here if r["selector"] == "balto"}
+    for where in sorted({(r["fraction"], r["rounds"]) for r in records}):
+        here = [r for r in records if (r["fraction"], r["rounds"]) == where]
+        pools = sorted({r["pool"] for r in here})
+        base = {(r["pool"], r["seed"]): r for r in here if r["selector"] == "balto"}
+        lines.append(f"{where[0]:.1%} of the labels, {where[1]} rounds; pools {', '.join(pools)}")
         for name in dict.fromkeys(r["selector"] for r in here):
             mine = [r for r in here if r["selector"] == name]
-            cells = [f"{name:18s} n={len(mine):2d}"]
-            for metric in ("top1", "top5", "halves"):
-                paired = [r[metric] - base[r["seed"]][metric] for r in mine if r["seed"] in base]
-                error = np.std(paired, ddof=1) / np.sqrt(len(paired)) if len(paired) > 1 else np.nan
-                mean = np.mean([r[metric] for r in mine])
-                cells.append(f"{metric} {mean:.3f} ({np.mean(paired):+.3f} +- {error:.3f})")
+            cells = [f"{name:18s} n={len(mine):3d}"]
+            for metric in (*METRICS, "seconds"):
+                parts, means = [], []
+                for pool in pools:
+                    of = [r for r in mine if r["pool"] == pool]
+                    if of:
+                        means.append(np.mean([r[metric] for r in of]))
+                    with_base = [r for r in of if (pool, r["seed"]) in base]
+                    parts.append([r[metric] - base[pool, r["seed"]][metric] for r in with_base])
+                parts = [p for p in parts if len(p) > 1]
+                if metric == "seconds":
+                    cells.append(f"measuring {np.mean(means):.1f} s")
+                elif parts:
+                    difference = np.mean([np.mean(p) for p in parts])
+                    error = sum(np.var(p, ddof=1) / len(p) for p in parts) ** 0.5 / len(parts)
+                    cells.append(f"{metric} {np.mean(means):.3f} ({difference:+.3f} ± {error:.3f})")
             lines.append("  ".join(cells))
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pools", nargs="+", type=Path)
+    pools_there = sorted(path for path in POOLS.iterdir() if path.is_dir())
+    parser.add_argument("pools", nargs="*", type=Path, default=pools_there)
     parser.add_argument("--fraction", nargs="+", type=float, default=[0.05])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--model", default="xgb")
     parser.add_argument("--selectors", nargs="+", default=[*SELECTORS, *RULES])
-    parser.add_argument("--records", type=Path, help="append one JSON line a run")
+    parser.add_argument("--records", type=Path, help="add one JSON line a run to this file")
     arguments = parser.parse_args()
     pools = {path.name: read_pool(path) for path in arguments.pools}
     names = dict.fromkeys(["balto", *arguments.selectors])
     records = []
+    if arguments.records and arguments.records.exists():
+        records = [json.loads(line) for line in arguments.records.read_text().splitlines()]
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for pool_name, pool in pools.items():
             for fraction in arguments.fraction:
                 for name in names:
-                    settings = LoopSettings(fraction, arguments.rounds, 0.25, seed)
+                    settings = LoopSettings(fraction, arguments.rounds, TEST_SHARE, seed)
                     record = {
                         "pool": pool_name,
                         "fraction": fraction,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -42,10 +42,12 @@ class XGBSettings(Growth):
     Attributes:
         bins: histogram bins a column, 2 to 256.
         trusted: a task with fewer labels has its T_max corrected by what other tasks teach.
+        tuning_eta: learning rate of the rounds that are boosted on from another model.
     """
 
     bins: int = 64
     trusted: int = 50
+    tuning_eta: float = 0.1
 
 
 class XGB(CostModel):
@@ -81,7 +83,10 @@ class XGB(CostModel):
             source = self._source._fitted()
             start = source.base + _steps(source, features).sum(axis=0)
             labels = on_the_scale_of(start, roots, task)
-            self._forest = source.then(self._grow(bins, codes, labels, start))
+            settings = replace(self.settings, eta=self.settings.tuning_eta)
+            self._forest = source.then(
+                grow(bins, codes, labels, labels**2, settings, self.seed, start)
+            )
 
     def _binned(self, features: Features) -> tuple[Bins, NDArray[np.uint8]]:
         sample = np.arange(0, len(features), -(-len(features) // SAMPLE))
@@ -117,10 +122,8 @@ class XGB(CostModel):
                 expected[asked] = np.maximum(forest.base + steps.sum(axis=0), 0)
         return expected
 
-    def _grow(
-        self, bins: Bins, codes: NDArray[np.uint8], roots: Floats, start: Floats | None = None
-    ) -> Forest:
-        return grow(bins, codes, roots, roots**2, self.settings, self.seed, start)
+    def _grow(self, bins: Bins, codes: NDArray[np.uint8], roots: Floats) -> Forest:
+        return grow(bins, codes, roots, roots**2, self.settings, self.seed)
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
