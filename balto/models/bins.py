@@ -43,8 +43,9 @@ class Bins:
             most: bins a column.
         """
         edges, widths = _edges(np.sort(table.T, axis=1), most)
-        codes = np.empty(table.shape[::-1], dtype=np.uint8)
-        _encode(table, edges, widths, codes.T)
+        codes = np.empty(table.shape, dtype=np.uint8)
+        _encode(table, edges, widths, codes)
+        codes = np.ascontiguousarray(codes.T)
         first: dict[bytes, int] = {}
         for column in np.flatnonzero(widths > 1).tolist():
             first.setdefault(codes[column].tobytes(), column)

@@ -234,7 +234,9 @@ def _grow(
     # Node k of a level holds the rows order[ends[k]] to order[ends[k + 1] - 1].
     order, spare = np.arange(len(rows)), np.empty(len(rows), np.int64)
     ends = np.array([0, len(rows)])
-    sums = np.array([pair.sum()])
+    sums = np.zeros(1, np.int64)
+    for i in range(len(pair)):
+        sums[0] += pair[i]
     histogram = np.zeros((1, first[-1]), np.int64)
     _sum_rows(table, pair, order, first, histogram[0])
     nodes = 1
@@ -309,7 +311,8 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
         else:
             spare[right] = i
             right += 1
-    rows[left:] = spare[:right]
+    for k in range(right):
+        rows[left + k] = spare[k]
     return left
 
 

@@ -58,15 +58,23 @@ def pool_stores(
 def pool_into(rows: Any, offsets: Any, columns: Any, pooled: Any) -> None:
     """`pool_stores` into an array that is there."""
     # Unsigned: an index that cannot be negative is not tested for it.
-    summed = columns[columns < COLUMNS].astype(np.uint32)
-    of_main = columns[(columns >= COLUMNS) & (columns < 2 * COLUMNS)].astype(np.uint32)
-    of_main -= np.uint32(COLUMNS)
+    whole_end, main_end = 0, 0
+    for c in columns:
+        whole_end += c < COLUMNS
+        main_end += c < 2 * COLUMNS
+    summed, of_main = np.empty(whole_end, np.uint32), np.empty(main_end - whole_end, np.uint32)
+    for k in range(main_end):
+        if k < whole_end:
+            summed[k] = columns[k]
+        else:
+            of_main[k - whole_end] = columns[k] - COLUMNS
     row, total = np.empty(len(summed), np.float32), np.empty(len(summed), np.float32)
     power, whole = np.empty(len(summed), np.float32), np.empty(len(summed), np.int32)
     for i in range(len(offsets) - 1):
         first, last = offsets[i], offsets[i + 1]
         main, most = first, np.float32(-np.inf)
-        total[:] = 0
+        for k in range(len(summed)):
+            total[k] = 0
         for r in range(first, last):
             for k in range(len(summed)):
                 row[k] = rows[r, summed[k]]
