@@ -1,6 +1,6 @@
 """Training and prediction speed of our cost models against TVM's own, on the same data.
 
-    python benchmarks/training.py POOL [--repeats 3]
+    python benchmarks/training.py [POOL] [--repeats 5]
 
 Both sides train on the same measured programs and predict the same held-out ones, in turns, once
 for each seed. Prediction is timed on all programs of the pool, as a round of selection asks for.
@@ -23,6 +23,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +37,7 @@ from balto.models import create
 from balto.pool.exchange import read_pool
 from balto.programs.features import Features
 
+POOL = Path(__file__).resolve().parents[1] / "pools" / "epyc-avx2"
 TEST_SHARE = 0.25
 #: Times that each trained model predicts the whole pool.
 PREDICTIONS = 5
@@ -205,8 +207,8 @@ def compare(name: str, pool: Any, repeats: int, ctx: list[Any]) -> dict[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pool", help="folder of a recorded pool")
-    parser.add_argument("--repeats", type=int, default=3, help="splits and seeds (default 3)")
+    parser.add_argument("pool", nargs="?", default=POOL, help="folder of a recorded pool")
+    parser.add_argument("--repeats", type=int, default=5, help="splits and seeds (default 5)")
     parser.add_argument("--models", nargs="+", default=["xgb", "mlp"], choices=["xgb", "mlp"])
     args = parser.parse_args()
     tvm = import_tvm()

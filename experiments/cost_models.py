@@ -1,6 +1,6 @@
 """Accuracy of the cost models at all labels and at few, on recorded pools.
 
-    python experiments/cost_models.py POOL... [--models xgb mlp lightgbm] [--seeds 5]
+    python experiments/cost_models.py [POOL...] [--models xgb mlp lightgbm] [--seeds 5]
 
 A quarter of each task is held out; the models are trained on a random share of the rest. Besides
 our models, ``lightgbm`` is LightGBM's LambdaRank with its defaults on the pooled features of
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from balto.pool.exchange import read_pool
 from balto.pool.pool import Pool
 from balto.programs.features import Features
 
+POOLS = Path(__file__).resolve().parents[1] / "pools"
 TEST_SHARE = 0.25
 SHARES = [1.0, 0.05]
 #: LambdaRank wants integer grades; its default gains allow 31.
@@ -82,7 +84,8 @@ def one_run(pool: Pool, name: str, seed: int, share: float) -> tuple[float, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pools", nargs="+", help="folders of recorded pools")
+    there = sorted(path for path in POOLS.iterdir() if path.is_dir())
+    parser.add_argument("pools", nargs="*", default=there, help="folders of recorded pools")
     parser.add_argument("--models", nargs="+", default=[*MODELS, "lightgbm"])
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
     parser.add_argument("--seeds", type=int, default=5)
@@ -100,7 +103,7 @@ def main() -> None:
                     f"Top-5 {top5:.3f} ± {error[1]:.3f}  training {seconds:.2f} s",
                     flush=True,
                 )
-                row = {"pool": path, "share": share, "model": name, "seconds": seconds}
+                row = {"pool": str(path), "share": share, "model": name, "seconds": seconds}
                 table.append({**row, "top1": float(top1), "top5": float(top5)})
     print(json.dumps(table))
 

@@ -1,6 +1,6 @@
 """Accuracy against labels, with and without starting from a model of another device.
 
-    python experiments/warm_start.py SOURCE_POOL TARGET_POOL [--model xgb] [--seeds 5]
+    python experiments/warm_start.py [SOURCE_POOL] [TARGET_POOL] [--model xgb] [--seeds 5]
 
 Trains a model on all programs of SOURCE_POOL. Then, on TARGET_POOL, holds out a quarter of each
 task and trains on random labels of the rest, growing in number: once from nothing, once warm from
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from balto.models import CostModel, create
 from balto.pool.exchange import describe, read_pool
 from balto.pool.pool import Pool
 
+POOLS = Path(__file__).resolve().parents[1] / "pools"
 LABELS = [2, 5, 10, 20, 40, 80, 160]
 TEST_SHARE = 0.25
 
@@ -60,8 +62,9 @@ def split(pool: Pool, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", help="pool to take the knowledge from")
-    parser.add_argument("target", help="pool to spend few labels on")
+    source, target = POOLS / "epyc-avx2", POOLS / "epyc-sse"
+    parser.add_argument("source", nargs="?", default=source, help="pool to learn from")
+    parser.add_argument("target", nargs="?", default=target, help="pool to spend few labels on")
     parser.add_argument("--model", default="xgb")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
