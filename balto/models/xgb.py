@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -81,7 +82,7 @@ class XGB(CostModel):
             self._forest = self._grow(bins, codes, on_the_scale_of(expected, roots, task))
         else:
             source = self._source._fitted()
-            start = source.base + _steps(source, features).sum(axis=0)
+            start = _roots(source, features)
             labels = on_the_scale_of(start, roots, task)
             settings = replace(self.settings, eta=self.settings.tuning_eta)
             self._forest = source.then(
@@ -118,8 +119,7 @@ class XGB(CostModel):
             asked = np.flatnonzero(held_out & few)
             if len(asked) and len(others):
                 forest = self._grow(bins, codes[others], roots[others])
-                steps = _steps(forest, features.take(asked))
-                expected[asked] = np.maximum(forest.base + steps.sum(axis=0), 0)
+                expected[asked] = np.maximum(_roots(forest, features.take(asked)), 0)
         return expected
 
     def _grow(self, bins: Bins, codes: NDArray[np.uint8], roots: Floats) -> Forest:
@@ -127,8 +127,7 @@ class XGB(CostModel):
 
     def predict(self, features: Features) -> Floats:
         """Predicted relative throughput, unclipped."""
-        forest = self._fitted()
-        return _squared(forest.base + _steps(forest, features).sum(axis=0))
+        return _squared(_roots(self._fitted(), features))
 
     def ensemble(self, features: Features) -> Floats:
         """The members of the forest: member `k` is the `k`-th tree of every round, scaled up.
@@ -136,8 +135,11 @@ class XGB(CostModel):
         All trees of a round fit the same residual, each on its own sample of the programs, so
         members differ as bagged models do, at the price of one training.
         """
-        forest = self._fitted()
-        return _squared(forest.base + self.settings.members * _steps(forest, features))
+        forest, count = self._fitted(), self.settings.members
+        members = np.empty((count, len(features)))
+        for place, steps in _steps(forest, features):
+            members[:, place] = forest.base + count * steps
+        return _squared(members)
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Hyper-parameters, and the trees as arrays."""
@@ -175,21 +177,31 @@ class XGB(CostModel):
         return self._forest
 
 
-def _steps(forest: Forest, features: Features) -> Floats:
-    """`Forest.steps` of `n` programs, on all cores; no pooled row is kept longer than needed."""
-    steps = np.zeros((forest.value.shape[1], len(features)))
+def _roots(forest: Forest, features: Features) -> Floats:
+    """Predicted roots of `n` programs."""
+    roots = np.empty(len(features))
+    for place, steps in _steps(forest, features):
+        roots[place] = forest.base + steps.sum(axis=0)
+    return roots
+
+
+def _steps(forest: Forest, features: Features) -> Iterator[tuple[slice, Floats]]:
+    """`Forest.steps`, part by part, on all cores; no pooled row is kept longer than needed."""
     columns, trees = forest.columns, forest.trees
     cores = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(cores) as pool:
         for place, part in chunks(features, CHUNK):
-            out, ends = steps[:, place], [len(part) * k // cores for k in range(cores + 1)]
+            steps = np.zeros((forest.value.shape[1], len(part)))
+            ends = [len(part) * k // cores for k in range(cores + 1)]
             jobs = [
-                pool.submit(_add, part.rows, part.offsets[a : b + 1], columns, *trees, out[:, a:b])
+                pool.submit(
+                    _add, part.rows, part.offsets[a : b + 1], columns, *trees, steps[:, a:b]
+                )
                 for a, b in pairwise(ends)
             ]
             for job in jobs:
                 job.result()
-    return steps
+            yield place, steps
 
 
 @numba.njit(cache=True, nogil=True)
