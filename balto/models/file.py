@@ -1,8 +1,8 @@
 """Cost-model files: one uncompressed zip of JSON and payloads, without pickle.
 
 ``meta.json`` says what the model is, which features it reads and what it was trained on; every
-other member is a payload of the model itself (XGBoost's UBJSON, safetensors). The CRC of each
-member detects damage.
+other member is a payload of the model itself (arrays, XGBoost's UBJSON, safetensors). The CRC of
+each member detects damage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT = 1
 FEATURES = {"schema": "tvm-per-store", "version": 1, "columns": COLUMNS}
 
 _META = "meta.json"
-_LIBRARIES = ("balto", "numpy", "xgboost-cpu", "xgboost", "torch", "safetensors")
+_LIBRARIES = ("balto", "numpy", "numba", "xgboost-cpu", "xgboost", "torch", "safetensors")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def learning_curves(data: ReportData) -> Figure:
             ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             ax.set_xlim(left=0)
         _no_smaller_than(axes[row, 0], 0.2)
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 0].legend(loc="best")
     return figure
 
 

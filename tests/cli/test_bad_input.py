@@ -75,6 +75,7 @@ def test_a_corrupt_onnx_file(tmp_path):
     refused(balto("tasks", "net.onnx", cwd=tmp_path), "cannot read", "net.onnx")
 
 
+@pytest.mark.slow
 def test_a_corrupt_pt2_file(tmp_path):
     (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 half an archive")
     refused(balto("tasks", "net.pt2", cwd=tmp_path), "cannot read", "net.pt2")

@@ -59,8 +59,9 @@ def shout(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def nap(seconds: float) -> None:
-    time.sleep(seconds)
+def wait_for(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.01)
 
 
 def loaded_tvm(target: str) -> dict[str, bool]:

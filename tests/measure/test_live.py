@@ -45,7 +45,7 @@ def status_of(measurer: LiveMeasurer, kind: str) -> tuple[Status, str]:
         ("abort", Status.CRASH, "SIGABRT"),
         ("endless", Status.RUN_TIMEOUT, "deadline"),
         ("huge", Status.OUT_OF_MEMORY, "bad_alloc"),
-        ("slow-build", Status.BUILD_TIMEOUT, "deadline"),
+        pytest.param("slow-build", Status.BUILD_TIMEOUT, "deadline", marks=pytest.mark.slow),
         ("raises", Status.RUN_ERROR, "no_such_function"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -107,9 +106,7 @@ def test_quiet_notices_a_kernel_that_has_become_slow(monkeypatch: pytest.MonkeyP
 
 
 def test_noise_of_this_machine_can_be_measured() -> None:
-    started = time.monotonic()
     noise = measure_noise(0.1)
-    assert time.monotonic() - started < 2
     assert 0 < noise.timer_s < 1e-4
     assert 0 <= noise.disturbed <= 1
     assert noise.worst >= 1

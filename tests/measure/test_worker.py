@@ -67,10 +67,8 @@ def test_an_exit_says_the_last_words(worker: Worker) -> None:
 
 
 def test_a_deadline_kills_the_whole_family(worker: Worker, tmp_path: Path) -> None:
-    started = time.monotonic()
     with pytest.raises(WorkerTimeout) as caught:
         call(worker, "hang_with_child", str(tmp_path / "pid"), deadline_s=1.0)
-    assert time.monotonic() - started < 3
     assert caught.value.notes == {"child": True}
     child = int((tmp_path / "pid").read_text())
     time.sleep(0.05)
@@ -98,12 +96,12 @@ def test_what_it_prints_stays_off_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_starting_several_takes_no_time() -> None:
-    workers = [Worker(preload=[(CALLS + "nap", 0.5)]) for _ in range(2)]
-    started = time.monotonic()
+def test_starting_does_not_wait_for_what_is_preloaded(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    workers = [Worker(preload=[(CALLS + "wait_for", str(go))]) for _ in range(2)]
     for each in workers:
         each.start()
-    assert time.monotonic() - started < 0.4
+    go.touch()
     for each in workers:
         assert call(each, "echo", 1) == 1
         each.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,23 +85,33 @@ def test_the_same_seed_and_labels_give_the_same_scores(name: str) -> None:
     np.testing.assert_array_equal(again.predict(features), fitted(name).predict(features))
 
 
-def test_a_saved_model_predicts_bit_equal_in_another_process(name: str, tmp_path) -> None:
-    model, (features, _, _) = fitted(name), labelled(seed=5)
-    save(model, tmp_path / "model.balto", {"tasks": ["a", "b", "c"]})
-    np.savez(tmp_path / "features.npz", rows=features.rows, offsets=features.offsets)
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one other process has left what each saved model predicts there."""
+    there = tmp_path_factory.mktemp("elsewhere")
+    features, _, _ = labelled(seed=5)
+    np.savez(there / "features.npz", rows=features.rows, offsets=features.offsets)
+    for name in MODELS:
+        save(fitted(name), there / f"{name}.balto", {"tasks": ["a", "b", "c"]})
     code = (
-        "import numpy as np, sys; from balto.models import load\n"
+        "import numpy as np; from balto.models import load\n"
         "from balto.programs.features import Features\n"
-        f"f = np.load({str(tmp_path / 'features.npz')!r})\n"
-        f"model, trained_on = load({str(tmp_path / 'model.balto')!r})\n"
-        "assert trained_on == {'tasks': ['a', 'b', 'c']}\n"
-        "features = Features(f['rows'], f['offsets'])\n"
-        "both = np.vstack([model.predict(features), model.ensemble(features)])\n"
-        f"np.save({str(tmp_path / 'scores.npy')!r}, both)\n"
+        "from pathlib import Path\n"
+        "features = Features(**np.load('features.npz'))\n"
+        "for file in Path().glob('*.balto'):\n"
+        "    model, trained_on = load(file)\n"
+        "    assert trained_on == {'tasks': ['a', 'b', 'c']}\n"
+        "    both = np.vstack([model.predict(features), model.ensemble(features)])\n"
+        "    np.save(file.with_suffix('.npy'), both)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    expected = np.vstack([model.predict(features), model.ensemble(features)])
-    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=there)
+    return there
+
+
+def test_a_saved_model_predicts_bit_equal_in_another_process(name: str, elsewhere: Path) -> None:
+    model, (features, _, _) = fitted(name), labelled(seed=5)
+    here = np.vstack([model.predict(features), model.ensemble(features)])
+    np.testing.assert_array_equal(np.load(elsewhere / f"{name}.npy"), here)
 
 
 def test_a_warm_start_carries_over_what_the_source_knows(name: str) -> None:

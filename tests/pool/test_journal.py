@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -56,11 +55,11 @@ def test_whatever_is_cut_off_the_end_only_unfinished_records_are_lost(
     assert list(read(path)) == [*records[:kept], {"after": 1}]
 
 
+@pytest.mark.slow
 def test_kill_9_at_random_moments_loses_no_record_that_was_taken(tmp_path: Path) -> None:
     """A fresh process is forked for every kill, by one that has nothing but the journal loaded."""
     path = tmp_path / "journal"
     random.seed(1)
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tests.pool.killing", str(path), str(KILLS)],
         capture_output=True,
@@ -71,7 +70,6 @@ def test_kill_9_at_random_moments_loses_no_record_that_was_taken(tmp_path: Path)
     sure = json.loads(done.stdout)
     assert len(sure) == KILLS
     assert len(list(read(path))) >= sure[-1] > KILLS
-    assert time.monotonic() - started < 60
 
 
 def test_a_damaged_record_in_the_middle_is_named(tmp_path: Path) -> None:

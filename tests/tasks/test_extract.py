@@ -64,6 +64,7 @@ def save_onnx(path, size=16):
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's exporter warns about itself
+@pytest.mark.slow
 def test_identical_operators_of_a_pt2_file_are_one_task_with_their_weight(tmp_path, worker):
     save_pt2(tmp_path / "twins.pt2")
     tasks = extract_tasks([str(tmp_path / "twins.pt2")], worker=worker).tasks
