@@ -1,45 +1,69 @@
-"""Losses of the network cost models."""
+"""Losses of the network cost models: their gradients, which is all that training needs."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+import numba
+import numpy as np
+from numpy.typing import NDArray
 
-
-def squared_error(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:  # noqa: ARG001
-    """Mean square error of the predicted relative throughput; `scores`, `y` and `task` are `b`."""
-    return F.mse_loss(scores, y)
+Values = NDArray[np.float32]
 
 
-def lambda_rank(scores: Tensor, y: Tensor, task: Tensor) -> Tensor:
-    """LambdaRank, summed over the pairs of programs *of the same task* [TenSet]_.
+def squared_error(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:  # noqa: ARG001
+    """Gradient of the mean square error with respect to `scores`; all arrays are `b`."""
+    gradient: Values = (scores - y) * np.float32(2 / len(y))
+    return gradient
 
-    A pair with y_i > y_j weighs |1/D_i - 1/D_j| |G_i - G_j|, with G = (2^y - 1) / maxDCG,
-    D = log2(1 + rank by score), sigma = 1. TenSet and TVM rank a shuffled batch that mixes tasks,
-    where a pair of different tasks compares numbers that mean nothing to each other; here ranks
-    and maxDCG are those of the task's programs in the batch.
+
+def lambda_rank(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:
+    """Gradient of LambdaRank over the pairs of programs *of the same task* [TenSet]_.
+
+    A pair with y_i > y_j adds -|1/D_i - 1/D_j| |G_i - G_j| log2(sigmoid(s_i - s_j)) to the loss,
+    with G = (2^y - 1) / maxDCG, D = log2(1 + rank by score), and weights taken as constants.
+    TenSet and TVM rank a shuffled batch that mixes tasks, where a pair of different tasks compares
+    numbers that mean nothing to each other; here ranks and maxDCG are those of the task's programs
+    in the batch.
+
+    Args:
+        scores: `b`.
+        y: `b`, relative throughput.
+        task: `b`, which programs belong together.
+
+    Returns:
+        `b`, the derivative of the sum over pairs with respect to each score.
 
     .. [TenSet] Zheng et al., TenSet: A Large-scale Program Performance Dataset for Learned Tensor
        Compilers, NeurIPS Datasets and Benchmarks 2021; ``LambdaRankLoss`` of its code.
     """
-    same = task[:, None] == task[None, :]
-    with torch.no_grad():
-        index = torch.arange(len(y))
-        discount = torch.log2(2.0 + _rank(scores, same, index))
-        ideal = torch.log2(2.0 + _rank(y, same, index))
-        gain = torch.exp2(y) - 1.0
-        gain = gain / (same.to(gain.dtype) @ (gain / ideal)).clamp(min=1e-10)
-        inverse = 1.0 / discount
-        weight = (inverse[:, None] - inverse[None, :]).abs() * (gain[:, None] - gain[None, :]).abs()
-        weight = weight * (same & (y[:, None] > y[None, :]))
-    return -(weight * F.logsigmoid(scores[:, None] - scores[None, :])).sum() / math.log(2.0)
+    best_first = np.lexsort((-y, task))
+    place = np.arange(len(y))
+    new = np.diff(task[best_first], prepend=task[best_first[0]] - 1) != 0
+    starts = np.flatnonzero(new)
+    rank = place - starts[np.cumsum(new) - 1]  # 0-based, by label; in this order the ideal one
+    inverse = np.empty(len(y), np.float32)
+    inverse[np.lexsort((-scores, task))] = 1 / np.log2(2.0 + rank)
+    gain = np.exp2(y[best_first]) - 1
+    sizes = np.diff(starts, append=len(y))
+    most = np.add.reduceat(gain / np.log2(2.0 + rank), starts)
+    gain /= np.repeat(np.maximum(most, 1e-10), sizes).astype(np.float32)
+    gradient = np.zeros_like(scores)
+    ends = np.repeat(starts + sizes, sizes)
+    gradient[best_first] = _pairs(scores[best_first], inverse[best_first], gain, ends)
+    return gradient
 
 
-def _rank(values: Tensor, same: Tensor, index: Tensor) -> Tensor:
-    """0-based rank of each program within its task, the largest first; ties by index."""
-    above = values[None, :] > values[:, None]
-    tied = (values[None, :] == values[:, None]) & (index[None, :] < index[:, None])
-    return (same & (above | tied)).sum(dim=1).float()
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _pairs(scores: Any, inverse: Any, gain: Any, ends: Any) -> Any:
+    """Sum over pairs of a program and those behind it in its task, by falling gain."""
+    gradient = np.zeros_like(scores)
+    scale = np.float32(1 / math.log(2))
+    for i in range(len(scores)):
+        for j in range(i + 1, ends[i]):
+            weight = abs(inverse[i] - inverse[j]) * (gain[i] - gain[j])  # 0 for equal labels
+            step = scale * weight / (np.float32(1) + np.exp(scores[i] - scores[j]))
+            gradient[j] += step
+            gradient[i] -= step
+    return gradient

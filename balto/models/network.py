@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
 from balto.models.chunks import chunks
-from balto.models.losses import lambda_rank, squared_error
+from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.segments import pack
 from balto.programs.features import COLUMNS, Features
 
 Floats = NDArray[np.float64]
 
-#: Loss -> (function, whether scores are bounded to (0, 1) by a sigmoid).
-LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], bool]] = {
+#: Loss -> (its gradient, whether scores are bounded to (0, 1) by a sigmoid).
+LOSSES: dict[str, tuple[Callable[[Values, Values, NDArray[np.int32]], Values], bool]] = {
     "lambda-rank": (lambda_rank, False),
     "squared-error": (squared_error, True),
 }
@@ -205,9 +205,9 @@ class NetworkModel(CostModel):
 
     def _train(self, features: Features, y: Floats, task: NDArray[np.int32]) -> None:
         s, network = self.settings, self._fitted()
-        loss_of, _ = LOSSES[s.loss]
+        gradient_of, _ = LOSSES[s.loss]
         rows = self._scaled(np.ascontiguousarray(features.rows))
-        labels, tasks = torch.from_numpy(y.astype(np.float32)), torch.from_numpy(task)
+        labels = y.astype(np.float32)
         rng = np.random.default_rng(self.seed)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=s.rate, weight_decay=s.weight_decay, fused=True
@@ -224,10 +224,10 @@ class NetworkModel(CostModel):
             for programs in _batches(task, s.batch, rng):
                 batch = pack(features.offsets, programs)
                 hidden = network.encode(rows[torch.from_numpy(batch.rows)], batch.counts)
-                members = torch.from_numpy(batch.programs)
-                loss = loss_of(network.head(hidden), labels[members], tasks[members])
+                scores, members = network.head(hidden), batch.programs
+                gradient = gradient_of(scores.detach().numpy(), labels[members], task[members])
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                scores.backward(torch.from_numpy(gradient))  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), s.clip)
                 optimizer.step()
                 if schedule is not None:

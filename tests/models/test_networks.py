@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,11 +41,12 @@ def test_packed_rows_sum_to_their_programs_forwards_and_backwards(counts, seed) 
     np.testing.assert_allclose(rows.grad, gradient)
 
 
-def naive_lambda_rank(scores, y, task) -> float:
-    loss = 0.0
+def naive_lambda_rank(scores: torch.Tensor, y, task) -> torch.Tensor:
+    """The loss, pair by pair; only the difference of the scores is differentiated."""
+    loss = torch.zeros((), dtype=scores.dtype)
     for k in set(task):
         members = [i for i in range(len(y)) if task[i] == k]
-        by_score = sorted(members, key=lambda i: -scores[i])
+        by_score = sorted(members, key=lambda i: -float(scores[i].detach()))
         discount = {i: math.log2(2 + rank) for rank, i in enumerate(by_score)}
         ideal = sorted((2 ** y[i] - 1 for i in members), reverse=True)
         best = sum(gain / math.log2(2 + rank) for rank, gain in enumerate(ideal))
@@ -55,7 +55,7 @@ def naive_lambda_rank(scores, y, task) -> float:
                 if y[i] > y[j]:
                     gain = abs(2 ** y[i] - 2 ** y[j]) / best
                     weight = gain * abs(1 / discount[i] - 1 / discount[j])
-                    loss -= weight * math.log2(1 / (1 + math.exp(scores[j] - scores[i])))
+                    loss = loss - weight * torch.log2(torch.sigmoid(scores[i] - scores[j]))
     return loss
 
 
@@ -63,15 +63,24 @@ def naive_lambda_rank(scores, y, task) -> float:
 @settings(max_examples=60, deadline=None)
 def test_lambda_rank_ranks_within_each_task(n: int, tasks: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scores, task = rng.normal(size=n), rng.integers(0, tasks, n)
-    y = rng.integers(1, 8, n) / 8  # with ties
-    found = lambda_rank(*(torch.tensor(v) for v in (scores, y, task)))
-    assert float(found) == pytest.approx(naive_lambda_rank(scores, y, task), rel=1e-5, abs=1e-6)
+    scores, task = rng.normal(size=n).astype(np.float32), rng.integers(0, tasks, n, np.int32)
+    y = (rng.integers(1, 8, n) / 8).astype(np.float32)  # with ties
+    differentiated = torch.tensor(scores, dtype=torch.float64, requires_grad=True)
+    (naive_lambda_rank(differentiated, y, task) + 0 * differentiated.sum()).backward()
+    found = lambda_rank(scores, y, task)
+    np.testing.assert_allclose(found, differentiated.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_far_scores_have_a_finite_gradient() -> None:
+    scores, y = np.array([-1e4, 1e4, 0.0], np.float32), np.array([1.0, 0.5, 0.2], np.float32)
+    assert np.isfinite(lambda_rank(scores, y, np.zeros(3, np.int32))).all()
 
 
 def test_the_squared_error_is_the_mean() -> None:
-    scores, y = torch.tensor([0.25, 1.0]), torch.tensor([1.0, 0.25])
-    assert float(squared_error(scores, y, y)) == pytest.approx(0.75**2)
+    scores, y = torch.tensor([0.25, 1.0], requires_grad=True), torch.tensor([1.0, 0.25])
+    torch.nn.functional.mse_loss(scores, y).backward()
+    found = squared_error(scores.detach().numpy(), y.numpy(), np.zeros(2, np.int32))
+    np.testing.assert_allclose(found, scores.grad)
 
 
 def test_ranking_scores_become_relative_within_each_task() -> None:
