@@ -193,12 +193,12 @@ def _steps(forest: Forest, features: Features) -> Iterator[tuple[slice, Floats]]
         for place, part in chunks(features, CHUNK):
             steps = np.zeros((forest.value.shape[1], len(part)))
             ends = [len(part) * k // cores for k in range(cores + 1)]
-            jobs = [
-                pool.submit(
-                    _add, part.rows, part.offsets[a : b + 1], columns, *trees, steps[:, a:b]
-                )
+            shares = [
+                (part.rows, part.offsets[a : b + 1], columns, *trees, steps[:, a:b])
                 for a, b in pairwise(ends)
             ]
+            jobs = [pool.submit(_add, *share) for share in shares[1:]]
+            _add(*shares[0])  # here: a thread takes as long to start as a hundred programs
             for job in jobs:
                 job.result()
             yield place, steps
