@@ -28,6 +28,8 @@ class ALT(Selector):
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
-        variance = state.ensemble().var(axis=0)
+        members = state.ensemble()
+        variance = members.var(axis=0)
+        variance[(members == members[0]).all(axis=0)] = 0  # not what the mean's rounding left
         order = np.argsort(-variance[state.unlabelled], kind="stable")
         return state.unlabelled[order[:budget]]

@@ -77,7 +77,8 @@ class TaskState:
         if values is None:
             raise SelectionError(f"task {self.name}: this selector needs {what}, and got none")
         fits = values.ndim == len(shape) and all(
-            want in (-1, is_) for want, is_ in zip(shape, values.shape, strict=True)
+            there == want or (want == -1 and there > 0)
+            for want, there in zip(shape, values.shape, strict=True)
         )
         if not fits:
             raise SelectionError(
@@ -88,7 +89,7 @@ class TaskState:
                 f"task {self.name}: expected finite {what}, got "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite values"
             )
-        return values
+        return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 
 
 class Selector(ABC):
@@ -102,7 +103,8 @@ class Selector(ABC):
     3. Ties go to the lowest index.
     4. The first picks of a larger budget are the picks of a smaller one (greedy selectors).
     5. While there is no model the picks are random (a selector that needs no model excepted).
-    6. Predictions or features that are not finite are an error that names the task.
+    6. Predictions or features that it needs and that are not finite are an error that names the
+       task.
 
     Attributes:
         name: how the selector is called on the command line.
@@ -125,6 +127,8 @@ class Selector(ABC):
             return np.empty(0, dtype=np.int64)
         if self.needs_model and state.predictions is None:
             return rng.permutation(state.unlabelled)[:budget]
+        if self.needs_ensemble:
+            state.scores()  # checked, even by those that ask the ensemble alone
         return self._choose(state, budget, rng)
 
     @abstractmethod

@@ -32,11 +32,11 @@ class GSx(Selector):
     ) -> NDArray[np.int64]:
         points = Points.of(state.features())
         if len(state.labelled):
-            score = np.full(state.size, np.inf, dtype=np.float32)
+            score = np.full(state.size, np.inf)
             for _, block in points.blocks(state.labelled):
                 np.minimum(score, block.min(axis=1), out=score)
-        else:  # the points are centred
-            score = -points.norms
+        else:
+            score = -np.square(points.x - points.x.mean(axis=0)).sum(axis=1)
         score[state.labelled] = -np.inf
         picks = np.empty(budget, dtype=np.int64)
         for b in range(budget):

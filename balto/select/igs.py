@@ -43,5 +43,5 @@ class IGS(Selector):
             picks[b] = u = int(np.argmax(score))
             block = points.squared_distances(picks[b : b + 1])
             np.minimum(score, np.sqrt(block[:, 0]) * np.abs(f - f[u]), out=score)
-            score[u] = -np.inf
+            score[state.labelled] = score[picks[: b + 1]] = -np.inf
         return picks

@@ -42,6 +42,7 @@ class LCMD(Selector):
 def ensemble_kernel(predictions: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Features `M x K` whose inner products are the covariance of `K x M` members' predictions."""
     centred = predictions - predictions.mean(axis=0)
+    centred[:, (predictions == predictions[0]).all(axis=0)] = 0  # not what the mean's rounding left
     return np.asarray(centred / np.sqrt(len(predictions))).T
 
 
@@ -49,7 +50,7 @@ def largest_cluster_picks(
     features: NDArray[np.floating[Any]],
     centres: NDArray[np.int64],
     budget: int,
-    weight: NDArray[np.float32] | float = 1.0,
+    weight: NDArray[np.floating[Any]] | float = 1.0,
 ) -> NDArray[np.int64]:
     """The LCMD rule on `M x d` features; ties go to the oldest centre and the lowest index.
 
@@ -62,7 +63,7 @@ def largest_cluster_picks(
     points = Points.of(features)
     free = np.ones(len(features), dtype=bool)
     free[centres] = False
-    nearest = np.full(len(features), np.inf, dtype=np.float32)
+    nearest = np.full(len(features), np.inf)
     cluster = np.zeros(len(features), dtype=np.int64)
     for part, block in points.blocks(centres):
         closest = block.argmin(axis=1)

@@ -29,12 +29,16 @@ def select_tasks(
         threads: None for one a core that this process may use.
 
     Raises:
+        ValueError: there are not as many states as budgets and generators.
         SelectionError: the predictions or features of a task are missing or not finite.
     """
+    if not len(states) == len(budgets) == len(rngs):
+        raise ValueError(
+            f"expected one budget and one generator a task, got {len(states)} tasks, "
+            f"{len(budgets)} budgets and {len(rngs)} generators"
+        )
     threads = threads or len(os.sched_getaffinity(0))
     if threads == 1 or len(states) < 2:
-        return [
-            selector.select(*arguments) for arguments in zip(states, budgets, rngs, strict=True)
-        ]
+        return list(map(selector.select, states, budgets, rngs))
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(selector.select, states, budgets, rngs))

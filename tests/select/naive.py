@@ -27,6 +27,27 @@ def algorithm(f, labelled, budget, *, biased, references=None):
     return picks
 
 
+def greedy_sampling(features, labelled, budget, f=None, y=()):
+    """GSx or, with predictions `f` and the labels `y`, iGS; ties to the lowest index."""
+    x = np.asarray(features, dtype=np.float64)
+
+    def away(i, j, label):
+        distance = np.sqrt(((x[i] - x[j]) ** 2).sum())
+        return distance if f is None else distance * abs(f[i] - label)
+
+    known = [(j, label) for j, label in zip(labelled, y, strict=True) if np.isfinite(label)]
+    picks = []
+    while len(picks) < budget:
+        free = [i for i in range(len(x)) if i not in labelled and i not in picks]
+        if f is None and not known:
+            picks.append(min(free, key=lambda i: ((x[i] - x.mean(0)) ** 2).sum()))
+        else:
+            nearest = {i: min((away(i, *at) for at in known), default=np.inf) for i in free}
+            picks.append(max(free, key=lambda i: nearest[i]))
+        known.append((picks[-1], 0.0 if f is None else f[picks[-1]]))
+    return picks
+
+
 def lcmd(features, labelled, budget, weight=None):
     """LCMD-TP in float64, with every distance at hand; centres in order of age.
 

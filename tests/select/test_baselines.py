@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naive import algorithm, lcmd
+from naive import algorithm, greedy_sampling, lcmd
 from skactiveml.pool import GreedySamplingTarget, GreedySamplingX
 from skactiveml.regressor import SklearnRegressor
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -110,6 +110,35 @@ def test_biased_lcmd_is_lcmd_with_distances_times_predicted_performance(seed):
     assert plain.tolist() == picks("lcmd", state)
 
 
+def spaces(rng, size):
+    """Feature spaces where rounding could decide: ties, copies, offsets, extreme units."""
+    grid = rng.integers(0, 3, (size, 4)).astype(np.float64)
+    wide = rng.normal(size=(size, 328)).astype(np.float32)
+    wide[rng.permutation(size)[: size // 2]] = wide[0]
+    return [grid, grid + 7, grid * 2.0**300, grid * 2.0**-300, wide, wide + np.float32(100)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_feature_space_selectors_are_their_definitions_whatever_the_space(seed):
+    rng, state = np.random.default_rng(seed), case(seed, 30)
+    state.labels[1::4] = np.nan
+    labelled, f, y = state.labelled.tolist(), state.predictions, state.labels
+    for x in spaces(rng, 30):
+        state.program_features = lambda x=x: x
+        away = np.ones(len(y))  # a failed program was looked at: GSx keeps away from it
+        assert picks("gsx", state) == greedy_sampling(x, labelled, 8, y=away)
+        assert picks("igs", state) == greedy_sampling(x, labelled, 8, f, y)
+
+
+@pytest.mark.parametrize("name", ["alt", "lcmd"])
+def test_members_that_agree_are_tied_whatever_they_say(name):
+    state = case(4)
+    state.labelled, state.labels = np.empty(0, dtype=np.int64), np.empty(0)
+    said = np.random.default_rng(4).random(60)
+    state.ensemble_predictions = lambda: np.tile(said, (3, 1))
+    assert picks(name, state) == list(range(8))
+
+
 def test_alt_picks_where_the_ensemble_disagrees_most():
     state = case(2)
     state.labelled, state.labels = np.array([4]), np.array([1.0])
@@ -120,12 +149,12 @@ def test_alt_picks_where_the_ensemble_disagrees_most():
 
 
 def test_distances_need_no_square_matrix():
-    x = np.random.default_rng(0).normal(size=(300, 9))
+    x = np.random.default_rng(0).uniform(-1, 1, size=(300, 9))  # in units that are kept
     points, to = Points.of(x), np.arange(0, 300, 2)
     direct = ((x[:, None] - x[None, to]) ** 2).sum(-1)
     blocks = list(points.blocks(to))
     assert max(block.shape[1] for _, block in blocks) <= 64
-    np.testing.assert_allclose(np.hstack([b for _, b in blocks]), direct, atol=1e-4)
+    np.testing.assert_allclose(np.hstack([b for _, b in blocks]), direct, atol=1e-12)
 
 
 def test_the_switch_is_at_the_geometric_mean_of_e_to_the_minus_c():

@@ -92,6 +92,22 @@ def test_what_is_not_finite_is_an_error_that_names_the_task(name, bad):
         picks(name, state, 4)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_task_needs_a_budget_and_a_generator(threads):
+    states = [task(seed, labelled=seed) for seed in range(3)]
+    rngs = [np.random.default_rng(seed) for seed in range(3)]
+    with pytest.raises(ValueError, match="got 3 tasks, 2 budgets and 3 generators"):
+        select_tasks(get("random"), states, [7] * 2, rngs, threads=threads)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, ">f8"])
+@everyone
+def test_numbers_of_any_type_count_as_what_they_say(name, dtype):
+    state, other = task(7, labelled=5, levels=1), task(7, labelled=5, levels=1)
+    other.predictions = other.predictions.astype(dtype)
+    assert picks(name, other, 9) == picks(name, state, 9)
+
+
 @everyone
 def test_the_same_in_any_number_of_threads(name):
     def run(threads):
