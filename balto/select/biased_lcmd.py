@@ -38,6 +38,6 @@ class BiasedLCMD(Selector):
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
-        weight = np.maximum(state.scores(), 0.0) ** self.power
+        weight = np.maximum(state.scores().astype(np.float64), 0) ** self.power
         kernel = ensemble_kernel(state.ensemble())
         return largest_cluster_picks(kernel, state.labelled, budget, weight)
