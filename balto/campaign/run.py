@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from balto.measure.outcome import Outcome
 from balto.measure.replay import ReplayMeasurer
 from balto.measure.worker import Worker
 from balto.models import create, load, save
+from balto.models.base import CostModel
 from balto.pool.exchange import read_pool
 from balto.pool.journal import Journal, read
 from balto.pool.pool import Pool
@@ -61,14 +63,17 @@ class Campaign:
         CampaignError: `work_dir` is a file or something else's directory.
         CampaignLocked: another process is at it.
         ConfigurationChanged: it was started with another `config`.
-        InputError: no such selector or model, or a file that is named is not there.
+        InputError: no such selector or model, a file that is named is not there, or the model
+            cannot start from the one that is named.
+        ModelFileError: the model that is named is none, or damaged.
     """
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:
         self.path = Path(work_dir)
         for name in filter(None, (config.selector, config.compare)):
             get(name)
-        create(config.model, config.seed)
+        self.config = config
+        self._model()  # now, not when everything has been sampled
         self.config = config.resolve()
         if self.path.exists() and not self.path.is_dir():
             raise CampaignError(f"expected a directory, {self.path} is a file")
@@ -78,14 +83,20 @@ class Campaign:
         (self.path / "programs").mkdir(parents=True, exist_ok=True)
         self.journal = Journal.open(self.path / "journal.jsonl")
         try:
-            if saved.exists():
-                Config.load(saved).check_same(self.config)
+            self.facts = Facts(read(self.journal.path))
+            started_with = Config.load(saved) if saved.exists() else None
+            if started_with is not None and self._begun():
+                started_with.check_same(self.config)
             else:
                 self.config.save(saved)
-            self.facts = Facts(read(self.journal.path))
         except BaseException:
             self.journal.close()
             raise
+
+    def _begun(self) -> bool:
+        """Whether there is anything here that follows from the settings."""
+        made = (self.path / "programs").iterdir(), self.path.glob("tasks.json")
+        return self.journal.path.stat().st_size > 0 or any(chain(*made))
 
     def _foreign(self) -> Iterator[Path]:
         ours = ("programs", "journal.", ".")
@@ -224,14 +235,19 @@ class Campaign:
             if learner is first:
                 save(first.model, self.path / "model.balto", trained_on(self.config, first))
 
+    def _model(self) -> tuple[CostModel, CostModel | None]:
+        """A new model, and the one that it starts from, if any."""
+        model = create(self.config.model, self.config.seed)
+        if not self.config.start_from:
+            return model, None
+        prior, _ = load(self.config.start_from)
+        model.warm_start(prior)
+        return model, prior
+
     def _learner(
         self, selector: str, pool: Pool, measurer: Measurer, listener: Listener
     ) -> ActiveLearner:
-        model = create(self.config.model, self.config.seed)
-        prior = None
-        if self.config.start_from:
-            prior = load(self.config.start_from)[0]
-            model.warm_start(prior)
+        model, prior = self._model()
         ledger = JournalLedger(self.journal, self.facts, pool.tasks, selector, listener.measured)
         return ActiveLearner(pool, measurer, get(selector), model, self.config.loop, ledger, prior)
 

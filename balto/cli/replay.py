@@ -78,5 +78,6 @@ def command(
             )
             for seed, run in enumerate(runs)
         ],
-        title=f"{selector}, {model}, {fraction:.3g} of {recorded.tasks[0].device}",
+        title=f"{selector}, {model}, {percent(fraction)} of the programs, "
+        f"{recorded.tasks[0].device}",
     )

@@ -71,7 +71,8 @@ class CostModel(ABC):
         """
         if type(source) is not type(self):
             raise InputError(
-                f"a {self.name} model cannot start from a {source.name} model: choose one of them"
+                f"the model {self.name} cannot start from the model {source.name}: "
+                "choose one of them"
             )
         self._adopt(source)
 

@@ -15,7 +15,13 @@ from balto.campaign.config import Config
 from balto.campaign.ledger import Facts
 from balto.campaign.run import Campaign
 from balto.campaign.status import pool_of, status
-from balto.errors import CampaignError, CampaignLocked, ConfigurationChanged, InputError
+from balto.errors import (
+    CampaignError,
+    CampaignLocked,
+    ConfigurationChanged,
+    InputError,
+    ModelFileError,
+)
 from balto.models import load
 from balto.pool.exchange import read_pool
 from balto.pool.journal import Journal, read
@@ -110,19 +116,49 @@ def test_a_second_process_is_refused(tmp_path, pool_path):
 
 
 def test_a_changed_configuration_is_refused_with_the_difference(tmp_path, pool_path):
-    with Campaign(tmp_path / "w", configuration(pool_path)):
-        pass
+    with Campaign(tmp_path / "w", configuration(pool_path)) as campaign:
+        campaign.run()
     with pytest.raises(ConfigurationChanged, match=r"rounds: 2 before, 3 now.*seed: 0 before, 7"):
         Campaign(tmp_path / "w", configuration(pool_path, rounds=3, seed=7))
 
 
 def test_a_changed_pool_is_noticed(tmp_path, pool_path):
-    with Campaign(tmp_path / "w", configuration(pool_path)):
-        pass
+    with Campaign(tmp_path / "w", configuration(pool_path)) as campaign:
+        campaign.run()
     file = pool_path / "tasks.parquet"
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(ConfigurationChanged, match=r"digests: .*tasks\.parquet"):
         Campaign(tmp_path / "w", configuration(pool_path))
+
+
+def test_what_never_began_can_be_started_with_other_settings(tmp_path, pool_path):
+    tasks = pool_path / "tasks.parquet"
+    whole = tasks.read_bytes()
+    tasks.write_bytes(whole[:200])
+    with (
+        Campaign(tmp_path / "w", configuration(pool_path)) as campaign,
+        pytest.raises(InputError, match=r"cannot read .*tasks\.parquet"),
+    ):
+        campaign.run()
+    tasks.write_bytes(whole)
+    with Campaign(tmp_path / "w", configuration(pool_path, seed=7)) as campaign:
+        campaign.run()
+    assert status(tmp_path / "w").state == "finished"
+
+
+def test_a_model_that_cannot_be_started_from_is_refused_before_anything_is_made(
+    tmp_path, pool_path
+):
+    with Campaign(tmp_path / "source", configuration(pool_path)) as campaign:
+        campaign.run()
+    source = tmp_path / "source" / "model.balto"
+    other = configuration(pool_path, model="xgb-tenset", start_from=str(source))
+    with pytest.raises(InputError, match="the model xgb-tenset cannot start from the model xgb"):
+        Campaign(tmp_path / "w", other)
+    source.write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(ModelFileError, match="damaged"):
+        Campaign(tmp_path / "w", configuration(pool_path, start_from=str(source)))
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_directory_with_other_files_is_refused(tmp_path, pool_path):

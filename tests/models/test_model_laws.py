@@ -131,7 +131,7 @@ def test_a_warm_start_needs_a_trained_model_of_the_same_kind(name: str) -> None:
     with pytest.raises(ModelNotFitted):
         create(name).warm_start(create(name))
     other = next(other for other in MODELS if other != name)
-    with pytest.raises(InputError, match=f"{name} model cannot start from a {other} model"):
+    with pytest.raises(InputError, match=f"the model {name} cannot start from the model {other}:"):
         create(name).warm_start(create(other))
 
 
