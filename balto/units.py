@@ -1,8 +1,10 @@
-"""Numbers with their units, for people."""
+"""Numbers: with their units, for people, and checked against their range."""
 
 from __future__ import annotations
 
 import math
+
+from balto.errors import InputError
 
 
 def seconds(value: float) -> str:
@@ -35,3 +37,37 @@ def flop(value: float) -> str:
         if value >= limit:
             return f"{value / limit:.3g} {unit}FLOP"
     return f"{value / 1e3:.3g} kFLOP"
+
+
+def check_number(
+    name: str, value: object, low: float, high: float = math.inf, *, whole: bool = False
+) -> None:
+    """Refuse what is no number from `low` to `high`.
+
+    Raises:
+        InputError: with the name, the range and the value.
+    """
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+        return
+    what = "a whole number" if whole else "a number"
+    limit = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+    raise InputError(f"expected {name} to be {what} {limit}, got {str(value)[:40]}")
+
+
+def check_share(
+    name: str, value: object, *, open_low: bool = False, open_high: bool = False
+) -> None:
+    """Refuse what is no share: a number from 0 to 1, either end of which may be left out.
+
+    Raises:
+        InputError: with the name, the range and the value.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        above = value > 0 if open_low else value >= 0
+        if above and (value < 1 if open_high else value <= 1):
+            return
+    low, high = ("above 0" if open_low else "0"), ("under 1" if open_high else "1")
+    raise InputError(
+        f"expected the {name} to be a share from {low} to {high}, got {str(value)[:40]}"
+    )

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-from balto.errors import MeasurerError
-from balto.measure.measurer import Candidate, Measurer
-from balto.measure.outcome import Outcome, Status
-from balto.measure.worker import Worker, WorkerDied, WorkerError, WorkerTimeout
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome, Status
+from balto.errors import MeasurerError, WorkerDied, WorkerError, WorkerTimeout
+from balto.measure.measurer import Measurer
+from balto.workers.worker import Worker
 
 #: What Python, C++, LLVM and CUDA say when there is no memory.
 _OUT_OF_MEMORY = ("MemoryError", "std::bad_alloc", "out of memory", "OUT_OF_MEMORY")
@@ -21,7 +22,10 @@ _MAX_FAILED_STARTS = 3
 
 
 class CrewMeasurer(Measurer):
-    """Gives each worker one program at a time.
+    """Gives each worker one program at a time, and replaces a worker that is gone.
+
+    A program is timed as precisely as its rank needs: the best of its task is the smallest of what
+    the candidate says and of what this call of `measure` has seen.
 
     A call in a worker notes `build_s`, announces its stages (nothing while it builds, ``wait``,
     ``run``) and returns the other fields of its `Outcome`.
@@ -29,15 +33,11 @@ class CrewMeasurer(Measurer):
     Args:
         workers: started here, in the background.
         recycle_bytes: a worker whose resident memory has grown past this is replaced.
-        best_s: the smallest latency known of each task, by its name.
     """
 
-    def __init__(
-        self, workers: Sequence[Worker], recycle_bytes: int, best_s: dict[str, float] | None
-    ) -> None:
+    def __init__(self, workers: Sequence[Worker], recycle_bytes: int) -> None:
         self._workers = list(workers)
         self._recycle_bytes = recycle_bytes
-        self._best = dict(best_s or {})
         for worker in self._workers:
             worker.start()
 
@@ -45,15 +45,23 @@ class CrewMeasurer(Measurer):
     def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
         """Have worker `number` measure a candidate."""
 
-    def _retries(self, error: WorkerError, tries: int) -> bool:  # noqa: ARG002
-        """Whether a call that failed for the `tries`-th time is made again."""
-        return False
+    def _retries(self, error: WorkerError, tries: int) -> bool:
+        """Whether a program whose call failed for the `tries`-th time is measured again.
+
+        Once, if its worker was killed from outside: that says nothing about the program yet.
+        """
+        return (
+            tries < 2 and isinstance(error, WorkerDied) and error.killed and not _no_memory(error)
+        )
 
     def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
         """Build and time `candidates`; see `Measurer.measure`."""
         todo = deque(range(len(candidates)))
         tries = [0] * len(candidates)
         busy: dict[int, tuple[int, float]] = {}  # worker -> candidate, when it began
+        best: dict[int, float] = {}  # task -> smallest latency known
+        for each in candidates:
+            _learn(best, each, each.best_s)
         failed_starts = 0
         try:
             while todo or busy:
@@ -61,7 +69,7 @@ class CrewMeasurer(Measurer):
                     worker.start()
                     if todo and number not in busy and worker.ready:
                         index = todo.popleft()
-                        best_s = self._best.get(candidates[index].task.name, math.inf)
+                        best_s = best.get(candidates[index].task_id, math.inf)
                         self._submit(number, candidates[index], best_s)
                         busy[number] = index, time.monotonic()
                         tries[index] += 1
@@ -81,7 +89,8 @@ class CrewMeasurer(Measurer):
                     if outcome is None:
                         continue
                     del busy[number]
-                    self._finish(number, candidates[index], outcome)
+                    _learn(best, candidates[index], outcome.latency_s if outcome.ok else None)
+                    self._replace_if_large(self._workers[number])
                     yield index, outcome
         finally:
             for number in busy:
@@ -130,14 +139,19 @@ class CrewMeasurer(Measurer):
         build_s = float(worker.notes.get("build_s", seconds))
         return Outcome(Status.OK, build_s=build_s, **fields)
 
-    def _finish(self, number: int, candidate: Candidate, outcome: Outcome) -> None:
-        """Learn the best of the task, and have no worker larger than it should be."""
-        if outcome.ok:
-            best_s = self._best.get(candidate.task.name, math.inf)
-            self._best[candidate.task.name] = min(best_s, outcome.latency_s)
-        if self._workers[number].memory_bytes() > self._recycle_bytes:
-            self._workers[number].kill()
-        self._workers[number].start()
+    def _replace_if_large(self, worker: Worker) -> None:
+        if worker.memory_bytes() > self._recycle_bytes:
+            worker.kill()
+        worker.start()
+
+
+def _learn(best: dict[int, float], candidate: Candidate, latency_s: float | None) -> None:
+    if latency_s is not None:
+        best[candidate.task_id] = min(latency_s, best.get(candidate.task_id, math.inf))
+
+
+def _no_memory(error: WorkerError) -> bool:
+    return any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY)
 
 
 def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
@@ -150,12 +164,12 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
     running = bool(error.stage)
     if isinstance(error, WorkerTimeout):
         status = Status.RUN_TIMEOUT if running else Status.BUILD_TIMEOUT
-    elif any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY):
+    elif _no_memory(error):
         status = Status.OUT_OF_MEMORY
     elif isinstance(error, WorkerDied) or getattr(error, "kind", "") == "DeviceLost":
         status = Status.CRASH
     else:
         status = Status.RUN_ERROR if running else Status.BUILD_ERROR
     build_s = float(error.notes.get("build_s", seconds))
-    message = next(iter(str(error).splitlines()), "")
-    return Outcome(status, build_s=build_s, measure_s=max(0.0, seconds - build_s), message=message)
+    measure_s = max(0.0, seconds - build_s)
+    return Outcome(status, build_s=build_s, measure_s=measure_s, message=str(error))

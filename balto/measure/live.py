@@ -4,64 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Self
 
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.measure.build import Program
 from balto.measure.crew import CrewMeasurer
-from balto.measure.measurer import Candidate
-from balto.measure.program import Request
-from balto.measure.timing import TimingSettings
-from balto.measure.worker import Worker
+from balto.measure.local import Job
+from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
+from balto.measure.settings import MeasureSettings
+from balto.workers.worker import Worker
 
-_MEASURE = "balto.measure.program:measure"
-_IMPORT = "balto.measure.tvm_setup:import_tvm"
-
-
-@dataclass(frozen=True)
-class MeasureSettings:
-    """How programs are measured on this machine.
-
-    Attributes:
-        workers: worker processes; 0 chooses by the number of cores.
-        cores: cores that a program runs on, the ``num-cores`` of its target.
-        timing: how precisely programs are timed.
-        build_timeout_s: deadline of compiling one program.
-        run_timeout_s: deadline of timing one program.
-        memory_bytes: address space that a worker may take; 0 for no limit, as CUDA needs.
-        recycle_bytes: a worker whose resident memory has grown past this is replaced.
-    """
-
-    workers: int = 0
-    cores: int = 1
-    timing: TimingSettings = field(default_factory=TimingSettings)
-    build_timeout_s: float = 20.0
-    run_timeout_s: float = 10.0
-    memory_bytes: int = 16 << 30
-    recycle_bytes: int = 1 << 30
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one worker builds, and where it times: CPU numbers."""
-
-    build: tuple[int, ...]
-    time: tuple[int, ...]
-
-
-def places(cpus: Sequence[int], workers: int = 0, cores: int = 1) -> list[Place]:
-    """Where each worker works.
-
-    Args:
-        cpus: the CPUs that we may use.
-        workers: how many; 0 for one a core that builds.
-        cores: how many cores a program runs on.
-    """
-    if len(cpus) < 2 * cores + 2:  # too few to keep some free: each times where it builds
-        count = workers or max(1, len(cpus) // cores)
-        slots = [tuple(cpus[i : i + cores]) for i in range(0, len(cpus) - cores + 1, cores)]
-        slots = slots or [tuple(cpus)]
-        return [Place(slots[i % len(slots)], slots[i % len(slots)]) for i in range(count)]
-    build, timing = tuple(cpus[:-cores]), tuple(cpus[-cores:])
-    return [Place(build, timing) for _ in range(workers or len(build))]
+_MEASURE = "balto.measure.local:measure"
+_PREPARE = "balto.measure.local:prepare"
 
 
 class LiveMeasurer(CrewMeasurer):
@@ -71,54 +26,74 @@ class LiveMeasurer(CrewMeasurer):
     programs, so that nothing compiled is handed over; a lock, which the kernel takes back from a
     worker that dies, is the right to time, so that no two programs are ever timed together.
 
+    `for_target` is the usual way to make one.
+
     Args:
+        target: of the programs.
         settings: how programs are measured.
-        target: JSON of the target, to prepare the workers for; candidates bring their own.
-        best_s: the smallest latency known of each task, by its name.
+        placements: where each worker builds and times.
+        cpus: the CPUs that we may use.
     """
 
     def __init__(
         self,
-        settings: MeasureSettings | None = None,
-        target: str = '{"kind": "llvm"}',
-        best_s: dict[str, float] | None = None,
+        target: Target,
+        settings: MeasureSettings,
+        placements: Sequence[CpuPlacement],
+        cpus: Sequence[int],
     ) -> None:
-        self.settings = settings = settings or MeasureSettings()
-        cpus = sorted(os.sched_getaffinity(0))
-        self._places = places(cpus, settings.workers, settings.cores)
-        self._token = os.memfd_create("balto-timing-token")
-        threads = str(settings.cores)
+        self.settings = settings
+        self._placements = list(placements)
+        self._cpus = tuple(cpus)
+        self._timing_lock = os.memfd_create("balto-timing-lock")
+        threads = str(target.cores or 1)
         workers = [
             Worker(
-                cpus=place.build,
-                memory_bytes=settings.memory_bytes,
+                cpus=placement.build,
+                memory_bytes=settings.memory_for(target),
                 env={"TVM_NUM_THREADS": threads, "TVM_BIND_THREADS": "0", "OMP_NUM_THREADS": "1"},
-                preload=[(_IMPORT, target)],
-                inherit=(self._token,),
+                preload=[(_PREPARE, target)],
+                inherit=(self._timing_lock,),
             )
-            for place in self._places
+            for placement in self._placements
         ]
-        super().__init__(workers, settings.recycle_bytes, best_s)
+        super().__init__(workers, settings.recycle_bytes)
+
+    @classmethod
+    def for_target(cls, target: Target, settings: MeasureSettings | None = None) -> Self:
+        """A measurer on all CPUs of this process, with as many cores for timing as `target` says.
+
+        Args:
+            target: of the programs.
+            settings: how programs are measured.
+        """
+        settings = settings or MeasureSettings()
+        cpus = sorted(os.sched_getaffinity(0))
+        placements = cpu_placements(cpus, settings.workers, target.cores or 1)
+        return cls(target, settings, placements, cpus)
+
+    @property
+    def free_cpus(self) -> tuple[int, ...]:
+        """CPUs on which nothing is timed; all, where there are too few to keep any for timing."""
+        return free_cpus(self._cpus, self._placements)
 
     def close(self) -> None:
         """Stop every worker."""
         super().close()
-        if self._token >= 0:
-            os.close(self._token)
-            self._token = -1
+        if self._timing_lock >= 0:
+            os.close(self._timing_lock)
+            self._timing_lock = -1
 
     def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
-        settings, task = self.settings, candidate.task
-        request = Request(
-            module=task.module,
-            trace=candidate.trace,
-            target=task.target,
-            best_s=best_s,
+        settings = self.settings
+        job = Job(
+            program=Program.of(candidate),
             timing=settings.timing,
-            run_timeout_s=settings.run_timeout_s,
+            best_s=best_s,
             wait_s=settings.run_timeout_s * (len(self._workers) + 1),
-            token=self._token,
-            build_cpus=self._places[number].build,
-            time_cpus=self._places[number].time,
+            run_s=settings.run_timeout_s,
         )
-        self._workers[number].submit(_MEASURE, request, deadline_s=settings.build_timeout_s)
+        self._workers[number].submit(
+            *(_MEASURE, job, self._timing_lock, self._placements[number]),
+            deadline_s=settings.build_timeout_s,
+        )

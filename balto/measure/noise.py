@@ -23,7 +23,7 @@ _DATA = bytes(range(256)) * 64
 _FLOOR_QUANTILE = 0.1
 
 
-class Quiet:
+class DisturbanceDetector:
     """Tells whether the core that we run on is undisturbed now.
 
     Args:
@@ -35,7 +35,7 @@ class Quiet:
         self._recent: deque[float] = deque((fixed_kernel() for _ in range(64)), maxlen=512)
         self._switches = _involuntary_switches()
 
-    def now(self) -> bool:
+    def undisturbed(self) -> bool:
         """Whether the fixed kernel runs at its usual speed, and nobody else had the core.
 
         "Usual" is the fastest tenth of the last few hundred runs, so that a lasting change of
@@ -48,9 +48,9 @@ class Quiet:
         return seconds <= (1 + self._tolerance) * usual and switches == self._switches
 
     def wait(self, patience_s: float) -> float:
-        """Wait until `now`, but no longer than `patience_s`; returns the seconds waited."""
+        """Wait until `undisturbed`, at most `patience_s`; returns the seconds waited."""
         started = time.perf_counter()
-        while not self.now() and time.perf_counter() - started < patience_s:
+        while not self.undisturbed() and time.perf_counter() - started < patience_s:
             time.sleep(0.0005)
         return time.perf_counter() - started
 
@@ -118,14 +118,14 @@ def measure_noise(seconds: float = 1.0, cpu: int | None = None) -> Noise:
     try:
         stolen, started = steal_ticks(cpu), time.perf_counter()
         calls = max(1, round(0.001 / min(fixed_kernel() for _ in range(100))))
-        quiet, disturbed = Quiet(), 0
+        detector, disturbed = DisturbanceDetector(), 0
         samples: list[float] = []
         while time.perf_counter() - started < seconds or len(samples) < 8:
             begun = time.perf_counter()
             for _ in range(calls):
                 zlib.crc32(_DATA)
             samples.append(time.perf_counter() - begun)
-            disturbed += not quiet.now()
+            disturbed += not detector.undisturbed()
         elapsed = time.perf_counter() - started
         stolen = steal_ticks(cpu) - stolen
     finally:

@@ -8,108 +8,113 @@ worker process with a deadline of its own, and a program whose device died is tr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
-from balto.errors import InputError, MeasurerError
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.errors import InputError, NoDevice, WorkerError, WorkerRaised, WorkerTimeout
+from balto.measure.build import Program
 from balto.measure.crew import CrewMeasurer
-from balto.measure.measurer import Candidate
-from balto.measure.remote import RemoteRequest
-from balto.measure.timing import TimingSettings
-from balto.measure.worker import Worker, WorkerError, WorkerRaised, WorkerTimeout
+from balto.measure.local import Job
+from balto.measure.remote import Tracker
+from balto.measure.settings import MeasureSettings
+from balto.workers.worker import Worker
 
 _MEASURE = "balto.measure.remote:measure"
-_IMPORT = "balto.measure.tvm_setup:import_tvm"
+_IMPORT = "balto.workers.tvm_setup:import_tvm"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RpcSettings:
     """Which devices measure, and how.
 
     Attributes:
-        host, port: of the tracker.
-        key: of the devices.
-        workers: how many programs are under way at once; usually the number of devices.
-        timing: how precisely programs are timed.
-        build_timeout_s: deadline of compiling one program here.
-        run_timeout_s: deadline of uploading, linking and timing one program there.
+        tracker: where the devices are.
+        measure: how programs are built and timed; one at a time unless it says more `workers`,
+            usually the number of devices.
+        upload_timeout_s: what uploading and linking may take, on top of running.
         wait_s: deadline of waiting for a free device.
         grace_s: with no device left, how long to wait for one to come back.
         tries: on how many devices a program is tried that loses its device.
-        memory_bytes, recycle_bytes: as in `MeasureSettings`.
+
+    Raises:
+        InputError: a value that cannot be.
     """
 
-    host: str
-    port: int
-    key: str
-    workers: int = 1
-    timing: TimingSettings = field(default_factory=TimingSettings)
-    build_timeout_s: float = 30.0
-    run_timeout_s: float = 30.0
+    tracker: Tracker
+    measure: MeasureSettings = field(default_factory=MeasureSettings)
+    upload_timeout_s: float = 20.0
     wait_s: float = 600.0
     grace_s: float = 10.0
     tries: int = 2
-    memory_bytes: int = 16 << 30
-    recycle_bytes: int = 1 << 30
 
-
-def parse_address(text: str) -> tuple[str, int, str]:
-    """``HOST:PORT/KEY`` as host, port and key.
-
-    Raises:
-        InputError: it is not of that form.
-    """
-    address, _, key = text.partition("/")
-    host, _, port = address.rpartition(":")
-    if not (host and key and port.isdecimal() and 0 < int(port) < 65536):
-        raise InputError(
-            f"expected a tracker as HOST:PORT/KEY, such as 127.0.0.1:9190/pi, got {text!r}"
-        )
-    return host, int(port), key
+    def __post_init__(self) -> None:
+        for name in ("upload_timeout_s", "wait_s", "tries"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"expected {name} above 0, got {getattr(self, name)}")
+        if not self.grace_s >= 0:
+            raise InputError(f"expected grace_s of at least 0, got {self.grace_s}")
 
 
 class RpcMeasurer(CrewMeasurer):
     """Builds programs here and times them on the devices of a tracker.
 
+    `for_target` is the usual way to make one: it refuses a target that leaves the device open.
+
     Args:
+        target: of the devices' programs.
         settings: which devices, and how.
-        target: JSON of the devices' target, to prepare the workers for.
-        best_s: the smallest latency known of each task, by its name.
     """
 
-    def __init__(
-        self,
-        settings: RpcSettings,
-        target: str = '{"kind": "llvm"}',
-        best_s: dict[str, float] | None = None,
-    ) -> None:
+    def __init__(self, target: Target, settings: RpcSettings) -> None:
         self.settings = settings
+        memory_bytes = settings.measure.memory_for(target)
         workers = [
-            Worker(memory_bytes=settings.memory_bytes, preload=[(_IMPORT, target)])
-            for _ in range(settings.workers)
+            Worker(memory_bytes=memory_bytes, preload=[(_IMPORT, target)])
+            for _ in range(settings.measure.workers or 1)
         ]
-        super().__init__(workers, settings.recycle_bytes, best_s)
+        super().__init__(workers, settings.measure.recycle_bytes)
+
+    @classmethod
+    def for_target(cls, target: Target, settings: RpcSettings) -> Self:
+        """A measurer for devices that `target` describes.
+
+        Raises:
+            InputError: the target leaves open what the device is, which would be this machine.
+        """
+        parts = [target] if target.host is None else [target, target.host]
+        if not any(p.mcpu or p.option("mtriple") or p.option("arch") for p in parts):
+            wanted = (
+                '"mcpu" or "mtriple", such as '
+                '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}'
+                if target.on_cpu
+                else '"arch", or a "host" with "mtriple", such as {"kind": "cuda", "arch": "sm_80"}'
+            )
+            raise InputError(
+                f"the target {target} does not say what the devices are: state {wanted}"
+            )
+        return cls(target, settings)
 
     def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
-        settings = self.settings
-        request = RemoteRequest(
-            module=candidate.task.module,
-            trace=candidate.trace,
-            target=candidate.task.target,
+        settings, how = self.settings, self.settings.measure
+        job = Job(
+            program=Program.of(candidate),
+            timing=how.timing,
             best_s=best_s,
-            timing=settings.timing,
-            run_timeout_s=settings.run_timeout_s,
             wait_s=settings.wait_s,
-            host=settings.host,
-            port=settings.port,
-            key=settings.key,
-            grace_s=settings.grace_s,
+            run_s=how.run_timeout_s + settings.upload_timeout_s,
         )
-        self._workers[number].submit(_MEASURE, request, deadline_s=settings.build_timeout_s)
+        self._workers[number].submit(
+            *(_MEASURE, job, settings.tracker, settings.grace_s), deadline_s=how.build_timeout_s
+        )
 
     def _retries(self, error: WorkerError, tries: int) -> bool:
         kind = error.kind if isinstance(error, WorkerRaised) else ""
         waited = isinstance(error, WorkerTimeout) and error.stage == "wait"
         if waited or kind == "NoDevice":
-            raise MeasurerError(
-                f"no device to measure on: {error}; start one, then run the same command again"
+            reason = str(error).removeprefix("NoDevice: ")
+            raise NoDevice(
+                f"no device to measure on: {reason}; start one, then run the same command again"
             ) from error
-        return kind == "DeviceLost" and tries < self.settings.tries
+        lost = kind == "DeviceLost" and tries < self.settings.tries
+        return lost or super()._retries(error, tries)

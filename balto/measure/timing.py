@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balto.measure.noise import Quiet
+from balto.errors import InputError
+from balto.measure.noise import DisturbanceDetector
 
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
 _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
@@ -25,7 +26,7 @@ _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
 _LONG = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TimingSettings:
     """How a program is timed.
 
@@ -36,8 +37,11 @@ class TimingSettings:
         precision: half-width of the confidence interval to reach, relative to the latency, for a
             program as fast as the best; one that is `r` times slower may be `r` times vaguer.
         slow: a program this many times slower than the best so far needs one repeat.
-        patience_s: how long a program may wait for a disturbed core to become quiet.
+        patience_s: how long a program may wait until its core is undisturbed.
         flush_cache: empty the caches before every run.
+
+    Raises:
+        InputError: a value that cannot be.
     """
 
     min_repeat_s: float = 0.003
@@ -47,6 +51,21 @@ class TimingSettings:
     slow: float = 3.0
     patience_s: float = 0.1
     flush_cache: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_repeats <= self.max_repeats:
+            raise InputError(
+                "expected 1 <= min_repeats <= max_repeats, "
+                f"got {self.min_repeats} and {self.max_repeats}"
+            )
+        for name in ("min_repeat_s", "precision"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"expected {name} above 0, got {getattr(self, name)}")
+        if not (self.slow >= 1 and self.patience_s >= 0):
+            raise InputError(
+                "expected slow of at least 1 and patience_s of at least 0, "
+                f"got {self.slow} and {self.patience_s}"
+            )
 
 
 @dataclass(frozen=True)
@@ -62,7 +81,7 @@ class Timing:
 def time_program(
     repeat: Callable[[int], float],
     settings: TimingSettings,
-    quiet: Quiet | None,
+    detector: DisturbanceDetector | None,
     best_s: float = math.inf,
 ) -> Timing:
     """Time a program.
@@ -70,7 +89,7 @@ def time_program(
     Args:
         repeat: runs the program so many times and returns the seconds of one run.
         settings: how precisely.
-        quiet: tells whether the core is disturbed; None where that cannot be seen from here.
+        detector: tells whether the core is disturbed; None where that cannot be seen from here.
         best_s: the smallest latency of its task so far; infinity if it is the first.
     """
     good: list[float] = []
@@ -78,7 +97,7 @@ def time_program(
     patience = settings.patience_s
     number, warm = 1, False
     while len(good) + len(disturbed) < settings.max_repeats:
-        patience -= quiet.wait(patience) if quiet else 0.0
+        patience -= detector.wait(patience) if detector else 0.0
         started = time.perf_counter()
         seconds = repeat(number)
         if not warm:  # page faults, cold caches and lazy initialisation are in the first run
@@ -87,7 +106,7 @@ def time_program(
                 once = repeat(1) if seconds < settings.min_repeat_s else seconds
                 number = max(1, math.ceil(settings.min_repeat_s / max(once, 1e-9)))
                 continue
-        if quiet is None or quiet.now():
+        if detector is None or detector.undisturbed():
             good.append(seconds)
             if _known(good, settings, best_s):
                 break

@@ -8,13 +8,16 @@ drawn here, round after round, until there are enough *distinct* programs or the
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.measure.tvm_setup import import_tvm
+from balto.data.target import Target
+from balto.programs.extract import Drawn, extract
+from balto.workers.tvm_setup import import_tvm
 
 #: Programs drawn at a time, at most; part of what a seed means.
 POPULATION = 256
@@ -28,34 +31,34 @@ class Sampled:
 
     Attributes:
         traces: JSON of each program's schedule trace.
-        features: one `stores x 164` float32 array a program.
+        features: by feature set, one ``rows x width`` float32 array a program.
+        hashes: of each program's structure.
     """
 
     traces: list[str]
-    features: list[NDArray[np.float32]]
+    features: dict[str, list[NDArray[np.float32]]]
+    hashes: list[int]
 
 
-def sample_in_worker(module_json: str, target_json: str, count: int, seed: int) -> Sampled:
+def sample_in_worker(
+    module_json: str, target: Target, count: int, seed: int, sets: Sequence[str]
+) -> Sampled:
     """Draw up to `count` distinct programs; fewer where the space has fewer.
 
     One thread: with more, TVM's draw depends on their timing. May crash the process on modules
     that TVM cannot handle: that is why it runs in a worker.
+
+    Args:
+        module_json: TVM's JSON of the task's module.
+        target: of the task.
+        count: how many.
+        seed: fixes the draw.
+        sets: names of the feature sets to extract.
     """
-    tvm = import_tvm(target_json)
+    context = search_context(module_json, target, seed)
     import tvm_ffi
     from tvm.s_tir import meta_schedule as ms
-    from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
-    module = tvm.ir.load_json(module_json)
-    context = ms.TuneContext(
-        mod=module,
-        target=tvm.target.Target(json.loads(target_json)),
-        space_generator="post-order-apply",
-        search_strategy=ms.search_strategy.EvolutionarySearch(population_size=POPULATION),
-        task_name="main",
-        rand_state=seed % (2**31 - 2) + 1,  # TVM's generator takes 1 .. 2^31 - 2
-        num_threads=1,
-    )
     context.pre_tuning(
         max_trials=POPULATION,
         num_trials_per_iter=POPULATION,
@@ -73,15 +76,30 @@ def sample_in_worker(module_json: str, target_json: str, count: int, seed: int) 
         for schedule in draw(context.search_strategy, min(count, POPULATION)):
             distinct.setdefault(tvm_ffi.structural_hash(schedule.mod), schedule)
         dry = 0 if len(distinct) > before else dry + 1
-    schedules = list(distinct.values())[:count]
-    arguments = ArgInfo.from_entry_func(module, remove_preproc=True)
-    features = ms.feature_extractor.PerStoreFeature().extract_from(
-        context, [ms.MeasureCandidate(schedule, arguments) for schedule in schedules]
+    hashes, schedules = list(distinct)[:count], list(distinct.values())[:count]
+    traces = [trace_json(schedule) for schedule in schedules]
+    return Sampled(traces, extract(Drawn(context, schedules, traces), sets), hashes)
+
+
+def search_context(module_json: str, target: Target, seed: int) -> Any:
+    """MetaSchedule's ``TuneContext`` of a task, on one thread."""
+    tvm = import_tvm(target)
+    from tvm.s_tir import meta_schedule as ms
+
+    return ms.TuneContext(
+        mod=tvm.ir.load_json(module_json),
+        target=tvm.target.Target(target.to_dict()),
+        space_generator="post-order-apply",
+        search_strategy=ms.search_strategy.EvolutionarySearch(population_size=POPULATION),
+        task_name="main",
+        rand_state=seed % (2**31 - 2) + 1,  # TVM's generator takes 1 .. 2^31 - 2
+        num_threads=1,
     )
-    return Sampled(
-        traces=[json.dumps(_plain(schedule.trace.as_json())) for schedule in schedules],
-        features=[np.ascontiguousarray(f.numpy(), dtype=np.float32) for f in features],
-    )
+
+
+def trace_json(schedule: Any) -> str:
+    """JSON of a TVM schedule's trace."""
+    return json.dumps(_plain(schedule.trace.as_json()))
 
 
 def _plain(value: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from balto.errors import InputError
-from balto.measure.worker import Worker, WorkerDied, WorkerRaised, WorkerTimeout
+from balto.data.files import one_line
+from balto.data.target import LLVM, Target
+from balto.data.task import Task
+from balto.errors import InputError, WorkerDied, WorkerRaised, WorkerTimeout
 from balto.tasks import graphs, operators
-from balto.tasks.target import parse as parse_target
-from balto.tasks.task import Task
+from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
     from balto.tasks.extract import Extracted
@@ -37,7 +38,7 @@ def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
 def extract_tasks(
     networks: Sequence[str] = (),
     operator_specs: Sequence[str] = (),
-    target: str = "llvm",
+    target: Target | str = LLVM,
     device: str = "",
     worker: Worker | None = None,
 ) -> Extracted:
@@ -46,7 +47,8 @@ def extract_tasks(
     Args:
         networks: names (`balto.tasks.graphs.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files.
         operator_specs: operators with shapes, such as ``matmul:1024x1024x1024``.
-        target: ``llvm``, ``cuda`` or the JSON of a TVM target.
+        target: what to compile for, or its name or JSON; what it leaves open is asked of this
+            machine.
         device: name of the device the target stands for; empty for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
 
@@ -54,25 +56,35 @@ def extract_tasks(
         InputError: something is not what was expected, or TVM crashes on it.
     """
     check(networks, operator_specs)
-    arguments = (list(networks), list(operator_specs), parse_target(target), device)
+    wanted = Target.parse(target) if isinstance(target, str) else target
+    arguments = (list(networks), list(operator_specs), wanted, device)
     own = worker or Worker()
     try:
-        extracted: Extracted = own.call(
+        extracted: Extracted = own.call_with_retries(
             "balto.tasks.extract:extract_in_worker", *arguments, deadline_s=DEADLINE_S
         )
+        if not extracted.tasks and not extracted.left_out:
+            raise InputError(
+                f"TVM finds nothing to optimise in {_all_of(networks, operator_specs)}: it has no "
+                "operator that depends on its inputs"
+            )
         return extracted
     except WorkerRaised as error:
-        lines = str(error).splitlines()
+        # The worker puts the name of the class before the text.
+        reason = one_line(str(error).removeprefix(f"{error.kind}: "))
         if error.kind == "InputError":
-            raise InputError(lines[0]) from error
+            raise InputError(reason) from error
         raise InputError(
-            f"TVM cannot make tasks of {', '.join([*networks, *operator_specs])}: "
-            f"{error.kind}: {lines[0] if lines else ''}"
+            f"TVM cannot make tasks of {_all_of(networks, operator_specs)}: {error.kind}: {reason}"
         ) from error
     except (WorkerDied, WorkerTimeout) as error:
         raise InputError(
-            f"TVM did not survive {', '.join([*networks, *operator_specs])}: {error}"
+            f"TVM did not survive {_all_of(networks, operator_specs)}: {one_line(error)}"
         ) from error
     finally:
         if worker is None:
             own.close()
+
+
+def _all_of(networks: Sequence[str], operator_specs: Sequence[str]) -> str:
+    return one_line(", ".join([*networks, *operator_specs]))

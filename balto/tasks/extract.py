@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import InputError
-from balto.measure.tvm_setup import import_tvm
 from balto.tasks import graphs, operators
-from balto.tasks.target import device_name, resolve
-from balto.tasks.task import Task
+from balto.tasks.devices import device_name, resolve
+from balto.workers.tvm_setup import import_tvm
 
 
 @dataclass(frozen=True)
@@ -32,30 +33,30 @@ class Extracted:
 
 
 def extract_in_worker(
-    networks: Sequence[str], operator_specs: Sequence[str], target: dict[str, Any], device: str
+    networks: Sequence[str], operator_specs: Sequence[str], target: Target, device: str
 ) -> Extracted:
     """Build the tasks of all `networks`, then of all operators.
 
     Args:
         networks: names or paths of model files.
         operator_specs: as `balto.tasks.operators.parse` takes them.
-        target: as `balto.tasks.target.resolve` takes it.
+        target: as `balto.tasks.devices.resolve` takes it.
         device: name of the device; empty to ask this machine.
 
     Raises:
         InputError: a network, file, operator or target is not what was expected.
     """
-    if any(not spec.endswith(".onnx") for spec in networks):
+    if any(graphs.suffix(spec) != ".onnx" for spec in networks):
         import torch  # noqa: F401  # before TVM, which is otherwise told that there is none
     try:
-        tvm = import_tvm(json.dumps(target))
+        tvm = import_tvm(target)
     except ImportError as error:
-        raise InputError(f"TVM refuses the target {json.dumps(target)}: {error}") from error
+        raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
-    tasks = _Merged(json.dumps(target), device or device_name(target))
+    tasks = _Merged(target, device or device_name(target))
     for spec in networks:
         module = graphs.relax_module(spec)
-        for name, weight, task in graphs.task_modules(module, tvm.target.Target(target)):
+        for name, weight, task in graphs.task_modules(module, tvm.target.Target(target.to_dict())):
             tasks.add(_family(name), _shapes(task), weight, task)
     for spec in operator_specs:
         name, args = operators.parse(spec)
@@ -70,7 +71,7 @@ def extract_in_worker(
 class _Merged:
     """Tasks by structure; an identical one adds its weight."""
 
-    def __init__(self, target: str, device: str) -> None:
+    def __init__(self, target: Target, device: str) -> None:
         self.target, self.device = target, device
         self.tasks: dict[int, Task] = {}
         self.left_out: list[tuple[str, str]] = []

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from balto.data.files import one_line, reading
 from balto.errors import InputError
 
 #: The paper's networks (section 4.2); `balto.tasks.networks` builds them.
@@ -26,14 +27,20 @@ def check(spec: str) -> None:
     """
     if spec in NETWORKS:
         return
-    path = Path(spec)
-    if path.suffix not in SUFFIXES:
+    if suffix(spec) not in SUFFIXES:
         raise InputError(
-            f"no network is called {spec!r}; expected {', '.join(NETWORKS)}, "
+            f"no network is called {one_line(spec)!r}; expected {', '.join(NETWORKS)}, "
             f"or a path that ends in {' or '.join(SUFFIXES)}"
         )
-    if not path.is_file():
-        raise InputError(f"expected a model file, found none at {spec}")
+    with reading(one_line(spec), InputError):
+        there = Path(spec).is_file()
+    if not there:
+        raise InputError(f"expected a model file, found none at {one_line(spec)}")
+
+
+def suffix(spec: str) -> str:
+    """The ending of a path, in lower case."""
+    return Path(spec).suffix.lower()
 
 
 def relax_module(spec: str) -> Any:
@@ -46,7 +53,7 @@ def relax_module(spec: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters warn about their own internals
         try:
-            return _from_onnx(spec) if spec.endswith(".onnx") else _from_torch(spec)
+            return _from_onnx(spec) if suffix(spec) == ".onnx" else _from_torch(spec)
         except Exception as error:
             if spec in NETWORKS:
                 raise
@@ -79,8 +86,23 @@ def _from_onnx(spec: str) -> Any:
 
     model = onnx.load(spec)
     onnx.checker.check_model(model)
+    _leave_weights_out_of_inputs(model)
     module = from_onnx(model, keep_params_in_input=True)
     return relax.frontend.detach_params(module)[0]
+
+
+def _leave_weights_out_of_inputs(model: Any) -> None:
+    """Let the inputs of an ONNX graph be what changes from run to run.
+
+    Up to version 3 of its format a graph lists its weights among its inputs, in any order. TVM
+    keeps that order and takes the first ones for the data: where a weight comes first, everything
+    depends on weights alone, is lifted out, and no task is left.
+    """
+    weights = {weight.name for weight in model.graph.initializer}
+    inputs = [given for given in model.graph.input if given.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, 4)
 
 
 def task_modules(module: Any, target: Any) -> list[tuple[str, int, Any]]:

@@ -46,13 +46,18 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "softmax_mn": ("m", "n"),
     "norm_bmn": ("B", "M", "N"),
 }
+#: What a window of a convolution or pooling has, and what it is where it does not say.
+_WINDOW = (("stride", 1), ("padding", 0), ("dilation", 1))
+#: The window of TVM's pooling workload.
+_POOL = 2
 
 
 def parse(spec: str) -> tuple[str, list[int]]:
     """An operator and its arguments from ``name:AxBxC``.
 
     Raises:
-        InputError: no such operator, or not its number of positive arguments.
+        InputError: no such operator, not its number of positive arguments, or shapes that do not
+            fit: groups that do not divide the channels, a window larger than the image.
     """
     name, _, shape = spec.partition(":")
     if name not in OPERATORS:
@@ -72,7 +77,37 @@ def parse(spec: str) -> tuple[str, list[int]]:
             raise InputError(
                 f"{argument} of {name} must be at least {low}, got {value} in {spec!r}"
             )
+    given = {n.partition("=")[0]: int(n.partition("=")[2] or 0) for n in names}
+    given.update(zip(given, args, strict=False))
+    problem = _impossible(name, given)
+    if problem:
+        raise InputError(f"{problem}, in {spec!r} ({form})")
     return name, args
+
+
+def _impossible(name: str, given: dict[str, int]) -> str:
+    """Why there is no such convolution or pooling; empty if there is, or it is neither."""
+    groups = given.get("groups", 1)
+    for channels in ("CI", "CO"):
+        if given.get(channels, 0) % groups:
+            return f"expected {channels}={given[channels]} to be divisible by groups={groups}"
+    if given.get("factor", 1) != 1:
+        return f"TVM has depthwise convolutions of factor 1 only, got factor={given['factor']}"
+    if "padding" not in given:
+        return ""
+    stride, padding, dilation = (given.get(n, d) for n, d in _WINDOW)
+    for side in (n for n in given if n.upper() in ("L", "D", "H", "W")):
+        kernel = given.get("kernel", given.get(f"k{side}", _POOL))
+        if name == "conv2d_transpose_nhwc":
+            if padding >= kernel or (given[side] - 1) * stride + kernel <= 2 * padding:
+                return f"the padding {padding} leaves nothing of {side}={given[side]}"
+            continue
+        padded, window = given[side] + 2 * padding, dilation * (kernel - 1) + 1
+        if window > padded:
+            return f"a window of {window} does not fit {side}={given[side]} padded to {padded}"
+        if stride > padded:
+            return f"a stride of {stride} goes past {side}={given[side]} padded to {padded}"
+    return ""
 
 
 def module(name: str, args: list[int]) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from balto.measure.measurer import Candidate
-from balto.measure.tvm_setup import import_tvm
-from balto.measure.worker import Worker
-from balto.tasks.task import Task
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.data.task import Task
+from balto.workers.tvm_setup import import_tvm
+from balto.workers.worker import Worker
 
-TARGET = '{"kind": "llvm", "num-cores": 1}'
+TARGET = Target("llvm", cores=1)
 
 _SOURCE = """
 # from tvm.script import ir as I
@@ -43,6 +44,14 @@ BODIES = {
     "slow-build": (
         "for i in T.unroll(100000):\n    C[i % 1024] = C[(i * 7) % 1024] * A[(i * 5) % 1024]"
     ),
+    "long": (
+        "for i in range(1024):\n    for j in range(200000):\n"
+        "        C[i] = A[i] * C[i] + T.float32(j)"
+    ),
+    "builds-long": (
+        "for i in T.unroll(3000):\n    C[i % 1024] = C[(i * 7) % 1024] * A[(i * 5) % 1024]"
+    ),
+    "kills-itself": 'T.evaluate(T.call_extern("int32", "raise", 9))',
     "unbuildable": 'C[0] = T.call_extern("float32", "no_such_function_anywhere", A[0])',
     "raises": 'T.evaluate(T.call_packed("balto.test.no_such_function", A[0]))',
 }

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from balto.data.outcome import Status
+from balto.data.target import Target
 from balto.errors import InputError, MeasurerError
-from balto.measure.outcome import Status
-from balto.measure.rpc import RpcMeasurer, RpcSettings, parse_address
+from balto.measure.measurer import Measurer
+from balto.measure.remote import Tracker
+from balto.measure.rpc import RpcMeasurer, RpcSettings
+from balto.measure.settings import MeasureSettings
 from tests.measure.programs import TARGET, candidate
+from tests.measure.test_contract import RealPrograms
 
 pytest.importorskip("tvm")
 pytest.importorskip("tornado")
@@ -53,9 +58,14 @@ class Fleet:
             *("--port", port, "--port-end", port + 1),
         )
 
-    def settings(self, **kwargs: float) -> RpcSettings:
-        given = {"workers": 2, "grace_s": 30.0, "run_timeout_s": 5.0, "wait_s": 45.0, **kwargs}
-        return RpcSettings("127.0.0.1", self.port, "test", **given)  # type: ignore[arg-type]
+    def settings(self, grace_s: float = 30.0) -> RpcSettings:
+        return RpcSettings(
+            tracker=Tracker("127.0.0.1", self.port, "test"),
+            measure=MeasureSettings(workers=2, build_timeout_s=30.0, run_timeout_s=2.0),
+            upload_timeout_s=3.0,
+            wait_s=45.0,
+            grace_s=grace_s,
+        )
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -74,7 +84,7 @@ def fleet() -> Iterator[Fleet]:
 @pytest.mark.slow
 def test_bad_programs_cost_themselves_alone(fleet: Fleet) -> None:
     kinds = ["sound", "segfault", "sound", "endless", "raises", "slower"]
-    with RpcMeasurer(fleet.settings(), TARGET) as measurer:
+    with RpcMeasurer(TARGET, fleet.settings()) as measurer:
         outcomes = dict(measurer.measure([candidate(kind) for kind in kinds]))
     found = [outcomes[i].status for i in range(len(kinds))]
     assert found == [
@@ -90,9 +100,21 @@ def test_bad_programs_cost_themselves_alone(fleet: Fleet) -> None:
 
 
 @pytest.mark.slow
+class TestRpc(RealPrograms):
+    """RPC measuring keeps the laws of every `Measurer`."""
+
+    @pytest.fixture(autouse=True)
+    def on_a_fleet(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    def make(self) -> Measurer:
+        return RpcMeasurer(TARGET, self.fleet.settings())
+
+
+@pytest.mark.slow
 def test_a_server_that_dies_costs_a_retry_and_none_left_is_a_clear_stop(fleet: Fleet) -> None:
     programs = [candidate("sound", i) for i in range(12)]
-    with RpcMeasurer(fleet.settings(), TARGET) as measurer:
+    with RpcMeasurer(TARGET, fleet.settings()) as measurer:
         outcomes = {}
         for index, outcome in measurer.measure(programs):
             outcomes[index] = outcome
@@ -103,27 +125,66 @@ def test_a_server_that_dies_costs_a_retry_and_none_left_is_a_clear_stop(fleet: F
 
     fleet.stop(fleet.servers[1])
     with (
-        RpcMeasurer(fleet.settings(grace_s=1.0), TARGET) as measurer,
+        RpcMeasurer(TARGET, fleet.settings(grace_s=1.0)) as measurer,
         pytest.raises(MeasurerError, match="no device with the key test"),
     ):
         list(measurer.measure(programs))
 
     fleet.servers.append(fleet.server())  # and it goes on when one is back
-    with RpcMeasurer(fleet.settings(), TARGET) as measurer:
+    with RpcMeasurer(TARGET, fleet.settings()) as measurer:
         assert all(outcome.ok for _, outcome in measurer.measure(programs[:2]))
 
 
 def test_no_tracker_is_a_clear_stop() -> None:
-    settings = RpcSettings("127.0.0.1", free_port(), "test", grace_s=0.5)
+    settings = RpcSettings(tracker=Tracker("127.0.0.1", free_port(), "test"), grace_s=0.5)
     with (
-        RpcMeasurer(settings, TARGET) as measurer,
+        RpcMeasurer(TARGET, settings) as measurer,
         pytest.raises(MeasurerError, match="does not answer"),
     ):
         list(measurer.measure([candidate("sound")]))
 
 
 def test_addresses() -> None:
-    assert parse_address("127.0.0.1:9190/pi4") == ("127.0.0.1", 9190, "pi4")
+    assert Tracker.parse("127.0.0.1:9190/pi4") == Tracker("127.0.0.1", 9190, "pi4")
     for wrong in ("", "host", "host:9190", "host/key", ":1/k", "h:0/k", "h:99999/k", "h:x/k"):
         with pytest.raises(InputError, match="HOST:PORT/KEY"):
-            parse_address(wrong)
+            Tracker.parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ('{"kind": "llvm"}', '"mcpu" or "mtriple"'),
+        ('{"kind": "llvm", "num-cores": 4}', "cortex-a72"),
+        ('{"kind": "cuda"}', '"arch"'),
+    ],
+)
+def test_a_target_that_would_be_this_machine_is_refused_in_one_line(
+    target: str, wanted: str
+) -> None:
+    settings = RpcSettings(tracker=Tracker("127.0.0.1", 9190, "pi"))
+    with pytest.raises(InputError, match="does not say what the devices are") as caught:
+        RpcMeasurer.for_target(Target.parse(target), settings)
+    assert wanted in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        '{"kind": "llvm", "mcpu": "cortex-a72"}',
+        '{"kind": "llvm", "mtriple": "aarch64-linux-gnu"}',
+        '{"kind": "cuda", "arch": "sm_80"}',
+        '{"kind": "opencl", "host": {"kind": "llvm", "mtriple": "aarch64-linux-gnu"}}',
+    ],
+)
+def test_a_target_that_says_what_the_devices_are_is_taken(target: str) -> None:
+    settings = RpcSettings(tracker=Tracker("127.0.0.1", 9190, "pi"))
+    RpcMeasurer.for_target(Target.parse(target), settings).close()
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    tracker = Tracker("127.0.0.1", 9190, "pi")
+    for wrong in ({"tries": 0}, {"wait_s": -1.0}, {"grace_s": float("nan")}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            RpcSettings(tracker=tracker, **wrong)

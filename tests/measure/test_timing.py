@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.measure.noise import Quiet, fixed_kernel, measure_noise
+from balto.measure.noise import DisturbanceDetector, fixed_kernel, measure_noise
+from balto.measure.run import on_this_cpu
 from balto.measure.timing import Timing, TimingSettings, time_program
 
 
-class Core(Quiet):
+class Core(DisturbanceDetector):
     """A core that is disturbed when the test says so; each repeat takes the next of `speeds`."""
 
     def __init__(self, latency_s: float, speeds: list[float]) -> None:
@@ -24,7 +26,7 @@ class Core(Quiet):
         self.last = next(self.speeds, 1.0)
         return self.latency_s * self.last
 
-    def now(self) -> bool:
+    def undisturbed(self) -> bool:
         return self.last < 1.2
 
     def wait(self, patience_s: float) -> float:  # noqa: ARG002
@@ -91,18 +93,20 @@ def test_half_widths_are_those_of_student() -> None:
         assert width == pytest.approx(stats.t.ppf(0.975, n - 1) / np.sqrt(n), rel=0.01)
 
 
-def test_quiet_notices_a_kernel_that_has_become_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_detector_notices_a_kernel_that_has_become_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     speed = [1e-5]
     monkeypatch.setattr("balto.measure.noise.fixed_kernel", lambda: speed[0])
     monkeypatch.setattr("balto.measure.noise._involuntary_switches", lambda: 0)
-    quiet = Quiet()
-    assert quiet.now()
+    detector = DisturbanceDetector()
+    assert detector.undisturbed()
     speed[0] = 1.3e-5
-    assert not quiet.now()
-    assert quiet.wait(0.01) >= 0.01
+    assert not detector.undisturbed()
+    assert detector.wait(0.01) >= 0.01
     for _ in range(500):
-        quiet.now()
-    assert quiet.now()  # what lasts is the new usual
+        detector.undisturbed()
+    assert detector.undisturbed()  # what lasts is the new usual
 
 
 def test_noise_of_this_machine_can_be_measured() -> None:
@@ -112,3 +116,27 @@ def test_noise_of_this_machine_can_be_measured() -> None:
     assert noise.worst >= 1
     assert noise.meaning
     assert fixed_kernel() < 0.1
+
+
+@pytest.mark.parametrize("where", ["before", "within", "after"])
+def test_a_core_taken_at_any_moment_never_makes_a_program_look_faster_than_it_is(where):
+    """The core is given away (slept) before, within or after what the program itself times."""
+    used = []
+
+    def repeat(number: int) -> float:
+        if where == "before":
+            time.sleep(0.02)
+        started, own = time.perf_counter(), time.thread_time()
+        for _ in range(number):
+            sum(range(20_000))
+            if where == "within":
+                time.sleep(0.005)
+        used.append((time.thread_time() - own) / number)
+        seconds = (time.perf_counter() - started) / number
+        if where == "after":
+            time.sleep(0.02)
+        return seconds
+
+    assert on_this_cpu(repeat)(4) >= used[0]
+    if where == "within":
+        assert on_this_cpu(repeat)(4) < 0.005 + used[1]  # the sleep is not charged

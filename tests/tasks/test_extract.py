@@ -10,11 +10,13 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from balto.data.target import Target
 from balto.errors import InputError
-from balto.measure.worker import Worker
 from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
 from balto.tasks.networks import build
+from balto.workers.worker import Worker
+from tests.workers.killing import killed
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +90,13 @@ def test_an_onnx_file_and_its_operator_merge_across_networks(tmp_path, worker):
 def test_operators_by_name_and_shape(worker):
     found = extract_tasks(
         operator_specs=["matmul:16x32x64", "conv2d_nhwc:1x8x8x4x8x3x1x1", "matmul:16x32x64"],
-        target='{"kind": "llvm", "mcpu": "x86-64-v2", "num-cores": 2}',
+        target=Target("llvm", cores=2, mcpu="x86-64-v2"),
         device="a board",
         worker=worker,
     )
     assert [(t.op, t.weight) for t in found.tasks] == [("matmul", 2), ("conv2d_nhwc", 1)]
     assert found.tasks[0].flop == 2 * 16 * 32 * 64
-    assert json.loads(found.tasks[0].target)["mcpu"] == "x86-64-v2"
+    assert found.tasks[0].target == Target("llvm", cores=2, mcpu="x86-64-v2")
     assert found.tasks[0].device == "a board"
 
 
@@ -111,14 +113,33 @@ def test_every_operator_of_the_table_can_be_built(name, worker):
 
 def test_a_target_that_tvm_does_not_know_is_refused(worker):
     with pytest.raises(InputError, match="TVM refuses the target"):
-        extract_tasks(operator_specs=["matmul:8x8x8"], target='{"kind": "abacus"}', worker=worker)
+        extract_tasks(operator_specs=["matmul:8x8x8"], target=Target("abacus"), worker=worker)
 
 
 def test_cuda_without_a_gpu_is_refused_in_one_line(worker):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(InputError, match="no CUDA device"):
-        extract_tasks(operator_specs=["matmul:8x8x8"], target="cuda", worker=worker)
+        extract_tasks(operator_specs=["matmul:8x8x8"], target=Target("cuda"), worker=worker)
+
+
+@pytest.mark.parametrize("stage", ["start", ""], ids=["starting", "extracting"])
+def test_a_worker_that_is_killed_twice_while_it_extracts_costs_nothing(stage, worker):
+    specs = ["matmul:16x32x64", "conv2d_nhwc:1x8x8x4x8x3x1x1"]
+    calm = extract_tasks(operator_specs=specs, device="a", worker=worker)
+    with Worker() as victim, killed(victim, stage, times=2) as pids:
+        found = extract_tasks(operator_specs=specs, device="a", worker=victim)
+    assert len(pids) == 2
+    assert found == calm
+
+
+def test_a_worker_that_is_killed_again_and_again_is_one_clear_line():
+    with (
+        Worker() as victim,
+        killed(victim, "", times=9),
+        pytest.raises(InputError, match=r"TVM did not survive matmul:8x8x8.*SIGKILL"),
+    ):
+        extract_tasks(operator_specs=["matmul:8x8x8"], worker=victim)
 
 
 @pytest.mark.parametrize(

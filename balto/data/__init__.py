@@ -1,0 +1,1 @@
+"""What everybody speaks of: tasks, programs' features, outcomes, pools; nothing acts here."""

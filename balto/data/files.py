@@ -1,0 +1,138 @@
+"""Files: written so that a reader sees the old one or the new one, read so that damage shows.
+
+Every file that comes from outside is read inside `reading`: whatever its bytes make a library
+raise becomes one line. Files of ours that are not rebuilt carry a checksum, or the journal has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from balto.errors import BaltoError, StorageError
+
+#: Key under which a JSON file has the SHA-256 of the rest.
+SEAL = "sha256"
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a path to write to, beside `path`; then fsync it and put it in the place of `path`.
+
+    Raises:
+        StorageError: the disk is full, rights are missing, or the folder is not there.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        fsync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; nothing written before is lost: "
+            "mend it, then run the same command again"
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        StorageError: there is a file in its place, or it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StorageError(f"expected a folder, {one_line(path)} is a file") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot make the folder {one_line(path)}: {reason}") from error
+
+
+def fsync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def reading(path: str | Path, kind: type[BaltoError], advice: str = "") -> Iterator[None]:
+    """Turn whatever reading a file raises into one line that names the file.
+
+    A file from outside can make JSON, zip, Arrow, NumPy and torch raise nearly anything; inside
+    this block nothing but the file is looked at, so that anything is the file's fault.
+
+    Args:
+        path: for the message.
+        kind: of the error that is raised.
+        advice: what to do about it, and what that costs.
+
+    Raises:
+        BaltoError: of that kind; an error of this package passes as it is.
+    """
+    tail, path = f"; {advice}" if advice else "", one_line(path)
+    try:
+        yield
+    except BaltoError:
+        raise
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise kind(f"cannot read {path}: {reason}{tail}") from error
+    except MemoryError as error:
+        raise kind(f"{path} asks for more memory than there is: it is damaged{tail}") from error
+    except KeyError as error:
+        raise kind(f"{path} is damaged: {one_line(error)} is missing{tail}") from error
+    except Exception as error:
+        raise kind(f"{path} is damaged: {one_line(error) or type(error).__name__}{tail}") from error
+
+
+def one_line(text: object) -> str:
+    """For a message: on one line, and not endless."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 300 else f"{line[:300]}..."
+
+
+def sha256(path: str | Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object with the checksum of its content.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with write_atomically(path) as partial:
+        text = json.dumps({SEAL: _digest(content), **content}, indent=1, allow_nan=True)
+        partial.write_text(text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; use it inside `reading`.
+
+    Raises:
+        ValueError: the content is not what was written.
+    """
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict) or content.pop(SEAL, None) != _digest(content):
+        raise ValueError("its checksum does not match")
+    return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

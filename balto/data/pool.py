@@ -1,0 +1,71 @@
+"""What is known of every program of a set of tasks: features, trace, outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.features import FeatureTable
+from balto.data.outcomes import Outcomes
+from balto.data.task import Task
+
+#: Programs that a task may have, at most.
+MOST_PROGRAMS = 10_000_000
+
+
+@dataclass(eq=False)
+class Pool:
+    """Programs of `N` tasks, ordered by task, then by program.
+
+    Attributes:
+        tasks: the `N` tasks.
+        offsets: `N + 1` int64; task `k` owns programs ``offsets[k]`` to ``offsets[k + 1]``.
+        features: of all programs, by feature set.
+        traces: JSON of each program's schedule trace; None where not kept.
+        outcomes: what measuring each program gave; None where it was not measured.
+    """
+
+    tasks: Sequence[Task]
+    offsets: NDArray[np.int64]
+    features: FeatureTable
+    traces: Sequence[str | None]
+    outcomes: Outcomes
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self.tasks)} tasks; {self.features!r}; {self.outcomes!r})"
+
+    def programs(self, task_id: int) -> range:
+        """Pool-wide indices of a task's programs."""
+        return range(int(self.offsets[task_id]), int(self.offsets[task_id + 1]))
+
+    def trace(self, task_id: int, program_id: int) -> str | None:
+        """JSON of one program's schedule trace; None where not kept."""
+        return self.traces[int(self.offsets[task_id]) + program_id]
+
+    @property
+    def origin(self) -> str:
+        """One line about where the pool comes from: devices and targets."""
+        devices = sorted({task.device for task in self.tasks})
+        targets = sorted({str(task.target) for task in self.tasks})
+        return f"{'; '.join(devices)} ({'; '.join(targets)})"
+
+    @property
+    def task_of_program(self) -> NDArray[np.int32]:
+        """Which task each program belongs to."""
+        return np.repeat(np.arange(len(self.tasks), dtype=np.int32), np.diff(self.offsets))
+
+    @property
+    def latency_s(self) -> NDArray[np.float64]:
+        """Latency of every program, seconds; NaN where unmeasured or failed."""
+        return self.outcomes.latency_s
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """Seconds that each program's building and measuring cost; 0 where unmeasured."""
+        return self.outcomes.seconds

@@ -1,0 +1,133 @@
+"""Write recorded pools, task by task: a pool need not fit in memory twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from balto.data.features import FEATURE_SETS, Features, FeatureSet
+from balto.data.files import make_folder, write_atomically
+from balto.data.outcomes import NUMBERS, STATUSES
+from balto.data.pool import Pool
+from balto.data.pool_schema import KEY, TASKS, features_column, metadata, programs_schema
+from balto.data.task import Task
+from balto.errors import PoolError
+
+#: Programs of a row group, at most: what a reader holds in memory at a time.
+GROUP = 16_384
+
+
+def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int:
+    """Write the measured programs of `pool` as a recorded pool; returns how many.
+
+    Tasks without a program to write are left out, and ids are renumbered to stay dense.
+
+    Args:
+        pool: what to write.
+        path: a folder, made if it is not there.
+        unmeasured: write the programs that were not measured too.
+
+    Raises:
+        PoolError: there is nothing to write.
+        StorageError: `path` is a file, or cannot be written to.
+    """
+    wanted = np.ones(len(pool), bool) if unmeasured else pool.outcomes.measured
+    if not wanted.any():
+        raise PoolError("nothing to export: no program has been measured yet")
+    parts = []
+    for k, task in enumerate(pool.tasks):
+        place = pool.programs(k)
+        index = np.flatnonzero(wanted[place.start : place.stop]) + place.start
+        if len(index):
+            parts.append((task, pool, index))
+    return write_parts(parts, path)
+
+
+def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str | Path) -> int:
+    """Write a pool from parts that come one after the other; returns the number of programs.
+
+    Args:
+        parts: a task, and the programs of it in a pool (pool-wide indices); at least one part,
+            and every pool with the same feature sets.
+        path: a folder, made if it is not there.
+
+    Raises:
+        StorageError: `path` is a file, or cannot be written to.
+    """
+    path = Path(path)
+    make_folder(path)
+    rows: list[dict[str, Any]] = []
+    sets: tuple[FeatureSet, ...] = ()
+    count, writer = 0, None
+    with write_atomically(path / "programs.parquet") as partial:
+        try:
+            for task_id, (task, pool, index) in enumerate(parts):
+                if writer is None:
+                    sets = tuple(FEATURE_SETS[name] for name in pool.features.names)
+                    writer = pq.ParquetWriter(
+                        partial,
+                        programs_schema(sets),
+                        compression="zstd",
+                        write_page_checksum=True,
+                    )
+                for start in range(0, len(index), GROUP):
+                    some = index[start : start + GROUP]
+                    writer.write_table(_table(pool, some, task_id, start, sets))
+                count += len(index)
+                rows.append(_task_row(task_id, task))
+        finally:
+            if writer is not None:
+                writer.close()
+    schema = TASKS.with_metadata({KEY: json.dumps(metadata(sets)).encode()})
+    with write_atomically(path / "tasks.parquet") as partial:
+        table = pa.Table.from_pylist(rows, schema=schema)
+        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
+    return count
+
+
+def _task_row(task_id: int, task: Task) -> dict[str, Any]:
+    row = {name: getattr(task, name) for name in TASKS.names[1:]}
+    row["flop"] = None if np.isnan(task.flop) else task.flop
+    return {
+        **row,
+        "task_id": task_id,
+        "target": task.target.to_json(),
+        "module": task.module or None,
+    }
+
+
+def _table(
+    pool: Pool, index: NDArray[np.int64], task_id: int, first: int, sets: Sequence[FeatureSet]
+) -> pa.Table:
+    outcomes = pool.outcomes.take(index)
+    names = np.array([*(status.value for status in STATUSES)], dtype=object)
+    measured = outcomes.measured
+    status = np.full(len(index), None, dtype=object)
+    status[measured] = names[outcomes.status[measured]]
+    columns: dict[str, Any] = {
+        "task_id": np.full(len(index), task_id, np.int32),
+        "program_id": np.arange(first, first + len(index), dtype=np.int32),
+        "status": status,
+        "repeats": pa.array(outcomes.repeats, mask=~measured),
+        "message": [outcomes.messages.get(i) for i in range(len(index))],
+        "trace": [pool.traces[int(i)] or None for i in index],
+    }
+    for name in NUMBERS:
+        column = outcomes.numbers[name]
+        columns[name] = pa.array(column, mask=np.isnan(column))
+    for each in sets:
+        columns[features_column(each)] = _lists(pool.features[each.name].take(index))
+    return pa.table(columns, schema=programs_schema(sets))
+
+
+def _lists(features: Features) -> pa.Array:
+    values = pa.array(features.rows.reshape(-1))
+    rows = pa.FixedSizeListArray.from_arrays(values, features.width)
+    return pa.LargeListArray.from_arrays(pa.array(features.offsets), rows)

@@ -1,0 +1,138 @@
+"""The TVM target that a task is compiled for: one type, from the command line to the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from balto.errors import InputError
+
+#: What ``--target`` takes in the place of JSON.
+KINDS = ("llvm", "cuda")
+#: The kinds that run on a CPU.
+CPU_KINDS = ("llvm", "c")
+
+_NAMED = ("kind", "num-cores", "mcpu", "host")
+_EXAMPLE = '{"kind": "llvm", "mcpu": "znver3", "num-cores": 1}'
+
+
+@dataclass(frozen=True)
+class Target:
+    """What TVM calls a target: a kind of device and what its compiler must know of it.
+
+    Two targets that say the same are equal, in whatever order they say it. Needs no TVM;
+    `balto.tasks.devices.resolve` checks a target against what TVM, LLVM and this machine know.
+
+    Attributes:
+        kind: TVM's kind, such as ``llvm`` or ``cuda``.
+        cores: how many cores a program may use, TVM's ``num-cores``; None if it does not say.
+        mcpu: LLVM's name of the processor; empty if it does not say.
+        host: the target of the processor that a GPU hangs on; None if it does not say.
+        options: everything else that TVM's dictionary holds: ``(name, JSON of the value)``,
+            sorted by name.
+    """
+
+    kind: str
+    cores: int | None = None
+    mcpu: str = ""
+    host: Target | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str) or not self.kind:
+            raise InputError(
+                f"expected a target with a kind, such as {_EXAMPLE}; got {self.kind!r}"
+            )
+        cores = self.cores
+        if cores is not None and (type(cores) is not int or cores < 1):
+            raise InputError(
+                f"num-cores of a target must be a whole number of at least 1, got {cores}"
+            )
+        if not isinstance(self.mcpu, str):
+            raise InputError(f"mcpu of a target must be a processor's name, got {self.mcpu}")
+
+    @classmethod
+    def parse(cls, spec: str) -> Target:
+        """A target from ``llvm``, ``cuda`` or JSON, as a person writes it.
+
+        Raises:
+            InputError: neither a known kind nor a JSON object with a ``kind``.
+        """
+        if spec in KINDS:
+            return cls(spec)
+        if not spec.lstrip().startswith("{"):
+            raise InputError(
+                f"expected a target: {', '.join(KINDS)}, or JSON such as {_EXAMPLE}; got {spec!r}"
+            )
+        return cls.from_json(spec)
+
+    @classmethod
+    def from_json(cls, text: str) -> Target:
+        """A target from its JSON, as it stands in files.
+
+        Raises:
+            InputError: not a JSON object with a ``kind``, or an impossible value in it.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, TypeError):
+            values = None
+        if not isinstance(values, dict):
+            raise InputError(f"expected a target as JSON, such as {_EXAMPLE}; got {text!r}")
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Target:
+        """A target from TVM's dictionary; its ``host`` may be a dictionary or ``llvm``.
+
+        Raises:
+            InputError: no ``kind``, or an impossible value.
+        """
+        host = values.get("host")
+        if host is not None:
+            host = cls.from_dict(host) if isinstance(host, Mapping) else cls.parse(host)
+        rest = {name: value for name, value in values.items() if name not in _NAMED}
+        return cls(
+            kind=values.get("kind", ""),
+            cores=values.get("num-cores"),
+            mcpu=values.get("mcpu", ""),
+            host=host,
+            options=tuple((name, _json(rest[name])) for name in sorted(rest)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """TVM's dictionary."""
+        values: dict[str, Any] = {"kind": self.kind}
+        if self.mcpu:
+            values["mcpu"] = self.mcpu
+        if self.cores is not None:
+            values["num-cores"] = self.cores
+        if self.host is not None:
+            values["host"] = self.host.to_dict()
+        return {**values, **{name: json.loads(value) for name, value in self.options}}
+
+    def to_json(self) -> str:
+        """The one JSON of this target: the same for every target that equals it."""
+        return _json(self.to_dict())
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """What TVM's dictionary holds under `name`, such as ``arch`` or ``mtriple``."""
+        return self.to_dict().get(name, default)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether its programs run on a CPU."""
+        return self.kind in CPU_KINDS
+
+    def __str__(self) -> str:
+        return self.to_json()
+
+
+#: This machine's processor, whichever it is.
+LLVM = Target("llvm")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

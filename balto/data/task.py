@@ -1,0 +1,47 @@
+"""What a task is: one tensor computation to optimise on one target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from balto.data.target import Target
+
+
+@dataclass(frozen=True)
+class Task:
+    """One optimisation task.
+
+    Attributes:
+        name: unique within a campaign or pool, for people, e.g. ``matmul_relu_128x512x128``.
+        op: operator family, e.g. ``conv2d_nhwc``.
+        args: JSON list of the operator's arguments or shapes.
+        weight: how often it occurs in its networks; 1 where there is none.
+        target: what it is compiled for.
+        device: the processor that runs it, and on how many cores.
+        flop: floating-point operations of one run; NaN where unknown.
+        module: TVM's JSON of the ``IRModule`` with one ``main`` function; empty in a recorded pool.
+    """
+
+    name: str
+    op: str
+    args: str
+    weight: int
+    target: Target
+    device: str
+    flop: float = float("nan")
+    module: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row of a file: every field, the target as its JSON."""
+        return {**vars(self), "target": self.target.to_json()}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Task:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: the target is not JSON with a kind.
+        """
+        return cls(**{**row, "target": Target.from_json(row["target"])})

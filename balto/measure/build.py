@@ -1,0 +1,115 @@
+"""The first step of measuring: from a program to an artifact that can be run, here or elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.programs.schedule import schedule
+from balto.workers.tvm_setup import import_tvm
+
+#: Leaves out the checks of argument types and shapes at the entry of the program, a tenth of the
+#: time of building. The machine code of the computation itself is the same.
+_CHECKS_OFF = {"tirx.disable_assert": True}
+#: Object files: the machine that runs the program links them, so that none needs a cross-linker.
+_LIBRARY = "program.tar"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program to build.
+
+    Attributes:
+        module: TVM's JSON of the task's module.
+        trace: JSON of the trace that makes the program; empty for the module as it is.
+        target: what to compile for.
+    """
+
+    module: str
+    trace: str
+    target: Target
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Program:
+        """The program that a candidate stands for."""
+        return cls(candidate.task.module, candidate.trace or "", candidate.task.target)
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A program that has been built.
+
+    As `build` makes it, it lives in the memory of its process, and `runnable` is at hand. Exported,
+    it is bytes: it can be pickled, sent and timed on another machine.
+
+    Attributes:
+        target: what it was compiled for.
+        arguments: ``(shape, dtype)`` of each argument of ``main``.
+        library: the exported library; empty while it lives in memory.
+    """
+
+    target: Target
+    arguments: tuple[tuple[tuple[int, ...], str], ...]
+    library: bytes = b""
+    _runnable: Any = field(default=None, repr=False)
+
+    @property
+    def runnable(self) -> Any:
+        """The TVM module, loaded on this machine."""
+        if self._runnable is not None:
+            return self._runnable
+        with tempfile.TemporaryDirectory(prefix="balto-") as folder:
+            return import_tvm(self.target).runtime.load_module(str(self.save(Path(folder))))
+
+    def export(self) -> Artifact:
+        """The same as bytes."""
+        if self.library:
+            return self
+        with tempfile.TemporaryDirectory(prefix="balto-") as folder:
+            path = Path(folder) / _LIBRARY
+            self._runnable.export_library(str(path))
+            return replace(self, library=path.read_bytes(), _runnable=None)
+
+    def save(self, folder: Path) -> Path:
+        """Write the exported library into a folder; returns its path, as TVM loads it."""
+        path = folder / _LIBRARY
+        path.write_bytes(self.export().library)
+        return path
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not self.library:
+            raise TypeError("an artifact in memory cannot be pickled; export() it first")
+        return dict(self.__dict__)
+
+
+def build(program: Program, *, export: bool = False) -> Artifact:
+    """Compile a program.
+
+    Args:
+        program: what to build.
+        export: give the artifact as bytes, for whatever machine its target means; otherwise it
+            lives in memory, ready to run on this one.
+    """
+    tvm = import_tvm(program.target)
+    module = schedule(program.module, program.trace).mod
+    module = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
+    arguments = tuple((tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos)
+    with tvm.transform.PassContext(config=_CHECKS_OFF):
+        runnable = tvm.tirx.build(module, tvm_target(program.target))
+    artifact = Artifact(program.target, arguments, _runnable=runnable)
+    if export:
+        return artifact.export()
+    runnable["main"]  # LLVM generates machine code only now; it is part of building
+    return artifact
+
+
+@functools.lru_cache(maxsize=16)
+def tvm_target(target: Target) -> Any:
+    """TVM's own object for a target."""
+    return import_tvm(target).target.Target(target.to_dict())

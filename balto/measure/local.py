@@ -1,0 +1,82 @@
+"""Build and time one program in one process: what runs in the workers of a `LiveMeasurer`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from balto.data.target import Target
+from balto.errors import InputError
+from balto.measure.build import Program, build
+from balto.measure.placement import CpuPlacement
+from balto.measure.run import device_of, time_artifact
+from balto.measure.timing import TimingSettings
+from balto.workers.child import note, pin, stage
+from balto.workers.tvm_setup import import_tvm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One program to measure, and how: what every worker is told, wherever it times.
+
+    Attributes:
+        program: what to build.
+        timing: how precisely to time it.
+        best_s: the smallest latency of its task so far, seconds; infinity if it is the first.
+        wait_s: deadline of waiting for what it is timed on.
+        run_s: deadline of running it there.
+    """
+
+    program: Program
+    timing: TimingSettings
+    best_s: float
+    wait_s: float
+    run_s: float
+
+
+def prepare(target: Target) -> None:
+    """What a worker does before its first program: load TVM, and see that the device is here.
+
+    Raises:
+        InputError: this machine does not run programs of the target.
+    """
+    tvm = import_tvm(target)
+    if not tvm.device(device_of(target)).exist:
+        raise InputError(f"this machine has no {target.kind} device; measure over RPC instead")
+
+
+def measure(job: Job, timing_lock: int, placement: CpuPlacement) -> dict[str, Any]:
+    """Build, wait for the timing core, time; returns the fields of an `Outcome`.
+
+    Args:
+        job: what to measure.
+        timing_lock: file descriptor whose lock is the right to time.
+        placement: where to build, and where to time.
+    """
+    started = time.perf_counter()
+    artifact = build(job.program)
+    note(build_s=time.perf_counter() - started)
+    stage("wait", job.wait_s)
+    with _timing_core(timing_lock, placement):
+        stage("run", job.run_s)
+        started = time.perf_counter()
+        alone = len(placement.time) == 1
+        timing = time_artifact(artifact, job.timing, job.best_s, alone=alone)
+        ended = time.perf_counter()
+    return {**vars(timing), "measure_s": ended - started}
+
+
+@contextlib.contextmanager
+def _timing_core(timing_lock: int, placement: CpuPlacement) -> Iterator[None]:
+    """Hold the right to time, on the timing core. The kernel takes it back if we die."""
+    fcntl.lockf(timing_lock, fcntl.LOCK_EX)
+    try:
+        pin(list(placement.time))
+        yield
+        pin(list(placement.build))
+    finally:
+        fcntl.lockf(timing_lock, fcntl.LOCK_UN)

@@ -1,1 +1,0 @@
-"""What is known of every program: pools, the journal, Parquet in and out (paper 2.2)."""

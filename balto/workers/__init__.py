@@ -1,0 +1,1 @@
+"""Worker processes, and how TVM is loaded in them."""

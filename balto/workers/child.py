@@ -1,0 +1,85 @@
+"""The process behind `balto.workers.worker.Worker`: receives calls, sends results.
+
+Started as ``python -c "... main()"`` with its settings as JSON; never imports what a call does
+not ask for. Functions that run here may call `stage` and `note`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_connection: Connection | None = None
+
+
+def stage(name: str, deadline_s: float) -> None:
+    """Tell the parent what this call does now, and that it must end within `deadline_s`."""
+    if _connection is not None:
+        _connection.send(("stage", name, deadline_s))
+
+
+def note(**facts: Any) -> None:
+    """Tell the parent facts that it should know even if this call never returns."""
+    if _connection is not None:
+        _connection.send(("note", facts))
+
+
+def resolve(function: str) -> Callable[..., Any]:
+    """The function that ``package.module:name`` names."""
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+
+
+def pin(cpus: list[int]) -> None:
+    """Let every thread of this process run on these CPUs only."""
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cpus)
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serve calls until the parent closes the connection or dies."""
+    global _connection
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != settings["parent"]:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if settings["memory_bytes"]:
+        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"],) * 2)
+    if settings["cpus"]:
+        pin(settings["cpus"])
+    connection = _connection = Connection(settings["fd"])
+    for function, *args in connection.recv():  # what to load before it is ready
+        resolve(function)(*args)
+    gc.freeze()  # what is loaded now stays: do not walk it at every collection
+    connection.send(("ready",))
+    while True:
+        try:
+            function, args = connection.recv()
+        except EOFError:
+            return
+        connection.send(_run(function, args))
+
+
+def _run(function: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        return ("result", resolve(function)(*args))
+    except MemoryError:
+        return ("raised", "MemoryError", "out of memory")
+    except Exception as error:  # whatever it is, the parent gets it as text
+        traceback.print_exc()
+        return ("raised", type(error).__name__, f"{type(error).__name__}: {error}")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -1,0 +1,288 @@
+"""A warm worker process: call functions in it by name, and outlive whatever they do.
+
+The worker is spawned, never forked, so that it inherits no OpenMP threads and no TVM. It dies
+with its parent, writes nothing to the user's terminal, and everything that can happen to a call
+becomes one of the `WorkerError`s of `balto.errors`. Several workers start at the same time:
+`start` returns at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe
+from types import TracebackType
+from typing import Any, Self
+
+from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
+
+_CHILD = "import json, sys; s = json.loads(sys.argv[1]); sys.path[:] = s['path']; " + (
+    "from balto.workers.child import main; main(s)"
+)
+_TAIL_BYTES = 4096
+#: How often a call is made again whose worker was killed, and one whose worker crashed.
+_KILLS, _CRASHES = 2, 1
+
+
+class Worker:
+    """One warm process.
+
+    Args:
+        cpus: the CPUs it may run on; all of ours if empty.
+        memory_bytes: limit of its address space; 0 for none.
+        env: environment variables to set in it.
+        preload: ``(function, *args)`` calls made at its start, before it is ready.
+        start_deadline_s: how long starting and preloading may take.
+        inherit: file descriptors that it gets, under the same numbers.
+    """
+
+    def __init__(
+        self,
+        cpus: Sequence[int] = (),
+        memory_bytes: int = 0,
+        env: Mapping[str, str] | None = None,
+        preload: Sequence[tuple[Any, ...]] = (),
+        start_deadline_s: float = 120.0,
+        inherit: Sequence[int] = (),
+    ) -> None:
+        self._cpus = list(cpus)
+        self._memory_bytes = memory_bytes
+        self._env = dict(env or {})
+        self._preload = list(preload)
+        self._start_deadline_s = start_deadline_s
+        self._inherit = tuple(inherit)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._output: Any = None
+        self._ready = False
+        self._deadline = 0.0
+        self._stage = ""
+        self._notes: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Start the process if there is none; returns at once, the first call waits for it."""
+        if self._process is not None:
+            return
+        import json
+
+        ours, theirs = Pipe()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        settings = {
+            "fd": theirs.fileno(),
+            "parent": os.getpid(),
+            "path": [os.path.abspath(p) for p in sys.path],  # noqa: PTH100
+            "cpus": self._cpus,
+            "memory_bytes": self._memory_bytes,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, json.dumps(settings)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            env={**os.environ, **self._env},
+            pass_fds=(theirs.fileno(), *self._inherit),
+            start_new_session=True,
+        )
+        theirs.close()
+        self._connection = ours
+        with contextlib.suppress(OSError):  # dead already: the first `poll` says so
+            ours.send(self._preload)
+        self._ready = False
+        self._begin("start", self._start_deadline_s)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; None while there is no process."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def connection(self) -> Connection:
+        """For `multiprocessing.connection.wait`: readable when `poll` has something to do."""
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started; `poll` moves this on."""
+        return self._ready
+
+    @property
+    def deadline(self) -> float:
+        """When the current stage must end, in seconds of `time.monotonic`."""
+        return self._deadline
+
+    @property
+    def stage(self) -> str:
+        """``start``; then what the last call was doing, as it said itself; empty until it did."""
+        return self._stage
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The facts that the last call sent while it ran."""
+        return self._notes
+
+    def call(self, function: str, *args: Any, deadline_s: float) -> Any:
+        """Call ``package.module:name`` in the worker and wait for its result.
+
+        Raises:
+            WorkerRaised: the function raised.
+            WorkerDied: the process died; the next call starts another.
+            WorkerTimeout: it took longer than `deadline_s`; the next call starts another process.
+        """
+        self.submit(function, *args, deadline_s=deadline_s)
+        return self.result()
+
+    def call_with_retries(self, function: str, *args: Any, deadline_s: float) -> Any:
+        """`call`, made again in a new process if the process died.
+
+        A process that was killed says nothing about the call: it is made again up to twice. One
+        that crashed by itself may have been ill before: the call is made again once.
+
+        Raises:
+            WorkerRaised, WorkerTimeout: as `call`, at once.
+            WorkerDied: it died again and again.
+        """
+        deaths = {True: _KILLS, False: _CRASHES}
+        while True:
+            try:
+                return self.call(function, *args, deadline_s=deadline_s)
+            except WorkerDied as error:
+                if not deaths[error.killed]:
+                    raise
+                deaths[error.killed] -= 1
+
+    def submit(self, function: str, *args: Any, deadline_s: float) -> None:
+        """Send a call; `result` or `poll` get its result, or learn that the worker is dead.
+
+        Waits for a worker that still starts.
+
+        Raises:
+            WorkerError: the worker could not start.
+        """
+        self.start()
+        while not self._ready:
+            self._wait()
+            self.poll()
+        assert self._connection is not None
+        assert self._output is not None
+        self._output.truncate(0)
+        self._output.seek(0)
+        self._begin("", deadline_s)
+        with contextlib.suppress(OSError):  # dead while it was idle: `poll` says so
+            self._connection.send((function, args))
+
+    def result(self) -> Any:
+        """Wait for the result of the call that was submitted; raises as `call`."""
+        while True:
+            self._wait()
+            done, value = self.poll()
+            if done:
+                return value
+
+    def poll(self) -> tuple[bool, Any]:
+        """Handle what has arrived, without waiting: ``(True, result)``, or ``(False, None)``.
+
+        Raises as `call`. What has arrived counts even when the deadline has passed meanwhile.
+        """
+        assert self._connection is not None
+        while self._connection.poll():
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                self._raise_dead()
+            match message:
+                case ("ready",):
+                    self._ready = True
+                    return False, None
+                case ("stage", name, deadline_s):
+                    self._begin(name, deadline_s, keep_notes=True)
+                case ("note", facts):
+                    self._notes.update(facts)
+                case ("result", value):
+                    self._deadline = float("inf")
+                    return True, value
+                case ("raised", kind, text):
+                    self._deadline = float("inf")
+                    output = f"{text}\n{self._tail()}"
+                    error = WorkerRaised(text, self._stage, self._notes, output)
+                    error.kind = kind
+                    raise error
+        if time.monotonic() > self._deadline:
+            stage, notes = self._stage, self._notes
+            output = self._tail()
+            self.kill()
+            raise WorkerTimeout(f"no answer within the deadline ({stage})", stage, notes, output)
+        return False, None
+
+    def memory_bytes(self) -> int:
+        """Resident memory of the process now, bytes; 0 while there is none."""
+        if self._process is None:
+            return 0
+        with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/statm") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return 0
+
+    def kill(self) -> None:
+        """Kill the process and everything that it started; `start` makes a new one."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        self._ready = False
+        assert self._connection is not None
+        self._connection.close()
+        self._output.close()
+
+    close = kill
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def _begin(self, stage: str, deadline_s: float, keep_notes: bool = False) -> None:
+        self._stage = stage
+        self._deadline = time.monotonic() + deadline_s
+        if not keep_notes:
+            self._notes = {}
+
+    def _wait(self) -> None:
+        assert self._connection is not None
+        left = self._deadline - time.monotonic()
+        self._connection.poll(max(0.0, min(left, 3600.0)) + 0.001)
+
+    def _tail(self) -> str:
+        size = os.fstat(self._output.fileno()).st_size
+        start = max(0, size - _TAIL_BYTES)
+        return os.pread(self._output.fileno(), size - start, start).decode(errors="replace").strip()
+
+    def _raise_dead(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
+        code = self._process.poll()
+        stage, notes, output = self._stage, self._notes, self._tail()
+        self.kill()
+        number = -code if code is not None and code < 0 else 0
+        if number:
+            message = f"the worker was killed by {signal.Signals(number).name}"
+        else:
+            message = f"the worker exited with {code}: {(output.splitlines() or [''])[-1]}"
+        error = WorkerDied(message, stage, notes, output)
+        error.signal = number
+        raise error

@@ -1,0 +1,43 @@
+"""What the tests of building and timing call in worker processes."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+
+from balto.data.candidate import Candidate
+from balto.measure.build import Artifact, Program, build
+from balto.measure.run import time_artifact
+from balto.measure.timing import Timing, TimingSettings
+from balto.workers.tvm_setup import import_tvm
+
+
+def build_and_export(candidate: Candidate) -> Artifact:
+    return build(Program.of(candidate), export=True)
+
+
+def time_exported(artifact: Artifact) -> Timing:
+    return time_artifact(artifact, TimingSettings())
+
+
+def build_and_time(candidate: Candidate) -> tuple[bytes, Timing]:
+    artifact = build(Program.of(candidate))
+    return artifact.library, time_artifact(artifact, TimingSettings())
+
+
+def pickle_in_memory(candidate: Candidate) -> str:
+    try:
+        pickle.dumps(build(Program.of(candidate)))
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+def adds_one(artifact: Artifact) -> bool:
+    """Whether the loaded program computes what the one called ``sound`` should."""
+    tvm = import_tvm()
+    given = np.arange(1024, dtype=np.float32)
+    a, c = tvm.runtime.tensor(given), tvm.runtime.tensor(np.zeros_like(given))
+    artifact.runnable["main"](a, c)
+    return bool((c.numpy() == given + 1).all())

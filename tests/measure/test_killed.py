@@ -1,0 +1,87 @@
+"""Workers are killed from outside at every stage: no program is lost by it, none is blamed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from balto.data.outcome import Status
+from balto.measure.live import LiveMeasurer
+from balto.measure.settings import MeasureSettings
+from tests.measure.programs import TARGET, candidate, modules
+from tests.workers.killing import killed
+
+pytest.importorskip("tvm")
+
+SETTINGS = MeasureSettings(workers=1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("start", "sound"),
+        pytest.param("", "builds-long", id="building"),
+        pytest.param("run", "long", marks=pytest.mark.slow),
+    ],
+)
+def test_a_kill_costs_no_program(stage: str, kind: str) -> None:
+    modules()
+    with LiveMeasurer.for_target(TARGET, SETTINGS) as measurer:
+        [worker] = measurer._workers
+        with killed(worker, stage, times=3) as pids:
+            outcomes = dict(measurer.measure([candidate(kind, i) for i in range(3)]))
+    assert len(pids) == 3
+    assert [outcomes[i].status for i in range(3)] == [Status.OK] * 3
+
+
+def test_a_kill_while_waiting_for_the_timing_core_costs_no_program() -> None:
+    modules()
+    with LiveMeasurer.for_target(TARGET, SETTINGS) as measurer:
+        [worker] = measurer._workers
+        for program in range(3):
+            fcntl.lockf(measurer._timing_lock, fcntl.LOCK_EX)
+            with killed(worker, "wait", times=1) as pids:
+
+                def let_go(pids: list[int] = pids) -> None:
+                    while not pids:
+                        time.sleep(0.002)
+                    fcntl.lockf(measurer._timing_lock, fcntl.LOCK_UN)
+
+                release = threading.Thread(target=let_go)
+                release.start()
+                [(_, outcome)] = measurer.measure([candidate("sound", program)])
+                release.join()
+            assert len(pids) == 1
+            assert outcome.ok
+
+
+def test_a_kill_of_an_idle_worker_costs_no_program() -> None:
+    with LiveMeasurer.for_target(TARGET, SETTINGS) as measurer:
+        for program in range(4):
+            [(_, outcome)] = measurer.measure([candidate("sound", program)])
+            assert outcome.ok
+            os.kill(measurer.pids()[0], signal.SIGKILL)
+
+
+def test_idle_workers_killed_while_another_measures_cost_no_program() -> None:
+    with LiveMeasurer.for_target(TARGET, MeasureSettings(workers=2)) as measurer:
+        seen = {}
+        for index, outcome in measurer.measure([candidate("sound", i) for i in range(20)]):
+            seen[index] = outcome
+            if len(seen) in (3, 8):  # what was in flight at 3 waits behind all others at 8
+                for pid in measurer.pids():
+                    os.kill(pid, signal.SIGKILL)
+    assert [seen[i].status for i in range(20)] == [Status.OK] * 20
+
+
+def test_a_program_that_kills_its_worker_twice_is_a_crash() -> None:
+    with LiveMeasurer.for_target(TARGET, SETTINGS) as measurer:
+        outcomes = dict(measurer.measure([candidate("kills-itself"), candidate("sound")]))
+    assert outcomes[0].status is Status.CRASH
+    assert "SIGKILL" in outcomes[0].message
+    assert outcomes[1].ok

@@ -1,0 +1,56 @@
+"""Where workers build and time, on made-up machines; other work keeps off the timing cores."""
+
+from __future__ import annotations
+
+import pytest
+
+from balto.data.target import Target
+from balto.measure.live import LiveMeasurer
+from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
+from balto.measure.settings import MeasureSettings
+
+
+@pytest.mark.parametrize(
+    ("cpus", "cores", "timing", "free"),
+    [
+        ([0], 1, {0}, (0,)),
+        ([0, 1], 1, {0, 1}, (0, 1)),  # too few: timing shares its core with building
+        ([0, 1, 2, 3], 1, {3}, (0, 1, 2)),
+        ([2, 3, 5, 7, 11, 13], 2, {11, 13}, (2, 3, 5, 7)),
+        ([0, 1, 2, 3], 2, {0, 1, 2, 3}, (0, 1, 2, 3)),
+        ([0, 1], 4, {0, 1}, (0, 1)),
+    ],
+)
+def test_other_work_keeps_off_the_cores_that_time(cpus, cores, timing, free):
+    placements = cpu_placements(cpus, cores=cores)
+    assert {cpu for each in placements for cpu in each.time} == timing
+    assert free_cpus(cpus, placements) == free
+
+
+def test_the_live_measurer_says_where_other_work_disturbs_nothing():
+    cpus = range(100, 116)
+    placements = cpu_placements(cpus, workers=0, cores=4)
+    measurer = LiveMeasurer.__new__(LiveMeasurer)  # no process is started on CPUs made up
+    measurer._cpus, measurer._placements = tuple(cpus), placements
+    assert measurer.free_cpus == tuple(range(100, 112))
+
+
+def test_workers_build_everywhere_else_and_time_in_one_place():
+    placements = cpu_placements(range(8), cores=2)
+    assert placements == [CpuPlacement((0, 1, 2, 3, 4, 5), (6, 7))] * 6
+    assert len(cpu_placements(range(8), workers=3)) == 3
+
+
+def test_the_target_decides_the_cores_and_the_memory():
+    settings = MeasureSettings(workers=1, memory_bytes=1 << 34)
+    with LiveMeasurer.for_target(Target("llvm", cores=2), settings) as measurer:
+        [worker] = measurer._workers
+        assert worker._env["TVM_NUM_THREADS"] == "2"
+        assert worker._memory_bytes == 1 << 34
+        [placement] = measurer._placements
+        assert len(placement.time) == min(2, len(measurer._cpus))
+    gpu = Target.parse('{"kind": "cuda", "arch": "sm_80"}')
+    with LiveMeasurer.for_target(gpu, settings) as measurer:
+        [worker] = measurer._workers
+        assert worker._memory_bytes == 0
+        assert [target for _, target in worker._preload] == [gpu]

@@ -1,0 +1,110 @@
+"""What the worker tests call in a worker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from balto.data.target import Target
+from balto.programs.sample import sample_in_worker
+from balto.workers.child import note, stage
+from balto.workers.tvm_setup import import_tvm
+
+
+def echo(value: object) -> object:
+    return value
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+def allocate(size: int) -> int:
+    return len(bytearray(size))
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+def die_the_first_times(path: str, number: int, times: int) -> int:
+    """Dies of a signal until it has died so often; returns how often it was called."""
+    file = Path(path)
+    calls = len(file.read_text()) if file.exists() else 0
+    file.write_text("." * (calls + 1))
+    if calls < times:
+        die(number)
+    return calls + 1
+
+
+def leave(code: int, words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+def hang_with_child(path: str) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    Path(path).write_text(str(child.pid))
+    note(child=True)
+    time.sleep(60)
+
+
+def stages(naps: list[float], deadline_s: float) -> str:
+    for number, seconds in enumerate(naps):
+        stage(f"stage {number}", deadline_s)
+        time.sleep(seconds)
+    return "done"
+
+
+def shout(text: str) -> None:
+    print(text)
+    print(text, file=sys.stderr)
+
+
+def wait_for(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+def loaded_tvm(target: Target) -> dict[str, bool]:
+    """What is there after `import_tvm`."""
+    before = dict(os.environ)
+    started = time.perf_counter()
+    tvm = import_tvm(target)
+    importlib.import_module("tvm.s_tir.tensor_intrin")  # as TuneContext does; can take 27 s
+    seconds = time.perf_counter() - started
+    return {
+        "quick": seconds < 10,
+        "torch": sys.modules.get("torch") is not None,
+        "environment": dict(os.environ) == before,
+        "random": tvm.get_global_func("tvm.contrib.random.random_fill", True) is not None,
+        "x86": hasattr(sys.modules["tvm.s_tir.tensor_intrin.x86"], "VNNI_DOT_16x4_INTRIN"),
+        "cuda": hasattr(sys.modules["tvm.s_tir.tensor_intrin.cuda"], "get_wmma_load_intrin"),
+    }
+
+
+def cuda_target() -> str:
+    """JSON of the first CUDA device's target; empty where there is none."""
+    tvm = import_tvm(Target("cuda"))
+    if not tvm.cuda(0).exist:
+        return ""
+    return str(tvm.target.Target.from_device(tvm.cuda(0)))
+
+
+def sample_matmul(target: Target, count: int) -> tuple[str, list[str]]:
+    """A 512x512x512 matmul for `target`, and random programs of it."""
+    tvm = import_tvm(target)
+    from tvm.s_tir.meta_schedule.testing.te_workload import matmul
+
+    function = tvm.te.create_prim_func(matmul(512, 512, 512))
+    module = tvm.ir.save_json(tvm.IRModule({"main": function}))
+    return module, sample_in_worker(module, target, count, 1).traces

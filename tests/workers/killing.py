@@ -1,0 +1,36 @@
+"""Kills worker processes from outside, really and at a chosen stage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+from balto.workers.worker import Worker
+
+
+@contextlib.contextmanager
+def killed(worker: Worker, stage: str, times: int) -> Iterator[list[int]]:
+    """Kill the next `times` processes of a worker when they are at a stage; yields their pids."""
+    pids: list[int] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        while len(pids) < times and not over.is_set():
+            pid = worker.pid
+            at_it = worker.stage == stage and (worker.ready or stage == "start")
+            if pid is not None and pid not in pids and at_it:
+                pids.append(pid)
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield pids
+    finally:
+        over.set()
+        killer.join()
