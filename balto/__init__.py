@@ -9,74 +9,163 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from balto import models, select, testing, tune
     from balto.campaign.config import Config
     from balto.campaign.run import Campaign, Listener
-    from balto.campaign.status import pool_of, status
+    from balto.campaign.status import CampaignStatus, pool_of, status
+    from balto.data.candidate import Candidate
+    from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
+    from balto.data.outcome import Outcome, Status
+    from balto.data.outcomes import Outcomes
+    from balto.data.pool import Pool
+    from balto.data.pool_writer import write_pool
+    from balto.data.target import Target
+    from balto.data.task import Task
     from balto.errors import BaltoError
-    from balto.learn.loop import ActiveLearner, LoopSettings
+    from balto.learn.ledger import OutcomeStore, RoundLog
+    from balto.learn.loop import ActiveLearner
+    from balto.learn.metrics import Accuracy
     from balto.learn.replay import replay
-    from balto.measure.live import LiveMeasurer, MeasureSettings
-    from balto.measure.replay import ReplayMeasurer
+    from balto.learn.result import Result
+    from balto.learn.round import Round
+    from balto.learn.settings import LoopSettings
+    from balto.measure.live import LiveMeasurer
+    from balto.measure.measurer import Measurer
+    from balto.measure.recorded import ReplayMeasurer
+    from balto.measure.rpc import RpcMeasurer, RpcSettings
+    from balto.measure.settings import MeasureSettings
+    from balto.models import CostModel, ModelCard
     from balto.models import create as create_model
     from balto.models import load as load_model
+    from balto.models import read_card as read_model_card
     from balto.models import save as save_model
-    from balto.pool.exchange import read_pool, write_pool
+    from balto.programs.draw import sample
+    from balto.programs.recorded import read_pool
     from balto.report.page import write_report
+    from balto.select import Selector, TaskState
     from balto.select import get as get_selector
     from balto.tasks import extract_tasks
+    from balto.tune.tuned import load_tuned
+    from balto.version import __version__
 
-__all__ = [
-    "ActiveLearner",
-    "BaltoError",
-    "Campaign",
-    "Config",
-    "Listener",
-    "LiveMeasurer",
-    "LoopSettings",
-    "MeasureSettings",
-    "ReplayMeasurer",
-    "create_model",
-    "extract_tasks",
-    "get_selector",
-    "load_model",
-    "pool_of",
-    "read_pool",
-    "replay",
-    "save_model",
-    "status",
-    "write_pool",
-    "write_report",
-]
-
+#: Public name -> where it is.
 _WHERE = {
+    "Accuracy": "balto.learn.metrics",
     "ActiveLearner": "balto.learn.loop",
     "BaltoError": "balto.errors",
     "Campaign": "balto.campaign.run",
+    "CampaignStatus": "balto.campaign.status",
+    "Candidate": "balto.data.candidate",
     "Config": "balto.campaign.config",
+    "CostModel": "balto.models.base",
+    "FEATURE_SETS": "balto.data.features",
+    "FeatureSet": "balto.data.features",
+    "FeatureTable": "balto.data.features",
+    "Features": "balto.data.features",
     "Listener": "balto.campaign.run",
     "LiveMeasurer": "balto.measure.live",
-    "LoopSettings": "balto.learn.loop",
-    "MeasureSettings": "balto.measure.live",
-    "ReplayMeasurer": "balto.measure.replay",
+    "LoopSettings": "balto.learn.settings",
+    "MeasureSettings": "balto.measure.settings",
+    "Measurer": "balto.measure.measurer",
+    "ModelCard": "balto.models.file",
+    "Outcome": "balto.data.outcome",
+    "OutcomeStore": "balto.learn.ledger",
+    "Outcomes": "balto.data.outcomes",
+    "Pool": "balto.data.pool",
+    "ReplayMeasurer": "balto.measure.recorded",
+    "Result": "balto.learn.result",
+    "Round": "balto.learn.round",
+    "RoundLog": "balto.learn.ledger",
+    "RpcMeasurer": "balto.measure.rpc",
+    "RpcSettings": "balto.measure.rpc",
+    "Selector": "balto.select.base",
+    "Status": "balto.data.outcome",
+    "Target": "balto.data.target",
+    "Task": "balto.data.task",
+    "TaskState": "balto.select.base",
+    "__version__": "balto.version",
     "create_model": "balto.models:create",
     "extract_tasks": "balto.tasks",
     "get_selector": "balto.select:get",
     "load_model": "balto.models:load",
+    "load_tuned": "balto.tune.tuned",
+    "models": "balto.models:",
     "pool_of": "balto.campaign.status",
-    "read_pool": "balto.pool.exchange",
+    "read_model_card": "balto.models:read_card",
+    "read_pool": "balto.programs.recorded",
     "replay": "balto.learn.replay",
+    "sample": "balto.programs.draw",
     "save_model": "balto.models:save",
+    "select": "balto.select:",
     "status": "balto.campaign.status",
-    "write_pool": "balto.pool.exchange",
+    "testing": "balto.testing:",
+    "tune": "balto.tune:",
+    "write_pool": "balto.data.pool_writer",
     "write_report": "balto.report.page",
 }
+
+__all__ = [
+    "FEATURE_SETS",
+    "Accuracy",
+    "ActiveLearner",
+    "BaltoError",
+    "Campaign",
+    "CampaignStatus",
+    "Candidate",
+    "Config",
+    "CostModel",
+    "FeatureSet",
+    "FeatureTable",
+    "Features",
+    "Listener",
+    "LiveMeasurer",
+    "LoopSettings",
+    "MeasureSettings",
+    "Measurer",
+    "ModelCard",
+    "Outcome",
+    "OutcomeStore",
+    "Outcomes",
+    "Pool",
+    "ReplayMeasurer",
+    "Result",
+    "Round",
+    "RoundLog",
+    "RpcMeasurer",
+    "RpcSettings",
+    "Selector",
+    "Status",
+    "Target",
+    "Task",
+    "TaskState",
+    "__version__",
+    "create_model",
+    "extract_tasks",
+    "get_selector",
+    "load_model",
+    "load_tuned",
+    "models",
+    "pool_of",
+    "read_model_card",
+    "read_pool",
+    "replay",
+    "sample",
+    "save_model",
+    "select",
+    "status",
+    "testing",
+    "tune",
+    "write_pool",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'balto' has no attribute {name!r}")
-    module, _, attribute = _WHERE[name].partition(":")
-    return getattr(import_module(module), attribute or name)
+    module, colon, attribute = _WHERE[name].partition(":")
+    found = import_module(module)
+    return found if colon and not attribute else getattr(found, attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -10,9 +10,11 @@ from typing import Any
 
 import psutil
 
+from balto.data.target import Target
+from balto.errors import WorkerError
 from balto.measure.noise import measure_noise
-from balto.measure.worker import Worker, WorkerError
-from balto.tasks.target import processor
+from balto.tasks.devices import processor
+from balto.workers.worker import Worker
 
 #: Distribution -> the version that is known to work; a newer apache-tvm-ffi segfaults.
 PINNED = {"apache-tvm": "0.27.0.post1", "apache-tvm-ffi": "0.1.14.post1"}
@@ -122,10 +124,8 @@ def _targets() -> list[Check]:
 
 def describe_target(kind: str) -> str:
     """The target of this machine for a kind of device, as JSON. Runs in a worker."""
-    import json
+    from balto.tasks.devices import resolve
+    from balto.workers.tvm_setup import import_tvm
 
-    from balto.measure.tvm_setup import import_tvm
-    from balto.tasks.target import resolve
-
-    import_tvm(json.dumps({"kind": kind}))
-    return json.dumps(resolve({"kind": kind}))
+    import_tvm(Target(kind))
+    return resolve(Target(kind)).to_json()

@@ -2,22 +2,108 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import subprocess
 import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import balto
 
+#: Values; everything else that is public is a module, a class or a function.
+CONSTANTS = {"FEATURE_SETS", "__version__"}
 
-@pytest.mark.parametrize("name", balto.__all__)
+
+def documented(thing: object) -> bool:
+    """Whether somebody wrote a docstring; what `dataclass` makes up is none."""
+    made_up = f"{getattr(thing, '__name__', '')}("
+    doc = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
+    return bool(doc) and not doc.startswith(made_up)
+
+
+@pytest.mark.parametrize("name", sorted(set(balto.__all__) - CONSTANTS))
 def test_every_public_name_exists_and_is_documented(name):
-    assert getattr(balto, name).__doc__
+    thing = getattr(balto, name)
+    assert isinstance(thing, type | ModuleType) or inspect.isfunction(thing)
+    assert documented(thing)
 
 
-def test_the_two_lists_agree():
-    assert sorted(balto.__all__) == balto.__all__ == sorted(balto._WHERE)
-    assert dir(balto) == balto.__all__
+def public_methods():
+    for name in sorted(set(balto.__all__) - CONSTANTS):
+        thing = getattr(balto, name)
+        for attribute, value in vars(thing).items() if inspect.isclass(thing) else ():
+            value = getattr(value, "__func__", value)
+            if not attribute.startswith("_") and (
+                inspect.isfunction(value) or isinstance(value, property)
+            ):
+                yield pytest.param(value, id=f"{name}.{attribute}")
+
+
+@pytest.mark.parametrize("method", list(public_methods()))
+def test_every_public_method_is_documented(method):
+    assert documented(method)
+
+
+def test_a_docstring_that_a_dataclass_makes_up_does_not_count():
+    @dataclass
+    class Undocumented:
+        value: int = 0
+
+    class Inheriting(balto.Selector):
+        name = "inheriting"
+
+    assert Undocumented.__doc__
+    assert not documented(Undocumented)
+    assert not documented(Inheriting)
+    assert not documented(lambda: None)
+    assert documented(documented)
+
+
+def test_the_constants_are_there():
+    assert {name for name in balto.__all__ if isinstance(getattr(balto, name), dict | str)} == (
+        CONSTANTS
+    )
+
+
+def names_for_type_checkers():
+    """What the block under TYPE_CHECKING imports: name -> module and name in it."""
+    tree = ast.parse(Path(balto.__file__).read_text())
+    (block,) = (n for n in tree.body if isinstance(n, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    return {
+        alias.asname or alias.name: (line.module, alias.name)
+        for line in block.body
+        for alias in line.names
+    }
+
+
+def test_the_three_lists_agree():
+    assert len(set(balto.__all__)) == len(balto.__all__)
+    assert set(balto.__all__) == set(balto._WHERE) == set(names_for_type_checkers())
+    assert dir(balto) == sorted(balto.__all__)
+
+
+@pytest.mark.parametrize(("name", "where"), list(names_for_type_checkers().items()))
+def test_type_checkers_see_what_there_is(name, where):
+    module, attribute = where
+    try:
+        seen = getattr(import_module(module), attribute)
+    except AttributeError:
+        seen = import_module(f"{module}.{attribute}")
+    assert getattr(balto, name) is seen
+
+
+@pytest.mark.parametrize("module", [balto.models, balto.select, balto.testing, balto.tune])
+def test_the_public_modules_have_what_they_list(module):
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'oracle'"):
+        module.oracle  # noqa: B018
 
 
 def test_a_name_that_is_not_there():
@@ -30,3 +116,47 @@ def test_python_dash_m_balto():
         [sys.executable, "-m", "balto", "--version"], capture_output=True, text=True, check=True
     )
     assert out.stdout.startswith("balto, version ")
+
+
+CORE_ONLY = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"tvm", "tvm_ffi", "torch", "safetensors", "xgboost", "onnx"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import balto
+
+pool = balto.read_pool(sys.argv[1])
+result = balto.replay(pool, model="xgb", budget=0.2, rounds=3)
+balto.save_model(result.model, sys.argv[2], {})
+model, _ = balto.load_model(sys.argv[2])
+assert (model.predict(pool.features) == result.model.predict(pool.features)).all()
+balto.write_pool(pool, sys.argv[3])
+with balto.Campaign(sys.argv[4], balto.Config(pool=sys.argv[3], budget=0.2, rounds=2)) as campaign:
+    campaign.run()
+try:
+    balto.create_model("mlp")
+except balto.BaltoError as error:
+    print(error)
+print(result)
+"""
+
+
+def test_the_core_alone_replays_a_pool(pool_path, tmp_path):
+    """In a process that finds neither TVM nor torch, XGBoost or ONNX."""
+    places = [str(pool_path), *(str(tmp_path / name) for name in ("m.balto", "p", "w"))]
+    out = subprocess.run(
+        [sys.executable, "-c", CORE_ONLY, *places], capture_output=True, text=True, check=False
+    )
+    assert out.returncode == 0, out.stderr
+    advice, result = out.stdout.splitlines()
+    assert advice == "the cost model mlp needs torch: pip install 'balto[torch]'"
+    assert result.startswith("balto with xgb: 3 rounds, 27 measurements, Top-1 ")
+
+
+def test_the_parts_for_metaschedule_need_no_import_of_their_own():
+    code = "import balto, sys; assert 'tvm' not in sys.modules; print(balto.tune.Builder())"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from balto.data.files import one_line, read_json, reading, sha256, write_json
+from balto.data.pool import MOST_PROGRAMS
+from balto.data.pool_schema import POOL_FILES
 from balto.errors import CampaignError, ConfigurationChanged, InputError
-from balto.learn.loop import LoopSettings
-from balto.pool.files import write_atomically
+from balto.learn.settings import LoopSettings
+from balto.models import MODELS, create
+from balto.models.base import CostModel
+from balto.models.starter import model_path
+from balto.registry import Registry, spec_of
+from balto.select import SELECTORS
+from balto.select.base import Selector
+from balto.units import check_number
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(LoopSettings):
     """The settings that decide what a campaign selects and trains.
 
     How it measures (workers, timeouts, where) is not among them: that may change when it resumes.
@@ -23,60 +33,64 @@ class Config:
         networks: names of networks, or paths of model files.
         operators: operators with shapes.
         target: TVM target, as asked for.
-        device: name of the device; empty for this machine.
+        device: name of the device; None for this machine.
         programs: M, random programs sampled a task.
-        pool: path of a recorded pool to replay in the place of all the above; empty if live.
-        selector: a selector's name.
-        model: a cost model's name.
-        start_from: path of a model to warm-start from; empty for none.
-        compare: a second selector, run at the same budget for comparison; empty for none.
-        budget: share of the selectable programs to measure, in (0, 1].
-        rounds: T.
-        test_share: share of each task's programs that is measured and held out.
-        seed: fixes every choice that is not a measurement.
+        pool: path of a recorded pool to replay in the place of all the above; None if live.
+        selector: an object, or a name with hyper-parameters, ``balto:C=0.5``.
+        model: the same for the cost model; a name gets `seed`.
+        start_from: paths of models to warm-start from, or ``starter`` for the one that ships with
+            balto; the first is asked in round 1.
+        compare: a second selector, run at the same budget for comparison; None for none.
         digests: SHA-256 of the files named above, filled in by `resolve`.
+
+    Raises:
+        InputError: a value is out of its range, or there is no such selector or model.
     """
 
     networks: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     target: str = "llvm"
-    device: str = ""
+    device: str | None = None
     programs: int = 256
-    pool: str = ""
-    selector: str = "balto"
-    model: str = "xgb"
-    start_from: str = ""
-    compare: str = ""
-    budget: float = 0.05
-    rounds: int = 15
-    test_share: float = 0.1
-    seed: int = 0
+    pool: str | None = None
+    selector: str | Selector = "balto"
+    model: str | CostModel = "xgb"
+    start_from: tuple[str, ...] = ()
+    compare: str | Selector | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("networks", "operators", "start_from"):
+            given = getattr(self, name)
+            named = (given,) if isinstance(given, str) else tuple(given or ())
+            object.__setattr__(self, name, named)
         if not (self.networks or self.operators or self.pool):
             raise InputError("expected at least one network, operator or pool, got none")
         if self.pool and (self.networks or self.operators):
             raise InputError("expected either networks and operators, or a recorded pool; got both")
-        if self.programs < 2:
-            raise InputError(f"expected at least 2 programs a task, got {self.programs}")
-        if not 0 < self.budget <= 1:
-            raise InputError(
-                f"expected a budget above 0 % and at most 100 %, got {self.budget:.0%}"
-            )
-        if not 0 <= self.test_share < 1:
-            raise InputError(
-                f"expected a test share from 0 % to under 100 %, got {self.test_share}"
-            )
-        if self.rounds < 1:
-            raise InputError(f"expected at least 1 round, got {self.rounds}")
-        if self.compare == self.selector:
-            raise InputError(f"expected another selector than {self.selector} to compare with")
+        check_number("programs", self.programs, 2, MOST_PROGRAMS, whole=True)
+        if self.compare is not None and self.compare_spec == self.selector_spec:
+            raise InputError(f"expected another selector than {self.selector_spec} to compare with")
 
     @property
-    def loop(self) -> LoopSettings:
-        """The settings of the loop."""
-        return LoopSettings(self.budget, self.rounds, self.test_share, self.seed)
+    def selector_spec(self) -> str:
+        """The selector's name and hyper-parameters, as the journal has it."""
+        return _spec(self.selector, SELECTORS)
+
+    @property
+    def compare_spec(self) -> str | None:
+        """The same of the second selector; None for none."""
+        return None if self.compare is None else _spec(self.compare, SELECTORS)
+
+    @property
+    def model_spec(self) -> str:
+        """The cost model's name and hyper-parameters."""
+        return _spec(self.model, MODELS)
+
+    def new_model(self) -> CostModel:
+        """An untrained model of this campaign's kind."""
+        return copy.deepcopy(create(self.model, self.seed))
 
     def resolve(self) -> Config:
         """With absolute paths and digests of the files it names.
@@ -84,51 +98,70 @@ class Config:
         Raises:
             InputError: a file is not there.
         """
-        paths = [self.start_from] if self.start_from else []
-        networks = []
+        networks, files = [], []
         for spec in self.networks:
             is_file = Path(spec).suffix != "" and Path(spec).is_file()
-            networks.append(str(Path(spec).resolve()) if is_file else spec)
-            paths += [networks[-1]] if is_file else []
-        if self.pool:
-            paths += [str(Path(self.pool) / name) for name in ("tasks.parquet", "programs.parquet")]
-        changed = {
-            "networks": tuple(networks),
-            "pool": str(Path(self.pool).resolve()) if self.pool else "",
-            "digests": {path: _digest(path) for path in paths},
-        }
-        return Config(**{**{f.name: getattr(self, f.name) for f in fields(self)}, **changed})
+            networks.append(_absolute(spec) if is_file else spec)
+            files += [networks[-1]] if is_file else []
+        pool = self.pool and _absolute(self.pool)
+        start_from = tuple(_absolute(model_path(spec)) for spec in self.start_from)
+        files += start_from
+        files += [str(Path(pool) / name) for name in POOL_FILES] if pool else []
+        digests = {}
+        for path in files:
+            with reading(path, InputError):
+                digests[path] = sha256(path)
+        return replace(
+            self, networks=tuple(networks), pool=pool, start_from=start_from, digests=digests
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "networks": list(self.networks), "operators": list(self.operators)}
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "networks": list(self.networks),
+            "operators": list(self.operators),
+            "start_from": list(self.start_from),
+            "selector": self.selector_spec,
+            "model": self.model_spec,
+            "compare": self.compare_spec,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: a value is out of its range.
+            TypeError: there is one more than there should be.
+        """
+        made = cls(**values)
+        if not isinstance(made.digests, dict):
+            raise InputError(f"expected digests by path, got {one_line(made.digests)}")
+        return made
 
     def save(self, path: Path) -> None:
-        """Write atomically."""
-        with write_atomically(path) as partial:
-            partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        """Write atomically, with a checksum."""
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: Path) -> Config:
         """Read what `save` wrote.
 
         Raises:
-            CampaignError: the file is not a configuration.
+            CampaignError: the file is not a configuration, or is damaged.
         """
-        try:
-            values = json.loads(path.read_text())
-            sequences = {k: tuple(values[k]) for k in ("networks", "operators")}
-            return cls(**{**values, **sequences})
-        except (ValueError, TypeError, KeyError) as error:
-            raise CampaignError(f"{path} is not a campaign's configuration: {error}") from error
+        advice = "repeat the balto pretrain command without it: nothing is lost"
+        with reading(path, CampaignError, advice):
+            return cls.from_dict(read_json(path))
 
     def check_same(self, asked: Config) -> None:
-        """Refuse to go on with other settings.
+        """Refuse to go on with other settings; a file may have moved, if it is the same.
 
         Raises:
             ConfigurationChanged: with every difference.
         """
-        before, now = self.to_dict(), asked.to_dict()
+        before, now = self._content(), asked._content()
         differences = [
             f"{key}: {_short(before[key])} before, {_short(now[key])} now"
             for key in before
@@ -141,15 +174,46 @@ class Config:
                 + "): repeat those, or use another WORK_DIR"
             )
 
+    def _content(self) -> dict[str, Any]:
+        """The settings, each file by what is in it."""
+
+        def of(path: str | None) -> Any:
+            if path is None:
+                return None
+            inside = {
+                p: d for p, d in self.digests.items() if p == path or Path(p).parent == Path(path)
+            }
+            return {Path(p).name: d for p, d in inside.items()} or path
+
+        values = self.to_dict()
+        del values["digests"]
+        values["pool"] = of(self.pool)
+        values["start_from"] = [_only(of(path)) for path in self.start_from]
+        values["networks"] = [_only(of(spec)) for spec in self.networks]
+        return values
+
+
+def _only(content: Any) -> Any:
+    """A file's digest without its name, which may change too."""
+    return f"a file {next(iter(content.values()))[:16]}" if isinstance(content, dict) else content
+
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{Path(k).name} {v[:8]}" for k, v in value.items()) or "none"
-    return json.dumps(value)
+        return ", ".join(f"{name} {digest[:8]}" for name, digest in value.items()) or "none"
+    return one_line(json.dumps(value))
 
 
-def _digest(path: str) -> str:
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+def _spec(given: str | Selector | CostModel, registry: Registry[Any]) -> str:
+    """In one form, whichever way it was given; a name that is not known here stays as it is."""
+    if isinstance(given, str):
+        if given.partition(":")[0] not in registry:
+            return given
+        made = registry.create(given)
+        return spec_of(made.name, made.parameters())
+    return spec_of(given.name, given.parameters())
+
+
+def _absolute(path: str) -> str:
+    with reading(one_line(path), InputError):
+        return str(Path(path).resolve())

@@ -1,131 +1,193 @@
-"""A campaign's facts, kept in its journal.
-
-Records, one JSON object each; tasks go by name, since that is what stays the same:
-
-- ``{"kind": "left_out", "task", "reason"}``: a task that could not be sampled;
-- ``{"kind": "measurement", "task", "program", "status", "latency_s", ...}``;
-- ``{"kind": "selection", "selector", "round", "picks": {task: [program, ...]}, "rules"}``;
-- ``{"kind": "round", "selector", "round", ...}``: what `balto.learn.loop.Round` holds;
-- ``{"kind": "finished"}``.
-"""
+"""A campaign's facts, kept in its journal; `balto.campaign.records` says what one looks like."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
 
-from balto.learn.loop import Ledger, Picks
-from balto.learn.round import Round, round_from_dict, round_to_dict
-from balto.measure.outcome import Outcome
-from balto.pool.journal import Journal, outcome_from_record, outcome_to_record
-from balto.tasks.task import Task
+from balto.campaign.config import Config
+from balto.campaign.journal import Journal, numbered, outcome_to_record
+from balto.campaign.records import (
+    Programs,
+    outcome_of,
+    programs_of,
+    reference_of,
+    round_of,
+    selection_of,
+    text_of,
+)
+from balto.data.files import one_line, reading
+from balto.data.outcome import Outcome
+from balto.errors import CampaignError, InputError
+from balto.learn.ledger import OutcomeStore, RoundLog, Selection
+from balto.learn.reference import Reference
+from balto.learn.round import Round, accuracy_to_dict, round_to_dict
 
 
 class Facts:
     """What a journal says.
 
     Attributes:
+        config: what the campaign was started with; None before it began.
         left_out: reason by task name.
-        outcomes: outcome by task name and program.
-        selections: ``(picks by task name, rules)`` by selector and round.
+        programs: of each task that has some, by name.
+        outcomes: of all measurements.
+        selections: by selector and round.
         rounds: round by selector and number.
+        reference: what a model of all labels reaches; None while that is not known.
         finished: whether nothing is left to do.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.config: Config | None = None
         self.left_out: dict[str, str] = {}
-        self.outcomes: dict[tuple[str, int], Outcome] = {}
-        self.selections: dict[tuple[str, int], tuple[dict[str, list[int]], dict[str, int]]] = {}
+        self.programs: dict[str, Programs] = {}
+        self.outcomes = OutcomeStore()
+        self.selections: dict[tuple[str, int], Selection] = {}
         self.rounds: dict[tuple[str, int], Round] = {}
+        self.reference: Reference | None = None
         self.finished = False
         for record in records:
             self.add(record)
 
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What the journal at `path` says.
+
+        Raises:
+            CampaignError: it is damaged, or a record says what cannot be; with its line.
+        """
+        facts = cls()
+        facts.add_all(path)
+        return facts
+
+    def add_all(self, path: Path) -> None:
+        """Take in every record of a journal.
+
+        Raises:
+            CampaignError: as `read`.
+        """
+        for place, record in numbered(path):
+            try:
+                self.add(record)
+            except InputError as error:
+                raise CampaignError(
+                    f"{path}: {place}: {one_line(error)}; restore the file from a copy"
+                ) from error
+            except Exception as error:
+                with reading(f"{path}: {place}", CampaignError, "restore the file from a copy"):
+                    raise error
+
     def add(self, record: Mapping[str, Any]) -> None:
-        """Take in one record."""
+        """Take in one record.
+
+        Raises:
+            InputError: it says what cannot be.
+            KeyError: it says too little.
+        """
         match record["kind"]:
+            case "config":
+                values = {k: v for k, v in record.items() if k != "kind"}
+                self.config = Config.from_dict(values)
             case "left_out":
-                self.left_out[record["task"]] = record["reason"]
+                self.left_out[text_of(record, "task")] = text_of(record, "reason")
+            case "programs":
+                task = text_of(record, "task")
+                self.programs[task] = programs_of(record, self.programs.get(task))
             case "measurement":
-                self.outcomes[record["task"], record["program"]] = outcome_from_record(record)
+                self.outcomes.add(*outcome_of(record, self.programs))
             case "selection":
-                key = record["selector"], record["round"]
-                self.selections[key] = record["picks"], record["rules"]
+                key, selection = selection_of(record, self.programs)
+                self.selections[key] = selection
             case "round":
-                values = {k: v for k, v in record.items() if k not in ("kind", "selector")}
-                self.rounds[record["selector"], record["round"]] = round_from_dict(values)
+                key, result = round_of(record)
+                self.rounds[key] = result
+            case "reference":
+                self.reference = reference_of(record)
             case "finished":
                 self.finished = True
+            case kind:
+                raise InputError(f"expected a kind of record that is known here, got {kind!r}")
 
     def curve(self, selector: str) -> list[Round]:
         """The rounds of one selector, in order."""
         return [r for (name, _), r in sorted(self.rounds.items()) if name == selector]
 
 
-class JournalLedger(Ledger):
-    """The ledger of one selector's rounds; several share a journal and its measurements.
+class JournalledFacts(Facts):
+    """Facts whose additions are journalled.
 
     Args:
-        journal: open for writing.
-        facts: what it says so far; kept up to date.
-        tasks: the pool's tasks, in order.
-        selector: whose selections and rounds these are.
+        journal: open for writing; what it says so far is taken in.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+        self.add_all(journal.path)
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Take in one record and journal it.
+
+        Raises:
+            InputError: it says what cannot be; then it is not journalled.
+            StorageError: it cannot be written.
+        """
+        self.add(record)
+        self.journal.append(record)
+
+    def note_reference(self, found: Reference) -> None:
+        """Journal what a model of all labels reaches."""
+        accuracy = accuracy_to_dict(found.accuracy)
+        record = {"kind": "reference", "measurements": found.measurements, "accuracy": accuracy}
+        self.note(record)
+
+
+class JournalledOutcomes(OutcomeStore):
+    """The outcomes of a campaign: a new one is journalled.
+
+    Args:
+        facts: of the campaign.
         on_outcome: called after every new measurement.
     """
 
-    def __init__(
-        self,
-        journal: Journal,
-        facts: Facts,
-        tasks: Sequence[Task],
-        selector: str,
-        on_outcome: Callable[[Outcome], None],
-    ) -> None:
-        super().__init__()
-        self._journal, self._facts, self._selector = journal, facts, selector
-        self._tasks = tasks
-        self._ids = {task.name: k for k, task in enumerate(tasks)}
-        self._on_outcome = on_outcome
-        self.outcomes = {
-            (self._ids[name], program): outcome
-            for (name, program), outcome in facts.outcomes.items()
-            if name in self._ids
-        }
+    def __init__(self, facts: JournalledFacts, on_outcome: Callable[[Outcome], None]) -> None:
+        super().__init__(facts.outcomes)
+        self._facts, self._on_outcome = facts, on_outcome
 
-    def add_outcome(self, task_id: int, program_id: int, outcome: Outcome) -> None:
+    def add(self, task: str, program: int, outcome: Outcome) -> None:
         """Journal a measurement."""
-        super().add_outcome(task_id, program_id, outcome)
-        name = self._tasks[task_id].name
-        self._add(
-            {
-                "kind": "measurement",
-                "task": name,
-                "program": program_id,
-                **outcome_to_record(outcome),
-            }
-        )
+        record = {"kind": "measurement", "task": task, "program": program}
+        self._facts.note({**record, **outcome_to_record(outcome)})
         self._on_outcome(outcome)
 
-    def selection(self, round_number: int) -> tuple[Picks, dict[str, int]] | None:
-        """A selection that was journalled."""
-        kept = self._facts.selections.get((self._selector, round_number))
-        if kept is None:
-            return None
-        picks, rules = kept
-        return {self._ids[name]: programs for name, programs in picks.items()}, rules
 
-    def add_selection(self, round_number: int, picks: Picks, rules: dict[str, int]) -> None:
+class JournalledRounds(RoundLog):
+    """The selections and rounds of one selector of a campaign.
+
+    Args:
+        facts: of the campaign.
+        selector: its name.
+    """
+
+    def __init__(self, facts: JournalledFacts, selector: str) -> None:
+        super().__init__()
+        self._facts, self._selector = facts, selector
+
+    def selection(self, number: int) -> Selection | None:
+        """A selection that was journalled."""
+        return self._facts.selections.get((self._selector, number))
+
+    def add_selection(self, number: int, selection: Selection) -> None:
         """Journal a selection, and make sure that it is on disk before it is measured."""
-        named = {self._tasks[k].name: programs for k, programs in picks.items()}
-        record = {"selector": self._selector, "round": round_number, "picks": named, "rules": rules}
-        self._add({"kind": "selection", **record})
-        self._journal.sync()
+        record = {"picks": dict(selection.picks), "rules": dict(selection.rules)}
+        named = {"kind": "selection", "selector": self._selector, "round": number}
+        self._facts.note({**named, **record})
+        self._facts.journal.sync()
 
     def add_round(self, result: Round) -> None:
         """Journal a round's result, once."""
         if (self._selector, result.round) not in self._facts.rounds:
-            self._add({"kind": "round", "selector": self._selector, **round_to_dict(result)})
-
-    def _add(self, record: dict[str, Any]) -> None:
-        self._journal.append(record)
-        self._facts.add(record)
+            record = round_to_dict(result)
+            self._facts.note({"kind": "round", "selector": self._selector, **record})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import overload
 
@@ -13,19 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from balto.errors import CampaignError
-from balto.pool.files import write_atomically
-from balto.pool.pool import Pool
-from balto.programs.features import Features
+from balto.campaign.records import Programs
+from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
+from balto.data.files import read_json, reading, sha256, write_atomically, write_json
+from balto.data.outcomes import Outcomes
+from balto.data.pool import Pool
+from balto.data.task import Task
+from balto.errors import CampaignError, InputError
 from balto.programs.sample import Sampled
-from balto.tasks.task import Task
 
 
 def write_tasks(path: Path, tasks: Sequence[Task], left_out: Sequence[tuple[str, str]]) -> None:
-    """Write the tasks, and what could not become one."""
-    with write_atomically(path) as partial:
-        rows = {"tasks": [asdict(task) for task in tasks], "left_out": list(left_out)}
-        partial.write_text(json.dumps(rows))
+    """Write the tasks, and what could not become one, with a checksum."""
+    rows = [task.to_dict() for task in tasks]
+    write_json(path, {"tasks": rows, "left_out": list(left_out)})
 
 
 def read_tasks(path: Path) -> tuple[list[Task], list[tuple[str, str]]]:
@@ -34,47 +36,96 @@ def read_tasks(path: Path) -> tuple[list[Task], list[tuple[str, str]]]:
     Raises:
         CampaignError: the file is damaged.
     """
-    try:
-        rows = json.loads(path.read_text())
-        return [Task(**row) for row in rows["tasks"]], [(n, r) for n, r in rows["left_out"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise CampaignError(
-            f"{path} is damaged: {error}; start again in another WORK_DIR"
-        ) from error
+    advice = "delete it and run balto pretrain again: the tasks are then made anew, nothing is lost"
+    with reading(path, CampaignError, advice):
+        content = read_json(path)
+        try:
+            tasks = [Task.from_dict(row) for row in content["tasks"]]
+        except InputError as error:
+            raise CampaignError(f"{path} is damaged: {error}; {advice}") from error
+        return tasks, [(name, reason) for name, reason in content["left_out"]]
 
 
-def write_programs(path: Path, sampled: Sampled) -> None:
-    """Write one task's programs."""
-    table = pa.table(
-        {
-            "features": pa.array([rows.tobytes() for rows in sampled.features], pa.binary()),
-            "trace": pa.array(sampled.traces, pa.string()),
-        }
-    )
+def write_programs(path: Path, sampled: Sampled) -> Programs:
+    """Write one task's programs: their traces, and a column of bytes for each feature set.
+
+    Returns:
+        What to journal of them: nothing in the file itself tells that it is damaged.
+    """
+    columns = {
+        _column(FEATURE_SETS[name]): pa.array([rows.tobytes() for rows in programs], pa.binary())
+        for name, programs in sampled.features.items()
+    }
+    table = pa.table({**columns, "trace": pa.array(sampled.traces, pa.string())})
     with write_atomically(path) as partial:
         pq.write_table(table, partial, compression="zstd")
+        file = sha256(partial)
+    traces = hashlib.sha256(json.dumps(sampled.traces).encode()).hexdigest()
+    return Programs(len(sampled.traces), file, traces)
 
 
-def read_features(path: Path) -> Features:
+def _read(path: Path, programs: Programs) -> pq.ParquetFile:
+    """One task's file; use it inside `_damage`."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != programs.file:
+        raise ValueError("its checksum does not match")
+    return pq.ParquetFile(pa.BufferReader(data))
+
+
+def _damage(path: Path) -> AbstractContextManager[None]:
+    advice = (
+        "delete it if it is there, and run balto pretrain again: the same programs are then drawn "
+        "anew, which takes some seconds; nothing measured is lost"
+    )
+    return reading(path, CampaignError, advice)
+
+
+def read_features(path: Path, programs: Programs) -> FeatureTable:
     """The features of one task's programs.
+
+    Raises:
+        CampaignError: the file is damaged, or has none of the feature sets of this balto.
+    """
+    names = {_column(each): each for each in FEATURE_SETS.values()}
+    with _damage(path):
+        file = _read(path, programs)
+        there = [name for name in names if name in file.schema_arrow.names]
+        table = file.read(columns=there)
+        if not there:
+            raise CampaignError(
+                f"{path} has none of the features that this balto reads "
+                f"({', '.join(map(str, FEATURE_SETS.values()))}): start again in another WORK_DIR"
+            )
+        return FeatureTable({names[n].name: _features(table[n], names[n]) for n in there})
+
+
+def _column(feature_set: FeatureSet) -> str:
+    return f"{feature_set.name}-{feature_set.version}-{feature_set.width}"
+
+
+def _features(column: pa.ChunkedArray, feature_set: FeatureSet) -> Features:
+    width = feature_set.width
+    programs = (np.frombuffer(d, np.float32).reshape(-1, width) for d in column.to_pylist())
+    return Features.from_programs(programs, width)
+
+
+def read_traces(path: Path, programs: Programs) -> list[str]:
+    """The traces of one task's programs.
 
     Raises:
         CampaignError: the file is damaged.
     """
-    try:
-        column = pq.read_table(path, columns=["features"])["features"]
-    except (OSError, pa.ArrowException) as error:
-        raise CampaignError(f"{path} is damaged: {error}; delete it and run again") from error
-    return Features.from_programs(
-        np.frombuffer(data, dtype=np.float32) for data in column.to_pylist()
-    )
+    with _damage(path):
+        return list(_read(path, programs).read(columns=["trace"])["trace"].to_pylist())
 
 
 class TraceFiles(Sequence[str]):
     """All programs' traces, read from their task's file when one is asked for."""
 
-    def __init__(self, paths: Sequence[Path], offsets: NDArray[np.int64]) -> None:
-        self._paths, self._offsets = paths, offsets
+    def __init__(
+        self, paths: Sequence[Path], programs: Sequence[Programs], offsets: NDArray[np.int64]
+    ) -> None:
+        self._paths, self._programs, self._offsets = paths, programs, offsets
         self._cached = -1
         self._traces: list[str] = []
 
@@ -90,19 +141,27 @@ class TraceFiles(Sequence[str]):
             return [self[i] for i in range(*index.indices(len(self)))]
         task = int(np.searchsorted(self._offsets, index, side="right")) - 1
         if task != self._cached:
-            table = pq.read_table(self._paths[task], columns=["trace"])
-            self._traces, self._cached = table["trace"].to_pylist(), task
+            self._traces, self._cached = read_traces(self._paths[task], self._programs[task]), task
         return self._traces[index - int(self._offsets[task])]
 
 
-def make_pool(tasks: Sequence[Task], paths: Sequence[Path]) -> Pool:
-    """The pool of all sampled programs; nothing is measured in it yet."""
-    features = [read_features(path) for path in paths]
+def make_pool(tasks: Sequence[Task], paths: Sequence[Path], programs: Sequence[Programs]) -> Pool:
+    """The pool of all sampled programs; nothing is measured in it yet.
+
+    Args:
+        tasks: at least one.
+        paths: of each task's file.
+        programs: what was journalled of each.
+
+    Raises:
+        CampaignError: a file is damaged.
+    """
+    features = [read_features(path, each) for path, each in zip(paths, programs, strict=True)]
     offsets = np.concatenate([[0], np.cumsum([len(f) for f in features])]).astype(np.int64)
     return Pool(
         tasks=list(tasks),
         offsets=offsets,
-        features=Features.concatenate(features),
-        traces=TraceFiles(paths, offsets),
-        outcomes=[None] * int(offsets[-1]),
+        features=FeatureTable.concatenate(features),
+        traces=TraceFiles(paths, programs, offsets),
+        outcomes=Outcomes(int(offsets[-1])),
     )

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from balto.campaign.config import Config
-from balto.campaign.ledger import Facts, JournalLedger
+from balto.campaign.journal import Journal
+from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, JournalledRounds
 from balto.campaign.programs import make_pool, read_tasks, write_tasks
+from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
-from balto.errors import CampaignError, InputError
-from balto.learn.loop import ActiveLearner, Ledger, measure_into
+from balto.data.files import make_folder
+from balto.data.outcome import Outcome
+from balto.data.pool import Pool
+from balto.data.target import Target
+from balto.data.task import Task
+from balto.errors import CampaignError, InputError, ModelFileError
+from balto.learn.ledger import OutcomeStore, measure_missing
+from balto.learn.loop import ActiveLearner
+from balto.learn.reference import all_labels
+from balto.learn.result import Result
 from balto.learn.round import Round
-from balto.learn.split import test_programs
-from balto.measure.measurer import Candidate, Measurer
-from balto.measure.outcome import Outcome
-from balto.measure.replay import ReplayMeasurer
-from balto.measure.worker import Worker
-from balto.models import create, load, save
+from balto.learn.split import Split
+from balto.measure.measurer import Measurer
+from balto.measure.recorded import ReplayMeasurer
+from balto.models import load, read_card, save
 from balto.models.base import CostModel
-from balto.pool.exchange import read_pool
-from balto.pool.journal import Journal, read
-from balto.pool.pool import Pool
+from balto.models.starter import model_path
+from balto.programs.recorded import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
-from balto.tasks.task import Task
+from balto.workers.worker import Worker
+
+#: The trained model's file in a campaign's directory.
+MODEL = "model.balto"
 
 
 class Listener:
@@ -60,7 +71,8 @@ class Campaign:
         config: what is asked for; must be what it was started with.
 
     Raises:
-        CampaignError: `work_dir` is a file or something else's directory.
+        CampaignError: `work_dir` is something else's directory.
+        StorageError: `work_dir` is a file, or cannot be made.
         CampaignLocked: another process is at it.
         ConfigurationChanged: it was started with another `config`.
         InputError: no such selector or model, a file that is named is not there, or the model
@@ -70,33 +82,31 @@ class Campaign:
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:
         self.path = Path(work_dir)
-        for name in filter(None, (config.selector, config.compare)):
-            get(name)
-        self.config = config
-        self._model()  # now, not when everything has been sampled
+        get(config.selector)
+        get(config.compare or config.selector)
+        _prior(config, config.new_model())  # fails now, not when everything has been sampled
         self.config = config.resolve()
-        if self.path.exists() and not self.path.is_dir():
-            raise CampaignError(f"expected a directory, {self.path} is a file")
+        make_folder(self.path)
         saved = self.path / "config.json"
-        if self.path.exists() and not saved.exists() and any(self._foreign()):
+        ours = saved.exists() or (self.path / "journal.jsonl").exists()
+        if not ours and any(self._foreign()):
             raise CampaignError(f"{self.path} holds other files; give an empty or new directory")
-        (self.path / "programs").mkdir(parents=True, exist_ok=True)
+        make_folder(self.path / "programs")
         self.journal = Journal.open(self.path / "journal.jsonl")
         try:
-            self.facts = Facts(read(self.journal.path))
-            started_with = Config.load(saved) if saved.exists() else None
-            if started_with is not None and self._begun():
-                started_with.check_same(self.config)
-            else:
-                self.config.save(saved)
+            self.facts = JournalledFacts(self.journal)
+            if self.facts.config is not None:
+                self.facts.config.check_same(self.config)
+            self.config.save(saved)  # for people: what counts is in the journal
         except BaseException:
             self.journal.close()
             raise
 
-    def _begun(self) -> bool:
-        """Whether there is anything here that follows from the settings."""
-        made = (self.path / "programs").iterdir(), self.path.glob("tasks.json")
-        return self.journal.path.stat().st_size > 0 or any(chain(*made))
+    def _begin(self) -> None:
+        """Journal the settings, from which all follows; again if a file has moved."""
+        if self.facts.config is None or self.facts.config.to_dict() != self.config.to_dict():
+            self.facts.note({"kind": "config", **self.config.to_dict()})
+            self.journal.sync()
 
     def _foreign(self) -> Iterator[Path]:
         ours = ("programs", "journal.", ".")
@@ -115,11 +125,22 @@ class Campaign:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.facts.finished
+        """Whether nothing is left to do: no file is missing, the model is whole."""
+        drawn = sum(programs.file is not None for programs in self.facts.programs.values())
+        there = len([*(self.path / "programs").glob("[0-9]*.parquet")])
+        listed = drawn == 0 or (self.path / "tasks.json").exists()
+        if not self.facts.finished or there < drawn or not listed:
+            return False
+        try:
+            read_card(self.path / MODEL)
+        except ModelFileError:
+            return False  # it is made again from what the journal says
+        return True
 
-    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> None:
+    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
+
+        A finished campaign is gone through again without measuring, for its result.
 
         Args:
             measurer: measures this campaign's programs; the recorded pool by default, where
@@ -131,21 +152,21 @@ class Campaign:
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
-        if self.finished:
-            return
         if self.config.pool:
             pool = read_pool(self.config.pool)
-            self._learn(pool, measurer or ReplayMeasurer(pool), listener)
+            self._begin()
+            for k, task in enumerate(pool.tasks):
+                if task.name not in self.facts.programs:
+                    self._note_programs(task, Programs(len(pool.programs(k))))
+            result = self._learn(pool, measurer or ReplayMeasurer(pool), listener)
         elif measurer is None:
             raise InputError("expected a measurer, since this campaign replays no recorded pool")
         else:
-            self._learn(self._sample(measurer, listener), measurer, listener)
-        self._note({"kind": "finished"})
-        self.journal.sync()
-
-    def _note(self, record: dict[str, Any]) -> None:
-        self.journal.append(record)
-        self.facts.add(record)
+            result = self._learn(self._sample(measurer, listener), measurer, listener)
+        if not self.facts.finished:
+            self.facts.note({"kind": "finished"})
+            self.journal.sync()
+        return result
 
     # Tasks and programs
 
@@ -154,8 +175,13 @@ class Campaign:
         if not path.exists():
             config = self.config
             found = extract_tasks(
-                config.networks, config.operators, config.target, config.device, worker
+                config.networks,
+                config.operators,
+                Target.parse(config.target),
+                config.device or "",
+                worker,
             )
+            self._begin()
             write_tasks(path, found.tasks, found.left_out)
         tasks, left_out = read_tasks(path)
         listener.tasks(len(tasks))
@@ -172,17 +198,18 @@ class Campaign:
             tasks = self._tasks(workers[0], listener)
             paths = [self.path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
             for k in self._drawn(tasks, paths, workers, listener):
-                pool = make_pool([tasks[k]], [paths[k]])
+                pool = make_pool([tasks[k]], [paths[k]], [self.facts.programs[tasks[k].name]])
                 listener.sampled(tasks[k].name, len(pool))
-                ledger = JournalLedger(self.journal, self.facts, pool.tasks, "", listener.measured)
-                measure_into(ledger, measurer, self._held_out(pool, ledger))
+                (held_out,) = Split.of(pool, self.config.test_share, self.config.seed).test
+                measure_missing(pool, {0: held_out.tolist()}, self._store(listener), measurer)
         finally:
             for worker in workers:
                 worker.close()
         kept = [k for k, task in enumerate(tasks) if task.name not in self.facts.left_out]
         if not kept:
             raise InputError("no task is left: TVM could draw no programs for any of them")
-        return make_pool([tasks[k] for k in kept], [paths[k] for k in kept])
+        programs = [self.facts.programs[tasks[k].name] for k in kept]
+        return make_pool([tasks[k] for k in kept], [paths[k] for k in kept], programs)
 
     def _drawn(
         self,
@@ -196,60 +223,100 @@ class Campaign:
         for k, task in enumerate(tasks):
             if task.name in self.facts.left_out:
                 listener.left_out(task.name, self.facts.left_out[task.name])
-            elif paths[k].exists():
+            elif task.name in self.facts.programs and paths[k].exists():
                 yield k
             else:
                 missing[k] = task
         config = self.config
-        for k, reason in draw_programs(missing, paths, config.programs, config.seed, workers):
-            if reason:
-                self._note({"kind": "left_out", "task": tasks[k].name, "reason": reason})
-                listener.left_out(tasks[k].name, reason)
+        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, workers):
+            if isinstance(drawn, str):
+                self.facts.note({"kind": "left_out", "task": tasks[k].name, "reason": drawn})
+                listener.left_out(tasks[k].name, drawn)
             else:
+                self._note_programs(tasks[k], drawn)
                 yield k
 
-    def _held_out(self, pool: Pool, ledger: Ledger) -> list[Candidate]:
-        (task,), config = pool.tasks, self.config
-        held_out = test_programs(len(pool), config.test_share, config.seed, task.name)
-        return [
-            Candidate(task, 0, p, pool.trace(0, p))
-            for p in held_out.tolist()
-            if ledger.outcome(0, p) is None
-        ]
+    def _note_programs(self, task: Task, programs: Programs) -> None:
+        """Journal which programs a task has.
+
+        Raises:
+            CampaignError: they were others before.
+        """
+        try:
+            self.facts.note({"kind": "programs", "task": task.name, **asdict(programs)})
+        except InputError as error:
+            raise CampaignError(
+                f"{task.name}: TVM draws other programs now than those that were measured; use "
+                "the versions of before, or another WORK_DIR"
+            ) from error
 
     # Rounds
 
-    def _learn(self, pool: Pool, measurer: Measurer, listener: Listener) -> None:
-        selectors = [name for name in (self.config.selector, self.config.compare) if name]
-        learners = [self._learner(name, pool, measurer, listener) for name in selectors]
+    def _store(self, listener: Listener) -> OutcomeStore:
+        return JournalledOutcomes(self.facts, listener.measured)
+
+    def _learn(self, pool: Pool, measurer: Measurer, listener: Listener) -> Result:
+        specs = [self.config.selector_spec, *filter(None, [self.config.compare_spec])]
+        learners = [self._learner(spec, pool, measurer, listener) for spec in specs]
         first = learners[0]
         # Round 1 is random for every selector, unless a model of another device can be asked.
         later = int(first.schedule[:, 0 if self.config.start_from else 1 :].sum())
-        total = sum(map(len, first.test)) + int(first.budget.sum()) + later * (len(learners) - 1)
-        listener.planned(max(0, total - len(first.ledger.outcomes)))
-        first.measure_test()
-        for name, learner in zip(selectors, learners, strict=True):
-            learner.ledger.outcomes.update(first.ledger.outcomes)
-            for number in range(1, self.config.rounds + 1):
-                listener.round(name, learner.round(number))
+        held_out = sum(map(len, first.split.test))
+        total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
+        listener.planned(max(0, total - len(first.store)))
+        results = []
+        for spec, learner in zip(specs, learners, strict=True):
+            results.append(learner.run(partial(listener.round, spec)))
             if learner is first:
-                save(first.model, self.path / "model.balto", trained_on(self.config, first))
+                self._check_trained(first)
+                save(first.model, self.path / MODEL, trained_on(self.config, first))
+        self._judge_all_labels(pool)
+        return replace(results[0], compared=results[1] if len(results) > 1 else None)
 
-    def _model(self) -> tuple[CostModel, CostModel | None]:
-        """A new model, and the one that it starts from, if any."""
-        model = create(self.config.model, self.config.seed)
-        if not self.config.start_from:
-            return model, None
-        prior, _ = load(self.config.start_from)
-        model.warm_start(prior)
-        return model, prior
+    def _judge_all_labels(self, pool: Pool) -> None:
+        """Journal, once, the level that the report compares with.
+
+        A recorded pool has every label; of a live campaign all that its selectors measured.
+        """
+        config, model = self.config, self.config.new_model()
+        if self.facts.reference is None:
+            known = OutcomeStore.of_pool(pool) if config.pool else self.facts.outcomes
+            found = all_labels(pool, known, model, config, _prior(config, model))
+            if found is not None:
+                self.facts.note_reference(found)
+
+    def _check_trained(self, learner: ActiveLearner) -> None:
+        index, _, _ = learner.trained_on()
+        if not len(index):
+            failed = ", ".join(f"{n} {kind}" for kind, n in sorted(learner.store.counts().items()))
+            raise CampaignError(
+                f"there is nothing to train on: every program that was selected failed ({failed}); "
+                f"balto status {self.path} says what to do about each kind"
+            )
 
     def _learner(
-        self, selector: str, pool: Pool, measurer: Measurer, listener: Listener
+        self, spec: str, pool: Pool, measurer: Measurer, listener: Listener
     ) -> ActiveLearner:
-        model, prior = self._model()
-        ledger = JournalLedger(self.journal, self.facts, pool.tasks, selector, listener.measured)
-        return ActiveLearner(pool, measurer, get(selector), model, self.config.loop, ledger, prior)
+        config, model = self.config, self.config.new_model()
+        is_main = spec == config.selector_spec
+        selector = get(config.selector if is_main else config.compare or spec)
+        return ActiveLearner(
+            pool,
+            measurer,
+            selector,
+            model,
+            config,
+            self._store(listener),
+            JournalledRounds(self.facts, spec),
+            _prior(config, model),
+        )
+
+
+def _prior(config: Config, model: CostModel) -> CostModel | None:
+    """The model that `model` starts from, if any."""
+    sources = [load(model_path(path))[0] for path in config.start_from]
+    model.warm_start(*sources)
+    return sources[0] if sources else None
 
 
 def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
@@ -257,12 +324,12 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
     index, _, _ = learner.trained_on()
     tasks = learner.pool.tasks
     return {
-        "targets": sorted({task.target for task in tasks}),
+        "targets": sorted({task.target.to_json() for task in tasks}),
         "devices": sorted({task.device for task in tasks}),
         "tasks": [task.name for task in tasks],
         "programs": len(learner.pool),
         "measurements": len(index),
-        "selector": config.selector,
+        "selector": config.selector_spec,
         "budget": config.budget,
         "rounds": config.rounds,
         "seed": config.seed,

@@ -1,4 +1,7 @@
-"""Draw the programs of many tasks in worker processes; a task that crashes TVM is lost alone."""
+"""Draw the programs of many tasks in worker processes; a task that crashes TVM is lost alone.
+
+A worker that is killed, or crashes once, costs no task: the draw is made again, and gives the same.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,13 @@ import queue
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from zlib import crc32
 
 from balto.campaign.programs import write_programs
-from balto.measure.worker import Worker, WorkerDied, WorkerRaised, WorkerTimeout
-from balto.tasks.task import Task
-
-#: Seconds that drawing one task's programs may take.
-DEADLINE_S = 900.0
+from balto.campaign.records import Programs
+from balto.data.task import Task
+from balto.errors import WorkerError
+from balto.programs.draw import draw
+from balto.workers.worker import Worker
 
 
 def draw_programs(
@@ -22,7 +24,7 @@ def draw_programs(
     count: int,
     seed: int,
     workers: Sequence[Worker],
-) -> Iterator[tuple[int, str]]:
+) -> Iterator[tuple[int, Programs | str]]:
     """Draw each task's programs and write them; tasks are yielded as they are done.
 
     Each task has a seed of its own, made from `seed` and its name, so that the programs do not
@@ -36,7 +38,7 @@ def draw_programs(
         workers: warm processes; closed in the end.
 
     Yields:
-        The task's index, and why it must be left out: empty if its programs are on disk.
+        The task's index, and what was written, or why it must be left out.
     """
     free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
@@ -54,19 +56,16 @@ def draw_programs(
             worker.close()
 
 
-def _draw(task: Task, path: Path, count: int, seed: int, free: queue.SimpleQueue[Worker]) -> str:
+def _draw(
+    task: Task, path: Path, count: int, seed: int, free: queue.SimpleQueue[Worker]
+) -> Programs | str:
     worker = free.get()
     try:
-        sampled = worker.call(
-            "balto.programs.sample:sample_in_worker",
-            *(task.module, task.target, count, crc32(f"{seed} {task.name}".encode())),
-            deadline_s=DEADLINE_S,
-        )
-    except (WorkerDied, WorkerRaised, WorkerTimeout) as error:
-        return f"TVM cannot sample it: {str(error).splitlines()[0]}"
+        sampled = draw(task, count, seed, worker)
+    except WorkerError as error:
+        return f"TVM cannot sample it: {error}"
     finally:
         free.put(worker)
     if len(sampled.traces) < 2:
         return f"expected a space of at least 2 programs, it has {len(sampled.traces)}"
-    write_programs(path, sampled)
-    return ""
+    return write_programs(path, sampled)

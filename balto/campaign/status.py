@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import fcntl
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from balto.campaign.config import Config
 from balto.campaign.ledger import Facts
 from balto.campaign.programs import make_pool, read_tasks
+from balto.data.files import reading
+from balto.data.outcomes import Outcomes
+from balto.data.pool import Pool
 from balto.errors import CampaignError
 from balto.learn.round import Round
-from balto.pool.exchange import read_pool
-from balto.pool.journal import read
-from balto.pool.pool import Pool
+from balto.programs.recorded import read_pool
 
 
 @dataclass(frozen=True)
-class Status:
+class CampaignStatus:
     """The state of a campaign.
 
     Attributes:
@@ -35,27 +38,28 @@ class Status:
     @property
     def seconds(self) -> float:
         """Seconds of building and measuring, all programs together."""
-        return sum(outcome.seconds for outcome in self.facts.outcomes.values())
+        return self.facts.outcomes.seconds
 
     @property
     def statuses(self) -> Counter[str]:
         """How many measurements ended in which status."""
-        return Counter(outcome.status.value for outcome in self.facts.outcomes.values())
+        return self.facts.outcomes.counts()
 
     @property
     def last(self) -> Round | None:
         """The main selector's last round."""
-        curve = self.facts.curve(self.config.selector)
+        curve = self.facts.curve(self.config.selector_spec)
         return curve[-1] if curve else None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         last = self.last
         accuracy = last.accuracy.to_dict() if last is not None and last.accuracy else None
+        found = self.facts.reference
         return {
             "state": self.state,
-            "selector": self.config.selector,
-            "model": self.config.model,
+            "selector": self.config.selector_spec,
+            "model": self.config.model_spec,
             "rounds": self.config.rounds,
             "rounds_done": last.round if last else 0,
             "measurements": len(self.facts.outcomes),
@@ -63,24 +67,27 @@ class Status:
             "seconds": self.seconds,
             "selected": last.measurements if last else 0,
             "selected_seconds": last.seconds if last else 0.0,
-            "left_out": self.facts.left_out,
+            "left_out": [{"name": n, "reason": r} for n, r in self.facts.left_out.items()],
             "accuracy": accuracy,
+            "all_labels": None if found is None else asdict(found),
         }
 
 
-def status(work_dir: str | Path) -> Status:
+def status(work_dir: str | Path) -> CampaignStatus:
     """Read the state of a campaign.
 
     Raises:
         CampaignError: there is no campaign, or its journal is damaged.
     """
     path = Path(work_dir)
-    if not (path / "config.json").is_file():
+    journal, saved = path / "journal.jsonl", path / "config.json"
+    with reading(path, CampaignError):
+        there = journal.is_file() or saved.is_file()
+    if not there:
         raise CampaignError(f"expected a campaign's directory, found none at {path}")
-    journal = path / "journal.jsonl"
-    facts = Facts(read(journal) if journal.exists() else ())
+    facts = Facts.read(journal) if journal.exists() else Facts()
     state = "finished" if facts.finished else "running" if _locked(journal) else "interrupted"
-    return Status(state, Config.load(path / "config.json"), facts)
+    return CampaignStatus(state, facts.config or Config.load(saved), facts)
 
 
 def pool_of(work_dir: str | Path) -> Pool:
@@ -98,13 +105,21 @@ def pool_of(work_dir: str | Path) -> Pool:
             raise CampaignError(f"{path} has no tasks yet; run balto pretrain again to go on")
         tasks, _ = read_tasks(path / "tasks.json")
         paths = [path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
-        drawn = [k for k in range(len(tasks)) if paths[k].exists()]
-        pool = make_pool([tasks[k] for k in drawn], [paths[k] for k in drawn])
-    pool.outcomes = [
-        now.facts.outcomes.get((task.name, program))
-        for k, task in enumerate(pool.tasks)
-        for program in range(len(pool.programs(k)))
-    ]
+        programs = now.facts.programs
+        drawn = [k for k, task in enumerate(tasks) if task.name in programs]
+        if not drawn:
+            raise CampaignError(f"{path} has no programs yet; run balto pretrain again to go on")
+        pool = make_pool(
+            [tasks[k] for k in drawn],
+            [paths[k] for k in drawn],
+            [programs[tasks[k].name] for k in drawn],
+        )
+    known = now.facts.outcomes
+    sizes = np.diff(pool.offsets).tolist()
+    pool.outcomes = Outcomes.concatenate(
+        known.of(task.name, size).take(np.arange(size))
+        for task, size in zip(pool.tasks, sizes, strict=True)
+    )
     return pool
 
 

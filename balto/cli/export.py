@@ -13,7 +13,7 @@ import click
 def command(work_dir: Path, pool: Path) -> None:
     """Write what WORK_DIR has measured to POOL, in the exchange format."""
     from balto.campaign.status import pool_of
-    from balto.pool.exchange import write_pool
+    from balto.data.pool_writer import write_pool
 
     count = write_pool(pool_of(work_dir), pool)
     click.echo(f"{count} measured programs written to {pool}", err=True)

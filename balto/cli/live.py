@@ -8,8 +8,8 @@ from typing import Self
 
 from balto.campaign.run import Listener
 from balto.cli.progress import Progress
+from balto.data.outcome import Outcome
 from balto.learn.round import Round
-from balto.measure.outcome import Outcome
 from balto.units import percent, seconds
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,30 +19,53 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(_finite(value), allow_nan=False))
 
 
+def plain(text: object) -> str:
+    """Text from outside, as text: what would steer the terminal is shown, not sent."""
+    return "".join(
+        c if c.isprintable() or c in "\n\u00a0" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:
-    """Print an aligned table; columns of numbers, with or without a unit, go right."""
+    """Print an aligned table; columns of numbers, with or without a unit, go right.
+
+    Cells, column names and title are shown as they are: nothing in them is markup.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    cells = [["" if c is None else str(c) for c in row] for row in rows]
+    cells = [["" if c is None else plain(c) for c in row] for row in rows]
     table = Table(
         box=box.SIMPLE_HEAD,
         show_header=any(columns),
-        title=title,
+        title=None if title is None else Text(plain(title), style="bold"),
         title_justify="left",
-        title_style="bold",
     )
     for i, name in enumerate(columns):
         numeric = all(_NUMBER.fullmatch(row[i]) for row in cells if row[i])
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(plain(name)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console = Console()
     # A pipe has no width: every line may be as long as it needs.
     (console if console.is_terminal else Console(width=1000)).print(table)
+
+
+def left_out_line(left_out: Mapping[str, str]) -> str:
+    """One line, red where it goes to a terminal: how many tasks are left out, and why.
+
+    Args:
+        left_out: reason by task name, at least one.
+    """
+    count = len(left_out)
+    reasons = "; ".join(f"{n} x {reason}" for reason, n in Counter(left_out.values()).most_common())
+    tasks = "1 task" if count == 1 else f"{count} tasks"
+    return click.style(plain(f"{tasks} left out by failure: {reasons}"), fg="red", bold=True)
 
 
 def _finite(value: Any) -> Any:

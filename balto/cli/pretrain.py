@@ -10,6 +10,7 @@ import click
 from balto.cli.options import BUDGET, TEST_SHARE, format_option
 
 if TYPE_CHECKING:
+    from balto.data.target import Target
     from balto.measure.measurer import Measurer
 
 
@@ -17,16 +18,21 @@ if TYPE_CHECKING:
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
-@click.option("--pool", default="", help="Replay this recorded pool instead of measuring.")
+@click.option("--pool", help="Replay this recorded pool instead of measuring.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
-@click.option("--device", default="", help="Name of the device; this machine's by default.")
+@click.option("--device", help="Name of the device; this machine's by default.")
 @click.option(
     "--programs", type=int, default=256, show_default=True, help="Random programs a task, M."
 )
-@click.option("--selector", default="balto", show_default=True)
+@click.option("--selector", default="balto", show_default=True, help="Such as balto:C=0.5.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
-@click.option("--from", "start_from", default="", help="Warm-start from this model file.")
-@click.option("--compare", default="", help="Run a second selector at the same budget too.")
+@click.option(
+    "--from",
+    "start_from",
+    multiple=True,
+    help="Learn from this model file too, or from the starter; may be repeated.",
+)
+@click.option("--compare", help="Run a second selector at the same budget too.")
 @click.option(
     "--budget", type=BUDGET, default="5%", show_default=True, help="Share of programs to measure."
 )
@@ -59,12 +65,11 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
     if config.pool:
         _run(work_dir, config, None)
     else:
+        from balto.data.target import Target
         from balto.tasks import check
-        from balto.tasks.target import parse
 
         check(config.networks, config.operators)
-        parse(config.target)
-        with _measurer(rpc, workers) as measurer:
+        with _measurer(Target.parse(config.target), rpc, workers) as measurer:
             _run(work_dir, config, measurer)
     if output == "json":
         from balto.campaign.status import status
@@ -73,19 +78,24 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
         print_json(status(work_dir).to_dict())
 
 
-def _measurer(rpc: str, workers: int) -> Measurer:
+def _measurer(target: Target, rpc: str, workers: int) -> Measurer:
+    from balto.measure.settings import MeasureSettings
+
+    settings = MeasureSettings(workers=workers)
     if not rpc:
-        from balto.measure.live import LiveMeasurer, MeasureSettings
+        from balto.measure.live import LiveMeasurer
 
-        return LiveMeasurer(MeasureSettings(workers=workers))
-    from balto.measure.rpc import RpcMeasurer, RpcSettings, parse_address
+        return LiveMeasurer.for_target(target, settings)
+    from balto.measure.remote import Tracker
+    from balto.measure.rpc import RpcMeasurer, RpcSettings
 
-    return RpcMeasurer(RpcSettings(*parse_address(rpc), workers=workers or 1))
+    return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rpc), measure=settings))
 
 
 def _run(work_dir: Path, config: Any, measurer: Any) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
+    from balto.cli.output import left_out_line
 
     with Campaign(work_dir, config) as campaign:
         if campaign.finished:
@@ -94,4 +104,6 @@ def _run(work_dir: Path, config: Any, measurer: Any) -> None:
             with Narrator() as narrator:
                 campaign.run(measurer, narrator)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
+        if campaign.facts.left_out:
+            click.echo(left_out_line(campaign.facts.left_out), err=True)
     click.echo(f"balto report {work_dir} draws it", err=True)

@@ -6,9 +6,15 @@ Both go to stderr, so that stdout stays one JSON object or table.
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Self
+
+from balto.cli.output import plain
 
 #: Seconds between two plain lines about the same work.
 EVERY_S = 10.0
@@ -34,6 +40,12 @@ class Progress:
     def __init__(self) -> None:
         self._works: dict[str, _Work] = {}
         self._live = _live_bars() if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def begin(self, what: str, total: int | None, unit: str) -> None:
         """Announce `total` steps still to do; steps already counted stay counted."""
@@ -61,8 +73,9 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
+        line = plain(line)
         if self._live is not None:
-            self._live.console.print(line, highlight=False, markup=False)
+            self._live.console.print(line, highlight=False, markup=False, emoji=False)
         else:
             print(line, file=sys.stderr, flush=True)
 
@@ -81,19 +94,38 @@ class Progress:
         return f"{what}: {work.done}{of} {work.unit}s, {work.rate:.1f}/s{eta}{tail}"
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on stderr, now and then, that work of unknown length goes on."""
+    started, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(EVERY_S):
+            print(f"{what}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=tell, name="waiting", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
 def _live_bars() -> Any:
     from rich import progress
     from rich.console import Console
 
+    text = partial(progress.TextColumn, markup=False)
     bars = progress.Progress(
-        progress.TextColumn("{task.description}"),
+        text("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
+        text("{task.fields[rate]}"),
         progress.TimeElapsedColumn(),
-        progress.TextColumn("ETA"),
+        text("ETA"),
         progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[note]}"),
+        text("{task.fields[note]}"),
         console=Console(stderr=True),
     )
     bars.start()

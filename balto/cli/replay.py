@@ -14,11 +14,11 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
 @click.option("--selector", default="balto", show_default=True, help="Or 'full': all labels.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
 @click.option(
-    "--fraction",
+    "--budget",
     type=BUDGET,
     default="5%",
     show_default=True,
-    help="Budget: share of the training share.",
+    help="Share of the programs that are not held out.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Rounds, T.")
 @click.option(
@@ -36,7 +36,7 @@ def command(
     pool: Path,
     selector: str,
     model: str,
-    fraction: float,
+    budget: float,
     rounds: int,
     seeds: int,
     test_share: float,
@@ -45,24 +45,35 @@ def command(
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
     from balto.cli.output import print_json, print_table
     from balto.cli.progress import Progress
-    from balto.learn.loop import LoopSettings
-    from balto.learn.replay import replay, summary
-    from balto.pool.exchange import read_pool
+    from balto.learn.replay import FULL, replay, summary
+    from balto.learn.settings import LoopSettings
+    from balto.models import create
+    from balto.programs.recorded import read_pool
+    from balto.select import get
     from balto.units import percent
     from balto.units import seconds as for_people
 
+    settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share)
+    get(selector if selector != FULL else "random")
+    create(model)
     recorded = read_pool(pool)
-    runs = []
-    progress = Progress()
-    progress.begin("replay", seeds, "seed")
-    for seed in range(seeds):
-        settings = LoopSettings(fraction, rounds, test_share, seed)
-        runs.append(replay(recorded, selector, model, settings))
-        progress.advance("replay")
-    progress.close()
-    result = summary(selector, model, settings, seeds, runs)
+    results = []
+    with Progress() as progress:
+        progress.begin("replay", seeds * (1 if selector == FULL else rounds), "round")
+        for seed in range(seeds):
+            result = replay(
+                recorded,
+                selector=selector,
+                model=model,
+                budget=budget,
+                rounds=rounds,
+                test_share=test_share,
+                seed=seed,
+                on_round=lambda _: progress.advance("replay"),
+            )
+            results.append(result)
     if output == "json":
-        print_json(result)
+        print_json(summary(selector, model, settings, seeds, results))
         return
     print_table(
         ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took"],
@@ -70,14 +81,14 @@ def command(
             (
                 seed,
                 *(
-                    percent(run[-1].accuracy.to_dict()[k]) if run[-1].accuracy else "-"
+                    percent(getattr(result.accuracy, k)) if result.accuracy else "-"
                     for k in ("top1", "top5", "pairwise")
                 ),
-                run[-1].measurements,
-                for_people(run[-1].seconds),
+                result.measurements,
+                for_people(result.seconds),
             )
-            for seed, run in enumerate(runs)
+            for seed, result in enumerate(results)
         ],
-        title=f"{selector}, {model}, {percent(fraction)} of the programs, "
-        f"{recorded.tasks[0].device}",
+        title=f"{selector}, {model}, {percent(1.0 if selector == FULL else budget)} of the "
+        f"programs, {recorded.tasks[0].device}",
     )

@@ -15,8 +15,8 @@ from balto.cli.options import format_option
 def command(work_dir: Path, output: str) -> None:
     """Show how far the campaign in WORK_DIR is."""
     from balto.campaign.status import status
-    from balto.cli.output import print_json, print_table
-    from balto.measure.outcome import Status as Outcome
+    from balto.cli.output import left_out_line, plain, print_json, print_table
+    from balto.data.outcome import Status as Outcome
     from balto.units import percent, seconds
 
     now = status(work_dir)
@@ -29,10 +29,13 @@ def command(work_dir: Path, output: str) -> None:
         "interrupted": "repeat the balto pretrain command to go on",
     }
     last = now.last
-    click.echo(f"{work_dir}: {now.state}. {advice[now.state]}".rstrip(" ."))
+    click.echo(plain(f"{work_dir}: {now.state}. {advice[now.state]}".rstrip(" .")))
     click.echo(
-        f"{now.config.selector} with {now.config.model}: round {last.round if last else 0} of "
-        f"{now.config.rounds}, {last.measurements if last else 0} programs selected"
+        plain(
+            f"{now.config.selector_spec} with {now.config.model_spec}: round "
+            f"{last.round if last else 0} of {now.config.rounds}, "
+            f"{last.measurements if last else 0} programs selected"
+        )
     )
     print_table(
         ["measurements", "", "what it means"],
@@ -45,5 +48,13 @@ def command(work_dir: Path, output: str) -> None:
             f"Accuracy on held-out programs: Top-1 {percent(a.top1)}, Top-5 {percent(a.top5)}, "
             f"pairwise {percent(a.pairwise)}, RMSE {a.rmse:.3f}"
         )
-    for name, reason in now.facts.left_out.items():
-        click.echo(f"Left out: {name}: {reason}")
+    if now.facts.reference is not None:
+        level = now.facts.reference
+        click.echo(
+            f"All {level.measurements} labels together: Top-1 {percent(level.accuracy.top1)}, "
+            f"Top-5 {percent(level.accuracy.top5)}"
+        )
+    if now.facts.left_out:
+        click.echo(left_out_line(now.facts.left_out))
+        for name, reason in now.facts.left_out.items():
+            click.echo(plain(f"  {name}: {reason}"))

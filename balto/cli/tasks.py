@@ -18,11 +18,14 @@ def command(
     """List the tasks of NETWORKS: names, .onnx or .pt2 files."""
     import json
 
-    from balto.cli.output import print_json, print_table
+    from balto.cli.output import plain, print_json, print_table
+    from balto.cli.progress import waiting
+    from balto.data.target import Target
     from balto.tasks import extract_tasks
     from balto.units import flop
 
-    found = extract_tasks(networks, operators, target)
+    with waiting("TVM reads the networks and folds their constants"):
+        found = extract_tasks(networks, operators, Target.parse(target))
     if output == "json":
         print_json(
             {
@@ -33,7 +36,7 @@ def command(
                         "args": json.loads(task.args),
                         "weight": task.weight,
                         "flop": task.flop,
-                        "target": json.loads(task.target),
+                        "target": task.target.to_dict(),
                         "device": task.device,
                     }
                     for task in found.tasks
@@ -61,9 +64,9 @@ def command(
         else "no task",
     )
     if found.left_out:
+        names = ", ".join(name for name, _ in found.left_out)
         click.echo(
-            f"Left out, since they compute nothing or have no constant shape: "
-            f"{', '.join(name for name, _ in found.left_out)}"
+            plain(f"Left out, since they compute nothing or have no constant shape: {names}")
         )
 
 

@@ -5,83 +5,35 @@ task by task, which programs to measure next, given the model's predictions; mea
 trains the model again. T_max of a task is the best throughput *measured so far* among the
 selected programs, and every label y = T / T_max is computed anew as it moves (paper 3.3).
 
-The loop knows neither where outcomes come from (`Measurer`) nor where they are kept (`Ledger`):
-live campaigns, replays of recorded pools and resumed campaigns all run this code.
+The loop knows neither where outcomes come from (`Measurer`) nor where facts are kept
+(`OutcomeStore`, `RoundLog`): live campaigns, replays of recorded pools and resumed campaigns all
+run this code.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.data.outcomes import Outcomes
+from balto.data.pool import Pool
+from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.metrics import Accuracy, evaluate
+from balto.learn.result import Result
 from balto.learn.round import Round
-from balto.learn.split import rounds_of, selection_rng, share_out, test_programs
-from balto.measure.measurer import Candidate, Measurer
-from balto.measure.outcome import Outcome
+from balto.learn.settings import LoopSettings
+from balto.learn.split import Split, allocate_budget, budget_by_round, selection_rng
+from balto.learn.tmax import TMaxEstimator
+from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
-from balto.pool.pool import Pool
 from balto.select import select_tasks
 from balto.select.base import Selector, TaskState
 from balto.select.program_features import program_features
-
-Picks = dict[int, list[int]]
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """What is fixed before the first round.
-
-    Attributes:
-        fraction: budget as a share of the selectable programs, in (0, 1].
-        rounds: T, at least 1.
-        test_share: share of each task's programs held out for the test, in [0, 1).
-        seed: fixes the split and every selection.
-    """
-
-    fraction: float
-    rounds: int
-    test_share: float
-    seed: int
-
-
-class Ledger:
-    """Where the loop's facts are kept: here, in memory. A campaign's ledger journals them.
-
-    A fact that is already there is never made again: that is all there is to resuming.
-    """
-
-    def __init__(self) -> None:
-        self.outcomes: dict[tuple[int, int], Outcome] = {}
-
-    def outcome(self, task_id: int, program_id: int) -> Outcome | None:
-        """What measuring the program gave, if it was measured."""
-        return self.outcomes.get((task_id, program_id))
-
-    def add_outcome(self, task_id: int, program_id: int, outcome: Outcome) -> None:
-        """Keep an outcome."""
-        self.outcomes[task_id, program_id] = outcome
-
-    def selection(self, round_number: int) -> tuple[Picks, dict[str, int]] | None:  # noqa: ARG002
-        """The picks of a round by task, and its rules, if they were kept."""
-        return None
-
-    def add_selection(self, round_number: int, picks: Picks, rules: dict[str, int]) -> None:
-        """Keep a round's picks, before they are measured."""
-
-    def add_round(self, result: Round) -> None:
-        """Keep a round's result."""
-
-
-def measure_into(ledger: Ledger, measurer: Measurer, candidates: Sequence[Candidate]) -> None:
-    """Measure `candidates` and keep each outcome as it comes."""
-    if candidates:
-        for i, outcome in measurer.measure(candidates):
-            ledger.add_outcome(candidates[i].task_id, candidates[i].program_id, outcome)
 
 
 class ActiveLearner:
@@ -93,8 +45,10 @@ class ActiveLearner:
         selector: which programs to measure next.
         model: trained anew every round.
         settings: budget, rounds, split and seed.
-        ledger: what is known already, and where new facts go.
+        store: the outcomes that are known already, and where new ones go.
+        log: the same for selections and results of rounds.
         prior: a fitted model of another device, which is asked in round 1 in the place of chance.
+        t_max: corrects the labels of tasks with few of them.
     """
 
     def __init__(
@@ -104,45 +58,67 @@ class ActiveLearner:
         selector: Selector,
         model: CostModel,
         settings: LoopSettings,
-        ledger: Ledger | None = None,
+        store: OutcomeStore | None = None,
+        log: RoundLog | None = None,
         prior: CostModel | None = None,
+        t_max: TMaxEstimator | None = None,
     ) -> None:
         self.pool = pool
         self.measurer = measurer
         self.selector = selector
         self.model = model
         self.settings = settings
-        self.ledger = ledger or Ledger()
-        sizes = np.diff(pool.offsets)
-        self.test: list[NDArray[np.int64]] = []
-        self.train: list[NDArray[np.int64]] = []
-        for task, size in zip(pool.tasks, sizes, strict=True):
-            held_out = test_programs(int(size), settings.test_share, settings.seed, task.name)
-            self.test.append(held_out)
-            self.train.append(np.setdiff1d(np.arange(size), held_out))
-        selectable = np.array([len(t) for t in self.train], dtype=np.int64)
-        budget = max(1, round(settings.fraction * int(selectable.sum())))
-        self.budget = share_out(budget, selectable)
-        self.schedule = np.array([rounds_of(int(b), settings.rounds) for b in self.budget])
+        self.store = OutcomeStore() if store is None else store
+        self.log = RoundLog() if log is None else log
+        self.split = Split.of(pool, settings.test_share, settings.seed)
+        selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
+        budget = max(1, round(settings.budget * int(selectable.sum())))
+        self.budget = allocate_budget(budget, selectable)
+        self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
-        self._features = [
-            pool.features.slice(r.start, r.stop) for r in map(pool.programs, self._ids)
-        ]
+        self._prior = prior
+        self._t_max = t_max or TMaxEstimator()
+        self._last: Round | None = None
         self._asked: CostModel | None = None
         if prior is not None:
             self._ask(prior)
 
     @property
+    def _sets(self) -> tuple[str, ...]:
+        """Names of the feature sets that the model reads."""
+        return self.model.sets_for(self.pool.features)
+
+    @property
     def _ids(self) -> range:
         return range(len(self.pool.tasks))
 
+    def run(self, on_round: Callable[[Round], None] | None = None) -> Result:
+        """Measure the held-out programs, then run all rounds.
+
+        Args:
+            on_round: called after each of them.
+
+        Raises:
+            MeasurerError: measuring cannot go on.
+            SelectionError: the model predicts something that is not finite.
+        """
+        self.measure_test()
+        rounds = []
+        for number in range(1, self.settings.rounds + 1):
+            rounds.append(self.round(number))
+            if on_round is not None:
+                on_round(rounds[-1])
+        return Result(
+            selector=self.selector,
+            model=self.model,
+            rounds=rounds,
+            picks={task.name: self.picks[k] for k, task in enumerate(self.pool.tasks)},
+        )
+
     def measure_test(self) -> None:
         """Measure the held-out programs that have not been measured."""
-        self._measure({k: self.test[k].tolist() for k in self._ids})
-
-    def run(self) -> list[Round]:
-        """Run all rounds; returns one result a round."""
-        return [self.round(t) for t in range(1, self.settings.rounds + 1)]
+        held_out = {k: self.split.test[k].tolist() for k in self._ids}
+        measure_missing(self.pool, held_out, self.store, self.measurer)
 
     def round(self, number: int) -> Round:
         """Select, measure, train and evaluate once; `number` is 1-based.
@@ -152,40 +128,50 @@ class ActiveLearner:
             SelectionError: the model predicts something that is not finite.
         """
         started = time.perf_counter()
-        kept = self.ledger.selection(number)
-        picks, rules = kept or self._select(number)
+        kept = self.log.selection(number)
+        selection = kept or self._select(number)
         selected = time.perf_counter()
         if kept is None:
-            self.ledger.add_selection(number, picks, rules)
-        self._measure(picks)
+            self.log.add_selection(number, selection)
+        picks = {
+            k: selection.picks[task.name]
+            for k, task in enumerate(self.pool.tasks)
+            if task.name in selection.picks
+        }
+        measure_missing(self.pool, picks, self.store, self.measurer)
         for task_id, programs in picks.items():
             self.picks[task_id].extend(programs)
-        fit_started = time.perf_counter()
+        select_s = selected - started
+        if self._last is not None and not picks:  # nothing new to learn from
+            result = replace(self._last, round=number, rules={}, select_s=select_s, fit_s=0.0)
+        else:
+            result = self._learn(number, selection, select_s)
+        self._last = result
+        self.log.add_round(result)
+        return result
+
+    def _learn(self, number: int, selection: Selection, select_s: float) -> Round:
+        started = time.perf_counter()
         self._fit()
         fitted = time.perf_counter()
         accuracy, task_accuracy = self._evaluate()
-        outcomes = [o for k in self._ids for o in self._outcomes(k, self.picks[k])]
-        failures: dict[str, int] = {}
-        for outcome in outcomes:
-            if not outcome.ok:
-                failures[outcome.status.value] = failures.get(outcome.status.value, 0) + 1
-        result = Round(
+        chosen = Outcomes.concatenate(self._outcomes(k, self.picks[k]) for k in self._ids)
+        failures = {s: n for s, n in sorted(chosen.counts().items()) if s != "ok"}
+        return Round(
             round=number,
-            rules=rules,
-            measurements=len(outcomes),
-            seconds=sum(o.seconds for o in outcomes),
+            rules=dict(selection.rules),
+            measurements=len(chosen),
+            seconds=float(chosen.seconds.sum()),
             failures=failures,
             accuracy=accuracy,
             task_accuracy=task_accuracy,
-            select_s=selected - started,
-            fit_s=fitted - fit_started,
+            select_s=select_s,
+            fit_s=fitted - started,
         )
-        self.ledger.add_round(result)
-        return result
 
     def labels(self, task_id: int) -> NDArray[np.float64]:
         """Labels y = T / T_max of a task's selected programs; NaN where the measurement failed."""
-        latency = np.array([o.latency_s for o in self._outcomes(task_id, self.picks[task_id])])
+        latency = self._outcomes(task_id, self.picks[task_id]).latency_s
         if not np.isfinite(latency).any():
             return np.full(len(latency), np.nan)
         return np.asarray(np.nanmin(latency) / latency)
@@ -201,55 +187,53 @@ class ActiveLearner:
             task.append(np.full(int(good.sum()), k, dtype=np.int32))
         return np.concatenate(index), np.concatenate(y), np.concatenate(task)
 
-    def _outcomes(self, task_id: int, programs: Iterable[int]) -> list[Outcome]:
-        return [self.ledger.outcomes[task_id, int(p)] for p in programs]
+    def _outcomes(self, k: int, programs: list[int] | NDArray[np.int64]) -> Outcomes:
+        known = self.store.of(self.pool.tasks[k].name, len(self.pool.programs(k)))
+        return known.take(np.asarray(programs, dtype=np.int64))
 
     def _state(self, k: int) -> TaskState:
-        train, features = self.train[k], self._features[k]
+        train, place = self.split.train[k], self.pool.programs(k)
+        features = self.pool.features.slice(place.start, place.stop)
         picks = np.array(self.picks[k], dtype=np.int64)
         state = TaskState(
             name=self.pool.tasks[k].name,
             size=len(train),
             labelled=np.searchsorted(train, picks),
             labels=self.labels(k),
-            seconds=np.array([o.seconds for o in self._outcomes(k, self.picks[k])]),
-            program_features=lambda: program_features(features)[train],
+            seconds=self._outcomes(k, picks).seconds,
+            program_features=lambda: program_features(features, self._sets)[train],
         )
         asked = self._asked
         if asked is not None:
             scores = self._scores[self.pool.offsets[k] + train]
-            state.predictions = asked.relative(scores, np.full(len(train), k, np.int32))
+            tasks = np.full(len(train), k, np.int32)
+            state.predictions = asked.to_relative_throughput(scores, tasks)
             state.ensemble_predictions = lambda: asked.ensemble(features.take(train))
         return state
 
-    def _select(self, number: int) -> tuple[Picks, dict[str, int]]:
-        budgets = [int(b) for b in self.schedule[:, number - 1]]
-        rngs = [selection_rng(self.settings.seed, number, task.name) for task in self.pool.tasks]
-        states = [self._state(k) for k in self._ids]
-        chosen = select_tasks(self.selector, states, budgets, rngs)
-        rules: dict[str, int] = {}
-        for state, picks in zip(states, chosen, strict=True):
-            if len(picks):
-                rule = self.selector.rule(state)
-                rules[rule] = rules.get(rule, 0) + len(picks)
-        return {k: self.train[k][chosen[k]].tolist() for k in self._ids if len(chosen[k])}, rules
-
-    def _measure(self, picks: Mapping[int, Sequence[int]]) -> None:
-        candidates = [
-            Candidate(self.pool.tasks[k], k, p, self.pool.traces[int(self.pool.offsets[k]) + p])
-            for k, programs in sorted(picks.items())
-            for p in programs
-            if self.ledger.outcome(k, p) is None
-        ]
-        if not candidates:
-            return
-        for i, outcome in self.measurer.measure(candidates):
-            self.ledger.add_outcome(candidates[i].task_id, candidates[i].program_id, outcome)
+    def _select(self, number: int) -> Selection:
+        budgets = self.schedule[:, number - 1].tolist()
+        ids = [k for k in self._ids if budgets[k]]
+        names = [self.pool.tasks[k].name for k in ids]
+        states = [self._state(k) for k in ids]
+        rngs = [selection_rng(self.settings.seed, number, name) for name in names]
+        chosen = select_tasks(self.selector, states, [budgets[k] for k in ids], rngs)
+        rules: Counter[str] = Counter()
+        for state, some in zip(states, chosen, strict=True):
+            rules[self.selector.rule(state)] += len(some)
+        picks = {
+            name: self.split.train[k][some].tolist()
+            for k, name, some in zip(ids, names, chosen, strict=True)
+            if len(some)
+        }
+        return Selection(picks, {rule: n for rule, n in rules.items() if n})
 
     def _fit(self) -> None:
         index, y, task = self.trained_on()
         if len(index):
-            self.model.fit(self.pool.features.take(index), y, task)
+            features, seed = self.pool.features.take(index), self.settings.seed
+            shares = self._t_max.shares(features, y, task, self._sets, seed, self._prior)
+            self.model.fit(features, shares * y, task)
             self._ask(self.model)
 
     def _ask(self, model: CostModel) -> None:
@@ -257,11 +241,12 @@ class ActiveLearner:
         self._asked, self._scores = model, model.predict(self.pool.features)
 
     def _evaluate(self) -> tuple[Accuracy | None, dict[int, Accuracy]]:
-        index = np.concatenate([self.test[k] + self.pool.offsets[k] for k in self._ids])
+        test = self.split.test
+        index = np.concatenate([test[k] + self.pool.offsets[k] for k in self._ids])
         if not len(index) or self._asked is None:
             return None, {}
-        task = np.repeat(np.arange(len(self.test), dtype=np.int32), [len(t) for t in self.test])
-        outcomes = [o for k in self._ids for o in self._outcomes(k, self.test[k])]
-        latency = np.array([o.latency_s for o in outcomes])
+        task = np.repeat(np.arange(len(test), dtype=np.int32), [len(t) for t in test])
+        latency = np.concatenate([self._outcomes(k, test[k]).latency_s for k in self._ids])
         scores = self._scores[index]
-        return evaluate(scores, self._asked.relative(scores, task), latency, task)
+        relative = self._asked.to_relative_throughput(scores, task)
+        return evaluate(scores, relative, latency, task)

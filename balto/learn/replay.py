@@ -2,56 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from balto.learn.loop import ActiveLearner, LoopSettings
+from balto.data.pool import Pool
+from balto.learn.loop import ActiveLearner
+from balto.learn.result import Result
 from balto.learn.round import Round
-from balto.measure.replay import ReplayMeasurer
+from balto.learn.settings import LoopSettings
+from balto.measure.recorded import ReplayMeasurer
 from balto.models import create
-from balto.pool.pool import Pool
+from balto.models.base import CostModel
 from balto.select import get
+from balto.select.base import Selector
 
 #: Selector name that trains on the whole training share at once.
 FULL = "full"
 
 
-def replay(pool: Pool, selector: str, model: str, settings: LoopSettings) -> list[Round]:
-    """Run the rounds of one seed on a recorded pool.
+def replay(
+    pool: Pool,
+    *,
+    selector: str | Selector = "balto",
+    model: str | CostModel = "xgb",
+    budget: float = 0.05,
+    rounds: int = 15,
+    test_share: float = 0.25,
+    seed: int = 0,
+    on_round: Callable[[Round], None] | None = None,
+) -> Result:
+    """Run the rounds of one seed on a recorded pool, whose outcomes stand for measurements.
 
     Args:
-        pool: read by `balto.pool.exchange.read_pool`; its outcomes stand for measurements.
-        selector: a selector's name, or ``full``: one round with the whole training share.
-        model: a cost model's name.
-        settings: budget, rounds, test share and seed.
+        pool: read by `balto.read_pool`.
+        selector: an object, or a name such as ``balto:C=0.5``; ``full`` is one round with the
+            whole training share.
+        model: an object, or a name such as ``xgb:max_depth=8``, which gets `seed`.
+        budget: share of the selectable programs that is measured, in (0, 1].
+        rounds: T.
+        test_share: share of each task's programs held out for the test, in [0, 1).
+        seed: fixes the split, every selection, and a model that is given by its name.
+        on_round: called after each round.
 
     Raises:
-        InputError: no such selector or model.
+        InputError: no such selector or model, or a value out of its range.
     """
     if selector == FULL:
-        settings = LoopSettings(1.0, 1, settings.test_share, settings.seed)
-    chosen = get("random" if selector == FULL else selector)
+        selector, budget, rounds = "random", 1.0, 1
+    settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share, seed=seed)
     with ReplayMeasurer(pool) as measurer:
-        learner = ActiveLearner(pool, measurer, chosen, create(model, settings.seed), settings)
-        learner.measure_test()
-        return learner.run()
+        learner = ActiveLearner(pool, measurer, get(selector), create(model, seed), settings)
+        return learner.run(on_round)
 
 
 def summary(
-    selector: str, model: str, settings: LoopSettings, seeds: int, runs: Sequence[Sequence[Round]]
+    selector: str, model: str, settings: LoopSettings, seeds: int, results: Sequence[Result]
 ) -> dict[str, Any]:
     """What ``balto replay -f json`` prints: the last round of every seed."""
-    last = [run[-1] for run in runs]
     return {
         "selector": selector,
         "model": model,
-        "fraction": 1.0 if selector == FULL else settings.fraction,
+        "budget": 1.0 if selector == FULL else settings.budget,
         "rounds": 1 if selector == FULL else settings.rounds,
         "seeds": seeds,
         **{
-            name: [getattr(r.accuracy, name) if r.accuracy else None for r in last]
-            for name in ("top1", "top5", "pairwise", "rmse")
+            name: [getattr(r.accuracy, name) if r.accuracy else None for r in results]
+            for name in ("top1", "top5", "pairwise", "rmse", "top1_halves")
         },
-        "measurements": [r.measurements for r in last],
-        "measured_seconds": [r.seconds for r in last],
+        "measurements": [r.measurements for r in results],
+        "measured_seconds": [r.seconds for r in results],
     }

@@ -41,8 +41,8 @@ def round_to_dict(result: Round) -> dict[str, Any]:
     """A round for JSON; what is not a number is null."""
     return {
         **{k: v for k, v in vars(result).items() if k not in ("accuracy", "task_accuracy")},
-        "accuracy": _to_json(result.accuracy) if result.accuracy else None,
-        "task_accuracy": {str(k): _to_json(a) for k, a in result.task_accuracy.items()},
+        "accuracy": accuracy_to_dict(result.accuracy) if result.accuracy else None,
+        "task_accuracy": {str(k): accuracy_to_dict(a) for k, a in result.task_accuracy.items()},
     }
 
 
@@ -51,15 +51,19 @@ def round_from_dict(record: Mapping[str, Any]) -> Round:
     return Round(
         **{
             **record,
-            "accuracy": _from_json(record["accuracy"]) if record["accuracy"] else None,
-            "task_accuracy": {int(k): _from_json(a) for k, a in record["task_accuracy"].items()},
+            "accuracy": accuracy_from_dict(record["accuracy"]) if record["accuracy"] else None,
+            "task_accuracy": {
+                int(k): accuracy_from_dict(a) for k, a in record["task_accuracy"].items()
+            },
         }
     )
 
 
-def _to_json(accuracy: Accuracy) -> dict[str, float | None]:
+def accuracy_to_dict(accuracy: Accuracy) -> dict[str, float | None]:
+    """An accuracy for JSON; what is not a number is null."""
     return {k: v if math.isfinite(v) else None for k, v in accuracy.to_dict().items()}
 
 
-def _from_json(values: Mapping[str, float | None]) -> Accuracy:
+def accuracy_from_dict(values: Mapping[str, float | None]) -> Accuracy:
+    """The inverse of `accuracy_to_dict`."""
     return Accuracy(**{k: math.nan if v is None else v for k, v in values.items()})

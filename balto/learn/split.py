@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.data.pool import Pool
+
 _SPLIT, _SELECT = 1, 2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Programs of each task that are held out, and those that may be selected.
+
+    Attributes:
+        test: a task's held-out programs, ascending.
+        train: the others, ascending.
+    """
+
+    test: Sequence[NDArray[np.int64]]
+    train: Sequence[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, pool: Pool, share: float, seed: int) -> Split:
+        """Hold out `share` of each task's programs."""
+        sizes = np.diff(pool.offsets).tolist()
+        test = [
+            held_out_indices(size, share, seed, task.name)
+            for size, task in zip(sizes, pool.tasks, strict=True)
+        ]
+        everything = zip(sizes, test, strict=True)
+        return cls(test, [np.setdiff1d(np.arange(size), out) for size, out in everything])
 
 
 def selection_rng(seed: int, round_number: int, task: str) -> np.random.Generator:
@@ -18,7 +46,7 @@ def selection_rng(seed: int, round_number: int, task: str) -> np.random.Generato
     return np.random.default_rng([_SELECT, seed, round_number, crc32(task.encode())])
 
 
-def test_programs(size: int, share: float, seed: int, task: str) -> NDArray[np.int64]:
+def held_out_indices(size: int, share: float, seed: int, task: str) -> NDArray[np.int64]:
     """Indices of the programs of a task that are held out, ascending.
 
     `share` of the `size` programs, rounded; at least one program stays selectable, and at least
@@ -32,10 +60,7 @@ def test_programs(size: int, share: float, seed: int, task: str) -> NDArray[np.i
     return np.sort(drawn)
 
 
-test_programs.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test
-
-
-def share_out(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def allocate_budget(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Share `budget` programs out among tasks in proportion to their sizes, exactly.
 
     Largest remainders, ties to the lowest task; nobody gets more than its size.
@@ -50,7 +75,7 @@ def share_out(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return shares
 
 
-def rounds_of(budget: int, rounds: int) -> NDArray[np.int64]:
+def budget_by_round(budget: int, rounds: int) -> NDArray[np.int64]:
     """How many programs of a task's `budget` are measured in each of `rounds` rounds.
 
     Evenly, but two in the first round where there are two: one label says nothing of the others.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.campaign.status import Status, pool_of, status
+from balto.campaign.status import CampaignStatus, pool_of, status
+from balto.data.pool import Pool
 from balto.learn.metrics import relative_throughput
+from balto.learn.reference import Reference
 from balto.learn.round import Round
-from balto.pool.pool import Pool
+from balto.select.random import Random
 
 #: A program is high-performance if it reaches this share of its task's best. The paper's Figure 1
 #: does not define its threshold.
@@ -55,18 +58,24 @@ class ReportData:
     Attributes:
         status: the campaign's state.
         devices: names of the devices.
+        reference: what a model of all labels reaches; None while the campaign goes on.
         curves: the rounds of each selector, the main one first.
-        labels_first: y of the programs chosen in round 1, relative to the best known in the end.
-        labels_last: the same for the programs chosen in the last round.
-        high_random: share of high-performance programs among those measured at random.
-        high_selected: the same among those chosen from round 2 on; NaN where there are none.
+        first_by_chance: whether round 1 drew at random.
+        labels_first: y of the programs chosen in round 1, relative to the best known in the end;
+            0 for those that failed.
+        labels_last: the same for the last round that chose any, if that is a later one.
+        high_random: share of high-performance programs among those measured at random: the
+            held-out ones; the random rounds where nothing is held out.
+        high_selected: the same among those that a model was asked for; NaN where there are none.
         rules: for each round, how many programs each rule chose.
         tasks: the per-task table.
     """
 
-    status: Status
+    status: CampaignStatus
     devices: list[str]
+    reference: Reference | None
     curves: dict[str, list[Round]]
+    first_by_chance: bool
     labels_first: NDArray[np.float64]
     labels_last: NDArray[np.float64]
     high_random: float
@@ -83,58 +92,67 @@ def gather(work_dir: str | Path) -> ReportData:
     """
     now = status(work_dir)
     pool = pool_of(work_dir)
-    main = now.config.selector
-    curves = {name: now.facts.curve(name) for name in (main, now.config.compare) if name}
+    main = now.config.selector_spec
+    curves = {name: now.facts.curve(name) for name in (main, now.config.compare_spec) if name}
     labels = _labels(pool)
-    picks = _picks(now, pool)
-    later = np.concatenate([*picks[1:], np.empty(0, np.int64)])
-    chosen = np.concatenate([*picks, np.empty(0, np.int64)])
+    rounds = _picks(now, pool, main)
+    picks = [p for p, _ in rounds if len(p)]
+    asked = _joined(p for p, rules in rounds if not _by_chance(rules))
     at_random = np.setdiff1d(np.flatnonzero(np.isfinite(labels)), _selected_anywhere(now, pool))
     if not len(at_random):
-        at_random = picks[0] if picks else at_random
+        at_random = _joined(p for p, rules in rounds if _by_chance(rules))
     return ReportData(
         status=now,
         devices=sorted({task.device for task in pool.tasks}),
+        reference=now.facts.reference,
         curves=curves,
+        first_by_chance=bool(rounds) and _by_chance(rounds[0][1]),
         labels_first=_measured(labels, picks[0]) if picks else np.empty(0),
         labels_last=_measured(labels, picks[-1]) if len(picks) > 1 else np.empty(0),
         high_random=_high(labels[at_random]),
-        high_selected=_high(labels[later]),
+        high_selected=_high(labels[asked]),
         rules=[r.rules for r in curves[main]],
-        tasks=_rows(now, pool, labels, chosen),
+        tasks=_rows(now, pool, labels, _joined(picks)),
     )
 
 
 def _labels(pool: Pool) -> NDArray[np.float64]:
     """Labels of all programs, relative to the best of its task; 0 if failed, NaN if unmeasured."""
     y = relative_throughput(pool.latency_s, pool.task_of_program)
-    unmeasured = np.array([outcome is None for outcome in pool.outcomes], dtype=bool)
-    y[unmeasured] = np.nan
+    y[~pool.outcomes.measured] = np.nan
     return y
 
 
-def _picks(now: Status, pool: Pool, selector: str = "") -> list[NDArray[np.int64]]:
-    """Pool-wide indices of each round's selection."""
+def _picks(
+    now: CampaignStatus, pool: Pool, selector: str
+) -> list[tuple[NDArray[np.int64], Mapping[str, int]]]:
+    """Pool-wide indices of each round's selection, and which rule chose how many."""
     offsets = {task.name: int(pool.offsets[k]) for k, task in enumerate(pool.tasks)}
-    wanted = selector or now.config.selector
-    rounds = sorted(number for name, number in now.facts.selections if name == wanted)
+    chosen = now.facts.selections
     return [
-        np.array(
-            [
-                offsets[task] + program
-                for task, programs in now.facts.selections[wanted, number][0].items()
-                for program in programs
-            ],
-            dtype=np.int64,
+        (
+            _joined(
+                np.array(programs, dtype=np.int64) + offsets[task]
+                for task, programs in chosen[key].picks.items()
+            ),
+            chosen[key].rules,
         )
-        for number in rounds
+        for key in sorted(key for key in chosen if key[0] == selector)
     ]
 
 
-def _selected_anywhere(now: Status, pool: Pool) -> NDArray[np.int64]:
-    selectors = [name for name in (now.config.selector, now.config.compare) if name]
-    picks = [p for name in selectors for p in _picks(now, pool, name)]
-    return np.unique(np.concatenate([*picks, np.empty(0, np.int64)]))
+def _by_chance(rules: Mapping[str, int]) -> bool:
+    """Whether a round's programs were drawn at random."""
+    return set(rules) <= {Random.name}
+
+
+def _selected_anywhere(now: CampaignStatus, pool: Pool) -> NDArray[np.int64]:
+    selectors = [name for name in (now.config.selector_spec, now.config.compare_spec) if name]
+    return np.unique(_joined(p for name in selectors for p, _ in _picks(now, pool, name)))
+
+
+def _joined(parts: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _measured(labels: NDArray[np.float64], picks: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -148,7 +166,7 @@ def _high(labels: NDArray[np.float64]) -> float:
 
 
 def _rows(
-    now: Status, pool: Pool, labels: NDArray[np.float64], chosen: NDArray[np.int64]
+    now: CampaignStatus, pool: Pool, labels: NDArray[np.float64], chosen: NDArray[np.int64]
 ) -> list[TaskRow]:
     accuracy = now.last.task_accuracy if now.last is not None else {}
     task_of = pool.task_of_program
@@ -156,9 +174,9 @@ def _rows(
     rows = []
     for k, task in enumerate(pool.tasks):
         span = slice(int(pool.offsets[k]), int(pool.offsets[k + 1]))
-        outcomes = [o for o in pool.outcomes[span] if o is not None]
-        latencies = [o.latency_s for o in outcomes if o.ok]
-        best = min(latencies, default=float("nan"))
+        outcomes = pool.outcomes.take(np.arange(span.start, span.stop))
+        latencies = outcomes.latency_s[outcomes.ok]
+        best = float(latencies.min()) if len(latencies) else float("nan")
         judged = accuracy.get(k)
         rows.append(
             TaskRow(
@@ -166,7 +184,7 @@ def _rows(
                 weight=task.weight,
                 programs=len(pool.programs(k)),
                 selected=int(selected[k]),
-                failed=sum(not o.ok for o in outcomes),
+                failed=int((outcomes.measured & ~outcomes.ok).sum()),
                 best_s=best,
                 gflops=task.flop / best / 1e9,
                 high=_high(labels[span]),

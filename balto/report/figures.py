@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -52,6 +53,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "balto",
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollar signs is a name
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.major.size": 0,
@@ -72,42 +74,45 @@ def all_figures(data: ReportData) -> dict[str, str]:
 
 
 def learning_curves(data: ReportData) -> Figure:
-    """Top-1 and Top-5 against measurements, and against seconds of building and measuring."""
-    figure = Figure(figsize=(10.4, 6.4), layout="constrained")
-    axes = figure.subplots(2, 2, sharey="row")
+    """Top-1, smoothed, against measurements, and against seconds of building and measuring."""
+    apart = ConstrainedLayoutEngine(wspace=0.04)  # the axes' numbers stay apart
+    figure = Figure(figsize=(10.4, 4.2), layout=apart)
+    axes = figure.subplots(1, 2, sharey=True)
     minutes = max((r.seconds for c in data.curves.values() for r in c), default=0) > 300
+    unit = "minutes" if minutes else "seconds"
     costs: list[tuple[str, Callable[[Round], float]]] = [
         ("measurements", lambda r: r.measurements),
-        (
-            "minutes of building and measuring" if minutes else "seconds of building and measuring",
-            lambda r: r.seconds / (60 if minutes else 1),
-        ),
+        (f"{unit} of building and measuring", lambda r: r.seconds / (60 if minutes else 1)),
     ]
-    for row, (metric, title) in enumerate((("top1", "Top-1"), ("top5", "Top-5"))):
-        for column, (label, cost) in enumerate(costs):
-            ax = axes[row, column]
-            for (name, curve), colour in zip(data.curves.items(), SERIES, strict=False):
-                judged = [r for r in curve if r.accuracy]
-                x = [cost(r) for r in judged]
-                y = [r.accuracy.to_dict()[metric] for r in judged if r.accuracy]
-                main = name == next(iter(data.curves))
-                ax.plot(
-                    x,
-                    y,
-                    color=colour,
-                    label=name,
-                    marker="o",
-                    markersize=4,
-                    linewidth=2 if main else 1.6,
-                    linestyle="-" if main else "--",
-                )
-            ax.set_title(f"{title} against {label.split(' of ')[0]}")
-            ax.set_xlabel(label if row == 1 else "")
-            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-            ax.set_xlim(left=0)
-        _no_smaller_than(axes[row, 0], 0.2)
-    axes[0, 0].legend(loc="best")
+    for ax, (label, cost) in zip(axes, costs, strict=True):
+        for (name, curve), colour in zip(data.curves.items(), SERIES, strict=False):
+            judged = [(cost(r), r.accuracy) for r in curve if r.accuracy]
+            x = [place for place, _ in judged]
+            y = np.array([a.top1_halves for _, a in judged])
+            band = np.array([a.top1_halves_sd for _, a in judged])
+            main = name == next(iter(data.curves))
+            ax.fill_between(x, y - band, y + band, color=colour, alpha=0.16, linewidth=0)
+            ax.plot(
+                x,
+                y,
+                color=colour,
+                label=name,
+                marker="o",
+                markersize=4,
+                linewidth=2 if main else 1.6,
+                linestyle="-" if main else "--",
+            )
+        if data.reference is not None:
+            level = data.reference.accuracy.top1_halves
+            label_all = f"all {data.reference.measurements:,} labels"
+            ax.axhline(level, color=INK, linewidth=1.2, linestyle=":", label=label_all)
+        ax.set_title(f"Top-1 against {label.split(' of ')[0]}")
+        ax.set_xlabel(label)
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.set_xlim(left=0)
+    _no_smaller_than(axes[0], 0.2)
+    axes[0].legend(loc="lower right")
     return figure
 
 
@@ -124,7 +129,8 @@ def label_distribution(data: ReportData) -> Figure:
     figure = Figure(figsize=(5.1, 3.3), layout="constrained")
     ax = figure.subplots()
     bins = np.linspace(0, 1, 11)
-    series = [("first round (random)", data.labels_first, SERIES[1])]
+    drawn = " (random)" if data.first_by_chance else ""
+    series = [(f"first round{drawn}", data.labels_first, SERIES[1])]
     if len(data.labels_last):
         series.append(("last round", data.labels_last, SERIES[0]))
     for i, (name, labels, colour) in enumerate(series):
@@ -144,7 +150,9 @@ def high_performance(data: ReportData) -> Figure:
     ax = figure.subplots()
     bars = [("drawn at random", data.high_random, SERIES[1])]
     if np.isfinite(data.high_selected):
-        bars.append((f"chosen by {data.status.config.selector}", data.high_selected, SERIES[0]))
+        bars.append(
+            (f"chosen by {data.status.config.selector_spec}", data.high_selected, SERIES[0])
+        )
     for place, (_, share, colour) in enumerate(bars):
         ax.barh(place, 1, color=LINE, height=0.5)
         ax.barh(place, share, color=colour, height=0.5)
@@ -172,6 +180,7 @@ def selections(data: ReportData) -> Figure:
         ax.bar(x, counts, 0.7, bottom=bottom, color=colour, label=name)
         bottom += counts
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlim(0.4, len(data.rules) + 0.6)
     ax.set_title("Selections by rule and round")
     ax.set_xlabel("round")
     ax.set_ylabel("programs")

@@ -6,13 +6,13 @@ import json
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from balto.measure.outcome import Status
-from balto.pool.files import write_atomically
+from balto.data.files import write_atomically
+from balto.data.outcome import Status
+from balto.report.captions import captions, curve_words, reference_words
 from balto.report.data import HIGH_PERFORMANCE, ReportData, failures, gather
 from balto.report.figures import all_figures
 from balto.units import number, percent, seconds
@@ -43,18 +43,22 @@ def render(data: ReportData) -> str:
     config = data.status.config
     return template.render(
         title=", ".join([Path(n).name for n in config.networks])
-        or Path(config.pool).name
+        or (config.pool and Path(config.pool).name)
         or f"{len(data.tasks)} operators",
         state=data.status.state,
-        subtitle=f"{'; '.join(data.devices)}: {config.selector} with {config.model}, "
+        subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
         f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
         tiles=_tiles(data),
         figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
-        compared=_compared(data),
+        captions=captions(data),
+        curve_words=curve_words(),
+        reference_words=data.reference and reference_words(config, data.reference.measurements),
         failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
         left_out=sorted(data.status.facts.left_out.items()),
         tasks=data.tasks,
-        settings=[(k, json.dumps(v)) for k, v in config.to_dict().items() if v not in ("", [], {})],
+        settings=[
+            (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
+        ],
         version=version("balto"),
         threshold=f"{HIGH_PERFORMANCE:.0%}",
     )
@@ -66,25 +70,13 @@ def _tiles(data: ReportData) -> list[tuple[str, str]]:
         (str(len(data.tasks)), "tasks"),
         (f"{sum(t.programs for t in data.tasks):,}", "programs"),
     ]
-    tiles.append((f"{len(data.status.facts.outcomes):,}", "measured, all in all"))
-    tiles.append((seconds(data.status.seconds), "building and measuring"))
+    tiles.append((f"{len(data.status.facts.outcomes):,}", "measured in all"))
+    tiles.append((seconds(data.status.seconds), "measuring"))
     if last is not None:
-        tiles.append((f"{last.measurements:,}", "selected to train on"))
+        tiles.append((f"{last.measurements:,}", "selected"))
         if last.accuracy:
             tiles.append((percent(last.accuracy.top1), "Top-1"))
             tiles.append((percent(last.accuracy.top5), "Top-5"))
+    if data.reference is not None:
+        tiles.append((percent(data.reference.accuracy.top1), "Top-1 of all labels"))
     return tiles
-
-
-def _compared(data: ReportData) -> str:
-    """One sentence about the comparison, as it came out."""
-    config = data.status.config
-    ends = {name: curve[-1] for name, curve in data.curves.items() if curve}
-    if not config.compare or len(ends) < 2 or not all(r.accuracy for r in ends.values()):
-        return ""
-    shown: list[Any] = [
-        f"{name} {percent(r.accuracy.top1)} after {r.measurements} measurements"
-        for name, r in ends.items()
-        if r.accuracy
-    ]
-    return f"Top-1 in the end: {', '.join(shown)}. One seed: differences of a few points are noise."

@@ -22,12 +22,13 @@ class ALT(Selector):
     name: ClassVar[str] = "alt"
     needs_ensemble: ClassVar[bool] = True
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
+        """See the class."""
         members = state.ensemble()
         variance = members.var(axis=0)
         variance[(members == members[0]).all(axis=0)] = 0  # not what the mean's rounding left

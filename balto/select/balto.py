@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from balto.select.base import Selector, TaskState
 from balto.select.biased_diversity import BiasedDiversity
 from balto.select.output_diversity import OutputDiversity
+from balto.units import check_number
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,23 @@ class Balto(Selector):
     """Algorithm 2 while the switch says so, Algorithm 1 otherwise, task by task, round by round.
 
     Attributes:
-        switch: chooses between the two.
+        C: threshold of the switch (`KLSwitch`), in nats.
     """
 
     name: ClassVar[str] = "balto"
-    switch: KLSwitch = field(default_factory=KLSwitch)
+    C: float = 1.0
 
-    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        return self._chosen(state).select(state, budget, rng)
+    def __post_init__(self) -> None:
+        check_number("C", self.C, 0)
+
+    def choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> ArrayLike:
+        """See the class."""
+        return self._chosen(state).choose(state, budget, rng)
 
     def rule(self, state: TaskState) -> str:
         """``random``, ``biased-diversity`` or ``output-diversity``."""
         return self._chosen(state).rule(state)
 
     def _chosen(self, state: TaskState) -> Selector:
-        return BiasedDiversity() if self.switch.biased(state.labels) else OutputDiversity()
+        biased = KLSwitch(self.C).biased(state.labels)
+        return BiasedDiversity() if biased else OutputDiversity()

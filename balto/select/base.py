@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from balto.errors import SelectionError
 
@@ -95,7 +95,9 @@ class TaskState:
 class Selector(ABC):
     """Chooses which programs of a task to measure next.
 
-    Laws, which every selector keeps and the tests check:
+    A subclass has a `name` and `choose`; a dataclass has its hyper-parameters as fields.
+
+    Laws, which every selector keeps and `balto.testing.SelectorContract` checks:
 
     1. `select` returns distinct unlabelled indices: `budget` of them, or all that are left.
     2. It is a function of its arguments alone: the same state, budget and generator state give
@@ -120,20 +122,53 @@ class Selector(ABC):
         """Choose `budget` programs of the task, in the order they were chosen.
 
         Raises:
-            SelectionError: the predictions or features are missing or not finite.
+            SelectionError: the predictions or features are missing or not finite, or the choice
+                is not `budget` distinct unlabelled programs.
         """
         budget = min(budget, state.size - len(state.labelled))
         if budget <= 0:
             return np.empty(0, dtype=np.int64)
         if self.needs_model and state.predictions is None:
             return rng.permutation(state.unlabelled)[:budget]
-        if self.needs_ensemble:
-            state.scores()  # checked, even by those that ask the ensemble alone
-        return self._choose(state, budget, rng)
+        if self.needs_model:
+            state.scores()  # checked, even for those that ask the ensemble alone
+        return self._checked(state, budget, np.asarray(self.choose(state, budget, rng)))
+
+    def _checked(self, state: TaskState, budget: int, picks: NDArray[Any]) -> NDArray[np.int64]:
+        """The picks, if they keep law 1; cheap, since it is done for every task of every round."""
+        listed = picks.tolist() if picks.ndim == 1 else []
+        if len(listed) != budget or picks.dtype.kind not in "iu" or len(set(listed)) != budget:
+            raise SelectionError(
+                f"task {state.name}: expected the selector {self.name} to choose {budget} distinct "
+                f"programs, it chose {len(set(listed))}, as {picks.dtype} of shape {picks.shape}"
+            )
+        taken = np.zeros(state.size, dtype=bool)
+        taken[state.labelled] = True
+        if min(listed) < 0 or max(listed) >= state.size or taken[picks].any():
+            raise SelectionError(
+                f"task {state.name}: the selector {self.name} chose a program that is labelled "
+                "already, or that there is not"
+            )
+        return picks.astype(np.int64, copy=False)
 
     @abstractmethod
-    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Choose `budget` programs, at least 1 and no more than are left."""
+    def choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> ArrayLike:
+        """Choose `budget` programs, in the order of choice. This is all that a selector writes.
+
+        Args:
+            state: of the task; `TaskState.unlabelled` may be chosen.
+            budget: how many: at least 1, and no more than are left.
+            rng: the only source of chance, the same for the same seed, round and task.
+
+        Returns:
+            `budget` distinct members of ``state.unlabelled``.
+        """
+
+    def parameters(self) -> dict[str, Any]:
+        """The hyper-parameters that are not the defaults, for JSON: a dataclass's fields."""
+        if not is_dataclass(self):
+            return dict(vars(self))
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
 
     def rule(self, state: TaskState) -> str:
         """Name of the rule that `select` would use, for the report; the selector's own name."""

@@ -20,12 +20,13 @@ class BiasedDiversity(Selector):
 
     name: ClassVar[str] = "biased-diversity"
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
-        from balto.select.line import farthest_first
+        """See the class."""
+        from balto.select.farthest_first import farthest_first
 
         return farthest_first(state.scores(), state.labelled, budget, biased=True)

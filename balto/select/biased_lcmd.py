@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from balto.select.base import Selector, TaskState
 from balto.select.lcmd import ensemble_kernel, largest_cluster_picks
+from balto.units import check_number
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class BiasedLCMD(Selector):
     programs as well. Here a program enters the size of its cluster, and competes within it, with
     ``(f_i |x_i - x_centre|)^2``: regions count by how much is unknown about their fast programs.
 
-    Not from the paper; `docs/selection-study.md` has its ablation.
+    Not from the paper; `docs/notes/selection-study.md` has its ablation.
 
     Attributes:
         power: of f, in the weight of a squared distance; 0 is LCMD.
@@ -32,12 +33,16 @@ class BiasedLCMD(Selector):
     needs_ensemble: ClassVar[bool] = True
     power: float = 2.0
 
-    def _choose(
+    def __post_init__(self) -> None:
+        check_number("power", self.power, 0)
+
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
+        """See the class."""
         weight = np.maximum(state.scores().astype(np.float64), 0) ** self.power
         kernel = ensemble_kernel(state.ensemble())
         return largest_cluster_picks(kernel, state.labelled, budget, weight)

@@ -24,12 +24,13 @@ class GSx(Selector):
     name: ClassVar[str] = "gsx"
     needs_model: ClassVar[bool] = False
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
+        """See the class."""
         points = Points.of(state.features())
         if len(state.labelled):
             score = np.full(state.size, np.inf)

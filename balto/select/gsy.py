@@ -23,13 +23,14 @@ class GSy(Selector):
 
     name: ClassVar[str] = "gsy"
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
-        from balto.select.line import farthest_first
+        """See the class."""
+        from balto.select.farthest_first import farthest_first
 
         y = state.labels[np.isfinite(state.labels)]
         return farthest_first(state.scores(), state.labelled, budget, biased=False, references=y)

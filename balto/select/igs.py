@@ -24,12 +24,13 @@ class IGS(Selector):
 
     name: ClassVar[str] = "igs"
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
+        """See the class."""
         f, points = state.scores(), Points.of(state.features())
         good = np.isfinite(state.labels)
         labelled, y = state.labelled[good], state.labels[good]

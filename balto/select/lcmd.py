@@ -30,12 +30,13 @@ class LCMD(Selector):
     name: ClassVar[str] = "lcmd"
     needs_ensemble: ClassVar[bool] = True
 
-    def _choose(
+    def choose(
         self,
         state: TaskState,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> NDArray[np.int64]:
+        """See the class."""
         return largest_cluster_picks(ensemble_kernel(state.ensemble()), state.labelled, budget)
 
 

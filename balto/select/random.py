@@ -18,5 +18,6 @@ class Random(Selector):
     name: ClassVar[str] = "random"
     needs_model: ClassVar[bool] = False
 
-    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """See the class."""
         return rng.permutation(state.unlabelled)[:budget]

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import cast
-
-from balto.errors import InputError
+from balto.registry import Registry
 from balto.select.base import Selector
 
-#: Name on the command line -> where the class is.
-SELECTORS = {
-    "random": "balto.select.random:Random",
-    "gsx": "balto.select.gsx:GSx",
-    "gsy": "balto.select.gsy:GSy",
-    "igs": "balto.select.igs:IGS",
-    "alt": "balto.select.alt:ALT",
-    "output-diversity": "balto.select.output_diversity:OutputDiversity",
-    "biased-diversity": "balto.select.biased_diversity:BiasedDiversity",
-    "balto": "balto.select.balto:Balto",
-    "lcmd": "balto.select.lcmd:LCMD",
-    "biased-lcmd": "balto.select.biased_lcmd:BiasedLCMD",
-}
+#: Selectors by name. Others plug in by an entry point in the group ``balto.selectors``.
+SELECTORS: Registry[Selector] = Registry(
+    "selector",
+    {
+        "random": "balto.select.random:Random",
+        "gsx": "balto.select.gsx:GSx",
+        "gsy": "balto.select.gsy:GSy",
+        "igs": "balto.select.igs:IGS",
+        "alt": "balto.select.alt:ALT",
+        "output-diversity": "balto.select.output_diversity:OutputDiversity",
+        "biased-diversity": "balto.select.biased_diversity:BiasedDiversity",
+        "balto": "balto.select.balto:Balto",
+        "lcmd": "balto.select.lcmd:LCMD",
+        "biased-lcmd": "balto.select.biased_lcmd:BiasedLCMD",
+    },
+    "balto.selectors",
+    {},
+)
 
 
-def get(name: str) -> Selector:
-    """The selector of that name, with its default hyper-parameters.
+def get(selector: str | Selector) -> Selector:
+    """A selector from its name and hyper-parameters, ``balto:C=0.5``; an object as it is.
 
     Raises:
-        InputError: there is no such selector.
+        InputError: there is no such selector or hyper-parameter.
     """
-    if name not in SELECTORS:
-        raise InputError(f"expected a selector ({', '.join(SELECTORS)}), got {name!r}")
-    module, _, attribute = SELECTORS[name].partition(":")
-    return cast(type[Selector], getattr(import_module(module), attribute))()
+    return SELECTORS.create(selector) if isinstance(selector, str) else selector

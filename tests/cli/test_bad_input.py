@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from balto.models import create, save
-from tests.conftest import make_pool
+from balto.testing import made_up_pool
 
 
 def balto(*args, cwd, **options):
@@ -51,6 +51,16 @@ def refused(result, *words):
         (["pretrain", "w", "--pool", "p", "--selector", "best"], ["best", "output-diversity"]),
         (["pretrain", "w", "--pool", "p", "--model", "oracle"], ["oracle", "xgb"]),
         (["pretrain", "w", "--operator", "matmul:8x8x8", "--rpc", "pi"], ["HOST:PORT/KEY", "pi"]),
+        (
+            ["pretrain", "w", "--operator", "matmul:8x8x8", "--rpc", "127.0.0.1:9190/pi"],
+            ["does not say what the devices are", '"mcpu"', "cortex-a72"],
+        ),
+        (
+            ["tasks", "--operator", "matmul:8x8x8", "--target", '{"kind": "llvm", "mcpu": "x"}'],
+            ["knows no processor 'x'", "did you mean"],
+        ),
+        (["tasks", "--operator", "matmul:8x8x8", "--target", '{"kind": "opencl"}'], ["OPENCL"]),
+        (["tasks", "--operator", "conv2d_nhwc:1x8x8x8x8x9"], ["window of 9", "H=8"]),
         (["replay", "nowhere"], ["found none at nowhere"]),
         (["status", "nowhere"], ["campaign's directory", "nowhere"]),
         (["report", "nowhere"], ["campaign's directory", "nowhere"]),
@@ -82,7 +92,7 @@ def test_a_corrupt_pt2_file(tmp_path):
 
 
 def test_a_truncated_model_file(tmp_path):
-    pool = make_pool()
+    pool = made_up_pool()
     model = create("xgb", seed=0)
     good = [i for i, o in enumerate(pool.outcomes) if o.ok][:40]
     model.fit(pool.features.take(good), 1e-5 / pool.latency_s[good], pool.task_of_program[good])

@@ -9,9 +9,13 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+import balto
 from balto.cli import cli
 
-HEAVY = ("tvm", "torch", "xgboost", "matplotlib", "sklearn", "pyarrow", "pandas")
+HEAVY = (
+    *("tvm", "torch", "xgboost", "matplotlib", "sklearn", "pyarrow", "pandas"),
+    *("numpy", "numba", "scipy"),
+)
 
 
 def run(*args):
@@ -31,10 +35,10 @@ def test_the_library_and_the_help_load_nothing_heavy(what):
 
 
 def test_replay_prints_one_object_with_one_entry_a_seed(pool_path):
-    options = "--selector balto --model xgb --fraction 20% --rounds 3 --seeds 2 -f json"
+    options = "--selector balto --model xgb --budget 20% --rounds 3 --seeds 2 -f json"
     result = json.loads(run("replay", pool_path, *options.split()))
     assert result["selector"] == "balto"
-    assert (result["fraction"], result["rounds"], result["seeds"]) == (0.2, 3, 2)
+    assert (result["budget"], result["rounds"], result["seeds"]) == (0.2, 3, 2)
     assert result["measurements"] == [27, 27]  # 20 % of 3 x 45 selectable programs
     for name in ("top1", "top5", "measured_seconds"):
         assert len(result[name]) == 2
@@ -42,7 +46,7 @@ def test_replay_prints_one_object_with_one_entry_a_seed(pool_path):
 
 
 def test_replay_in_another_process_gives_the_same(pool_path):
-    options = ["replay", str(pool_path), "--fraction", "20%", "--rounds", "3", "--seeds", "2"]
+    options = ["replay", str(pool_path), "--budget", "20%", "--rounds", "3", "--seeds", "2"]
     command = [sys.executable, "-m", "balto", *options, "-f", "json"]
     twice = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
     assert twice[0] == twice[1] == run(*options, "-f", "json").encode()
@@ -101,3 +105,17 @@ def test_status_and_report_of_a_campaign_that_has_just_begun(tmp_path, pool_path
         assert json.loads(run("status", tmp_path / "w", "-f", "json"))["state"] == "running"
         run("report", tmp_path / "w")
     assert "interrupted" in run("status", tmp_path / "w")
+
+
+@pytest.mark.slow
+def test_sample_writes_a_pool_that_can_be_measured(tmp_path):
+    """Real TVM; the same programs as `balto.sample` draws, with everything measuring needs."""
+    command = f"sample {tmp_path / 'p'} --operator matmul:32x32x32 --operator softmax_mn:32x32"
+    assert run(*command.split(), "--programs", "5", "--seed", "2") == ""
+    pool = balto.read_pool(tmp_path / "p")
+    assert [task.op for task in pool.tasks] == ["matmul", "softmax_mn"]
+    assert len(pool) == 10
+    assert not pool.outcomes.measured.any()
+    tasks = balto.extract_tasks(operator_specs=["matmul:32x32x32", "softmax_mn:32x32"]).tasks
+    assert list(pool.tasks) == list(tasks)
+    assert list(pool.traces) == list(balto.sample(tasks, 5, seed=2).traces)

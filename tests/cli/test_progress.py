@@ -10,7 +10,7 @@ import sys
 from balto.cli import progress
 
 COMMAND = [sys.executable, "-m", "balto", "replay"]
-OPTIONS = ["--fraction", "10%", "--rounds", "2", "--seeds", "2"]
+OPTIONS = ["--budget", "10%", "--rounds", "2", "--seeds", "2"]
 
 
 def test_plain_lines_say_how_many_how_fast_and_how_long(capsys, monkeypatch):
@@ -44,7 +44,7 @@ def test_a_pipe_gets_only_the_result_on_stdout(pool_path):
         [*COMMAND, str(pool_path), *OPTIONS], capture_output=True, text=True, check=True
     )
     assert "Top-1" in done.stdout
-    assert "replay: 2 of 2 seeds" in done.stderr
+    assert "replay: 4 of 4 rounds" in done.stderr
     assert "\x1b[" not in done.stdout + done.stderr
 
 
@@ -64,7 +64,7 @@ def test_a_terminal_gets_a_bar(pool_path):
     os.close(ours)
     assert process.wait() == 0
     assert "━".encode() in drawn
-    assert b"2/2" in drawn
+    assert b"4/4" in drawn
 
 
 def read(descriptor):

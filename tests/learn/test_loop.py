@@ -7,21 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.learn.loop import ActiveLearner, Ledger, LoopSettings
+from balto.data.outcome import Outcome, Status
+from balto.data.outcomes import Outcomes
+from balto.errors import InputError
+from balto.learn.ledger import OutcomeStore, RoundLog
+from balto.learn.loop import ActiveLearner
 from balto.learn.replay import replay, summary
 from balto.learn.round import round_from_dict, round_to_dict
-from balto.measure.replay import ReplayMeasurer
+from balto.learn.settings import LoopSettings
+from balto.learn.split import Split
+from balto.measure.recorded import ReplayMeasurer
 from balto.models import create
 from balto.select import get
-from tests.conftest import make_pool
+from balto.testing import made_up_pool
 
 
-def learner(pool, selector="balto", model="xgb", ledger=None, **changes):
-    values = {"fraction": 0.2, "rounds": 3, "test_share": 0.25, "seed": 0, **changes}
+def learner(pool, selector="balto", model="xgb", store=None, log=None, **changes):
+    settings = LoopSettings(**{"budget": 0.2, "rounds": 3, "test_share": 0.25, **changes})
     measurer = ReplayMeasurer(pool)
-    return ActiveLearner(
-        pool, measurer, get(selector), create(model), LoopSettings(**values), ledger
-    )
+    return ActiveLearner(pool, measurer, get(selector), create(model), settings, store, log)
 
 
 @settings(max_examples=8, deadline=None)
@@ -32,16 +36,15 @@ def learner(pool, selector="balto", model="xgb", ledger=None, **changes):
     st.integers(0, 5),
     st.sampled_from(["random", "output-diversity", "biased-diversity", "balto"]),
 )
-def test_the_budget_is_kept_and_nothing_is_chosen_twice(fraction, rounds, share, seed, selector):
-    pool = make_pool(programs=20)
-    run = learner(pool, selector, fraction=fraction, rounds=rounds, test_share=share, seed=seed)
-    run.measure_test()
-    results = run.run()
-    selectable = sum(len(t) for t in run.train)
-    assert results[-1].measurements == max(1, round(fraction * selectable))
+def test_the_budget_is_kept_and_nothing_is_chosen_twice(budget, rounds, share, seed, selector):
+    pool = made_up_pool(programs=20)
+    run = learner(pool, selector, budget=budget, rounds=rounds, test_share=share, seed=seed)
+    results = run.run().rounds
+    selectable = sum(len(t) for t in run.split.train)
+    assert results[-1].measurements == max(1, round(budget * selectable))
     for task_id, picks in enumerate(run.picks):
         assert len(set(picks)) == len(picks)
-        assert not set(picks) & set(run.test[task_id].tolist())
+        assert not set(picks) & set(run.split.test[task_id].tolist())
     assert [r.round for r in results] == list(range(1, rounds + 1))
     assert all(
         sum(r.rules.values()) == m for r, m in zip(results, increments(results), strict=True)
@@ -66,9 +69,8 @@ def test_t_max_is_the_best_measured_so_far_and_labels_move_with_it(pool):
 
 
 def test_failures_cost_their_budget_and_are_never_trained_on(pool):
-    run = learner(pool, "random", fraction=1.0, rounds=1)
-    run.measure_test()
-    (result,) = run.run()
+    run = learner(pool, "random", budget=1.0, rounds=1)
+    (result,) = run.run().rounds
     failed = sum(not pool.outcomes[60 * k + p].ok for k in range(3) for p in run.picks[k])
     assert result.failures == {"build_error": failed}
     index, y, _ = run.trained_on()
@@ -88,73 +90,103 @@ def test_the_first_round_is_random_whatever_the_selector(pool):
 
 def test_two_costs_are_reported_measurements_and_seconds(pool):
     run = learner(pool)
-    run.measure_test()
-    results = run.run()
+    results = run.run().rounds
     spent = sum(pool.outcomes[60 * k + p].seconds for k in range(3) for p in run.picks[k])
     assert results[-1].seconds == pytest.approx(spent)
     assert [r.seconds for r in results] == sorted(r.seconds for r in results)
 
 
-class Remembering(Ledger):
-    """Keeps selections, as a campaign's ledger does."""
-
-    def __init__(self):
-        super().__init__()
-        self.selections = {}
-
-    def selection(self, round_number):
-        return self.selections.get(round_number)
-
-    def add_selection(self, round_number, picks, rules):
-        self.selections[round_number] = picks, rules
-
-
-def test_a_loop_that_finds_its_facts_in_the_ledger_measures_nothing_again(pool):
-    ledger = Remembering()
-    whole = learner(pool, ledger=ledger)
-    whole.measure_test()
-    before = whole.run()
-    again = learner(pool, ledger=ledger)
+def test_a_loop_that_finds_its_facts_measures_nothing_again(pool):
+    store, log = OutcomeStore(), RoundLog()
+    before = learner(pool, store=store, log=log).run()
+    again = learner(pool, store=store, log=log)
     again.measurer.measure = lambda candidates: pytest.fail(f"measured {candidates} again")
-    again.measure_test()
-    assert [r.accuracy for r in again.run()] == [r.accuracy for r in before]
+    after = again.run()
+    assert [r.accuracy for r in after.rounds] == [r.accuracy for r in before.rounds]
+    assert after.picks == before.picks
+
+
+def test_a_run_needs_nothing_to_be_called_before_it(pool):
+    """`run` measures the held-out programs itself; measuring them before changes nothing."""
+    at_once, before = learner(pool), learner(pool)
+    before.measure_test()
+    first, second = at_once.run(), before.run()
+    assert [r.accuracy for r in first.rounds] == [r.accuracy for r in second.rounds]
+    assert first.accuracy is not None
+    assert len(at_once.store) == first.measurements + sum(map(len, at_once.split.test))
+
+
+def test_what_was_measured_of_a_task_is_known_by_its_name(pool):
+    store = OutcomeStore()
+    learner(pool, "random", store=store).run()
+    split = Split.of(pool, 0.25, 0)
+    for k, task in enumerate(pool.tasks):
+        known = store.of(task.name, 60)
+        assert set(split.test[k]) <= set(np.flatnonzero(known.measured))
+        for p in np.flatnonzero(known.measured):
+            assert repr(known[p]) == repr(pool.outcomes[60 * k + p])
+        assert store.best_s(task.name) == np.nanmin(known.latency_s)
+    assert store.best_s("another") is None
+    assert store.seconds == pytest.approx(sum(store.of(t).seconds.sum() for t in store))
+    assert sum(store.counts().values()) == len(store)
 
 
 def test_a_task_whose_measurements_all_fail_stops_nobody(pool):
     for i in pool.programs(1):
-        pool.outcomes[i] = type(pool.outcomes[0])(status=pool.outcomes[5].status)
+        pool.outcomes[i] = Outcome(Status.BUILD_ERROR)
     run = learner(pool)
-    run.measure_test()
-    result = run.run()[-1]
+    result = run.run().rounds[-1]
     assert set(result.task_accuracy) == {0, 2}
     assert np.isnan(run.labels(1)).all()
 
 
+def test_where_everything_fails_there_is_no_model_and_no_accuracy(pool):
+    pool.outcomes = Outcomes.of([Outcome(Status.CRASH)] * len(pool))
+    run = learner(pool)
+    result = run.run()
+    assert result.accuracy is None
+    assert {rule for r in result.rounds for rule in r.rules} == {"random"}
+
+
 def test_no_test_share_means_no_accuracy(pool):
-    run = learner(pool, test_share=0.0)
-    run.measure_test()
-    assert run.run()[-1].accuracy is None
+    result = learner(pool, test_share=0.0).run()
+    assert result.accuracy is None
+    assert result.rounds[-1].accuracy is None
 
 
 def test_a_round_survives_json(pool):
     import json
 
-    run = learner(pool)
-    run.measure_test()
-    for result in run.run():
+    for result in learner(pool).run().rounds:
         again = round_from_dict(json.loads(json.dumps(round_to_dict(result), allow_nan=False)))
         assert again == result
 
 
+def test_rounds_in_which_nothing_is_selected_cost_nothing(monkeypatch):
+    """22 programs in 5,000 rounds: the model is trained only where there is something new."""
+    pool = made_up_pool(tasks=1, programs=29, failures=False)
+    run = learner(pool, budget=1.0, rounds=5000)
+    fits, fit = [], run.model.fit
+    monkeypatch.setattr(run.model, "fit", lambda *a: (fits.append(1), fit(*a)))
+    result = run.run()
+    assert len(result.rounds) == 5000
+    assert result.measurements == sum(map(len, result.picks.values())) == 22
+    assert len(fits) == sum(1 for r in result.rounds if r.rules) <= 22
+    for before, after in zip(result.rounds, result.rounds[1:], strict=False):
+        if not after.rules:
+            assert after.accuracy == before.accuracy
+            assert after.seconds == before.seconds
+            assert after.fit_s == 0.0
+
+
 def test_choosing_well_beats_choosing_at_random_where_labels_can_be_learnt():
     """On a pool whose latency follows its features, balto's programs are the faster ones."""
-    pool = make_pool(programs=200, failures=False)
+    pool = made_up_pool(programs=200, failures=False)
     chosen = {}
     for selector in ("random", "balto"):
         labels = []
         for seed in range(2):
-            run = learner(pool, selector, fraction=0.1, rounds=5, seed=seed)
-            run.measure_test()
+            run = learner(pool, selector, budget=0.1, rounds=5, seed=seed)
             run.run()
             labels += [
                 np.min(pool.latency_s[pool.programs(k)]) / pool.latency_s[200 * k + p]
@@ -166,9 +198,59 @@ def test_choosing_well_beats_choosing_at_random_where_labels_can_be_learnt():
 
 
 def test_replay_and_its_summary(pool):
-    config = LoopSettings(0.2, 3, 0.25, 0)
-    runs = [replay(pool, "balto", "xgb", config), replay(pool, "balto", "xgb", config)]
-    assert runs[0][-1].accuracy == runs[1][-1].accuracy
-    result = summary("balto", "xgb", config, 2, runs)
+    values = {"budget": 0.2, "rounds": 3, "test_share": 0.25}
+    runs = [replay(pool, selector="balto", model="xgb", **values) for _ in range(2)]
+    assert runs[0].accuracy == runs[1].accuracy
+    result = summary("balto", "xgb", LoopSettings(**values), 2, runs)
+    assert result["budget"] == 0.2
     assert result["measurements"] == [27, 27]
-    assert result["top1"][0] == result["top1"][1] == runs[0][-1].accuracy.top1
+    assert result["top1"][0] == result["top1"][1] == runs[0].accuracy.top1
+
+
+def test_replay_takes_objects_as_it_takes_names(pool):
+    values = {"budget": 0.2, "rounds": 3, "seed": 2}
+    named = replay(pool, selector="balto:C=0.5", model="xgb:max_depth=3", **values)
+    made = replay(
+        pool, selector=get("balto:C=0.5"), model=create("xgb:max_depth=3", seed=2), **values
+    )
+    assert named.picks == made.picks
+    assert named.accuracy == made.accuracy
+    assert named.model.parameters() == {"max_depth": 3}
+    assert named.picks != replay(pool, selector="random", model="xgb", **values).picks
+
+
+def test_replay_tells_of_each_round_and_gives_the_model_that_it_trained(pool):
+    told = []
+    result = replay(pool, budget=0.2, rounds=3, on_round=told.append)
+    assert told == list(result.rounds)
+    assert result.picks.keys() == {task.name for task in pool.tasks}
+    assert result.model.predict(pool.features).shape == (len(pool),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"budget": 0.0}, "budget to be a share from above 0 to 1, got 0.0"),
+        ({"budget": 1.01}, "budget to be a share from above 0 to 1, got 1.01"),
+        ({"budget": float("nan")}, "budget to be a share from above 0 to 1, got nan"),
+        ({"budget": "5%"}, "budget to be a share from above 0 to 1, got 5%"),
+        ({"budget": True}, "budget to be a share from above 0 to 1, got True"),
+        ({"test_share": 1.0}, "test share to be a share from 0 to under 1, got 1.0"),
+        ({"test_share": -0.1}, "test share to be a share from 0 to under 1, got -0.1"),
+        ({"rounds": 0}, "rounds to be a whole number from 1 to 1e[+]06, got 0"),
+        ({"rounds": 1.5}, "rounds to be a whole number from 1 to 1e[+]06, got 1.5"),
+        ({"seed": -1}, "seed to be a whole number from 0 to .*, got -1"),
+        ({"seed": None}, "seed to be a whole number from 0 to .*, got None"),
+    ],
+)
+def test_settings_out_of_range_are_one_line(pool, changes, says):
+    with pytest.raises(InputError, match=says) as error:
+        LoopSettings(**changes)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=says):
+        replay(pool, **changes)
+
+
+def test_settings_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        LoopSettings(0.05)

@@ -6,27 +6,27 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balto.learn.split import rounds_of, selection_rng, share_out, test_programs
+from balto.learn.split import allocate_budget, budget_by_round, held_out_indices, selection_rng
 
 
 @given(st.integers(1, 500), st.floats(0, 0.99), st.integers(0, 99))
 def test_a_share_is_held_out_and_something_stays_selectable(size, share, seed):
-    held_out = test_programs(size, share, seed, "task")
+    held_out = held_out_indices(size, share, seed, "task")
     assert len(set(held_out)) == len(held_out) < size
     assert abs(len(held_out) - share * size) <= 1
-    assert (held_out == test_programs(size, share, seed, "task")).all()
+    assert (held_out == held_out_indices(size, share, seed, "task")).all()
 
 
 def test_another_seed_or_task_holds_out_other_programs():
-    first = test_programs(100, 0.25, 0, "a").tolist()
-    assert first != test_programs(100, 0.25, 1, "a").tolist()
-    assert first != test_programs(100, 0.25, 0, "b").tolist()
+    first = held_out_indices(100, 0.25, 0, "a").tolist()
+    assert first != held_out_indices(100, 0.25, 1, "a").tolist()
+    assert first != held_out_indices(100, 0.25, 0, "b").tolist()
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=30), st.integers(0, 3000))
 def test_the_budget_is_shared_out_exactly_and_in_proportion(sizes, budget):
     sizes = np.array(sizes)
-    shares = share_out(budget, sizes)
+    shares = allocate_budget(budget, sizes)
     assert shares.sum() == min(budget, sizes.sum())
     assert (shares <= sizes).all()
     assert (np.abs(shares - min(budget, sizes.sum()) * sizes / sizes.sum()) < 1).all()
@@ -34,7 +34,7 @@ def test_the_budget_is_shared_out_exactly_and_in_proportion(sizes, budget):
 
 @given(st.integers(0, 500), st.integers(1, 40))
 def test_rounds_use_up_the_budget_evenly(budget, rounds):
-    counts = rounds_of(budget, rounds)
+    counts = budget_by_round(budget, rounds)
     assert len(counts) == rounds
     assert counts.sum() == budget
     assert (counts >= 0).all()

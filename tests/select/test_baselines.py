@@ -130,6 +130,15 @@ def test_feature_space_selectors_are_their_definitions_whatever_the_space(seed):
         assert picks("igs", state) == greedy_sampling(x, labelled, 8, f, y)
 
 
+def test_no_program_is_picked_twice_though_its_score_overflows():
+    state = case(3, 12)
+    state.predictions = np.where(np.arange(12) % 2, 1.5e308, -1.5e308)
+    state.program_features = lambda: np.zeros((12, 2))
+    with np.errstate(all="ignore"):
+        chosen = picks("igs", state, 12)
+    assert sorted(chosen) == state.unlabelled.tolist()
+
+
 @pytest.mark.parametrize("name", ["alt", "lcmd"])
 def test_members_that_agree_are_tied_whatever_they_say(name):
     state = case(4)

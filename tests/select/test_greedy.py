@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import algorithm
 
-from balto.select.line import farthest_first
+from balto.select.farthest_first import farthest_first
 
 FAMILIES = {
     "scores": lambda rng, size: rng.random(size),

@@ -1,95 +1,71 @@
-"""The laws of `balto.select.base.Selector`, for every selector there is."""
+"""The laws of `balto.Selector`, for every built-in one, in the suite that ships with balto."""
+
+from __future__ import annotations
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+import balto
 from balto.errors import InputError, SelectionError
 from balto.select import SELECTORS, get, select_tasks
-from balto.select.base import TaskState
+from balto.testing import SelectorContract
+from balto.testing.selectors import made_up_task as task
+from balto.testing.selectors import picks as picks_of
 
 everyone = pytest.mark.parametrize("name", SELECTORS)
 
 
-def task(seed, size=40, *, labelled=None, levels=None, model=True):
-    """A task of `size` programs, `labelled` of them measured, one in six of those failed."""
-    rng = np.random.default_rng(seed)
-    count = int(rng.integers(0, size + 1)) if labelled is None else labelled
-    chosen = rng.permutation(size)[:count]
-    labels = np.where(rng.random(count) < 1 / 6, np.nan, rng.uniform(0.05, 1, count))
-    f, x, e = rng.random(size), rng.normal(size=(size, 7)), rng.random((4, size))
-    if levels:
-        f, x, e = (np.round(v * levels) / levels for v in (f, x, e))
-    x = x.astype(np.float32)
-    if not model:
-        return TaskState("conv", size, chosen, labels, np.ones(count), None, lambda: x, None)
-    return TaskState("conv", size, chosen, labels, np.ones(count), f, lambda: x, lambda: e)
-
-
 def picks(name, state, budget, seed=0):
-    return get(name).select(state, budget, np.random.default_rng(seed)).tolist()
+    return picks_of(get(name), state, budget, seed)
 
 
-@everyone
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    budget=st.integers(0, 60),
-    levels=st.sampled_from([None, 1, 3]),
-    model=st.booleans(),
+@pytest.mark.parametrize("name", SELECTORS)
+class TestEverySelector(SelectorContract):
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return get(self.name)
+
+
+class Fastest(balto.Selector):
+    """The likely fastest first: ten lines that the shipped suite accepts."""
+
+    name = "fastest"
+
+    def choose(self, state, budget, rng):  # noqa: ARG002
+        free = state.unlabelled
+        return free[np.argsort(-state.predictions[free], kind="stable")[:budget]]
+
+
+class TestASelectorOfOnesOwn(SelectorContract):
+    def make(self):
+        return Fastest()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [
+        ([0, 0, 1], "expected the selector bad to choose 3 distinct programs, it chose 2"),
+        ([0, 1], "it chose 2, as int64 of shape"),
+        ([0.5, 1.5, 2.5], "expected the selector bad to choose 3 distinct programs"),
+        ([0, 1, 40], "chose a program that is labelled already, or that there is not"),
+        ([-1, 0, 1], "chose a program that is labelled already, or that there is not"),
+    ],
 )
-def test_distinct_unlabelled_and_as_many_as_asked(name, seed, budget, levels, model):
-    state = task(seed, levels=levels, model=model)
-    chosen = picks(name, state, budget)
-    assert len(chosen) == len(set(chosen)) == min(budget, len(state.unlabelled))
-    assert set(chosen) <= set(state.unlabelled.tolist())
+def test_a_choice_that_breaks_the_contract_is_an_error_that_names_the_selector(chosen, complaint):
+    class Bad(Fastest):
+        name = "bad"
 
+        def choose(self, state, budget, rng):  # noqa: ARG002
+            return chosen
 
-@everyone
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32), levels=st.sampled_from([None, 3]))
-def test_a_smaller_budget_gives_the_first_picks_of_a_larger(name, seed, levels):
-    state = task(seed, levels=levels, labelled=10)
-    assert picks(name, state, 5) == picks(name, state, 12)[:5]
-
-
-@everyone
-def test_constant_predictions(name):
-    state = task(3, labelled=5)
-    state.predictions = np.full(40, 0.5)
-    state.ensemble_predictions = lambda: np.full((4, 40), 0.5)
-    state.program_features = lambda: np.ones((40, 7), np.float32)
-    chosen = picks(name, state, 35)
-    assert sorted(chosen) == state.unlabelled.tolist()
-    if name != "random":
-        assert chosen == sorted(chosen), "ties go to the lowest index"
-
-
-@everyone
-def test_random_while_there_is_no_model(name):
-    state = task(4, labelled=0, model=False)
-    selector = get(name)
-    if selector.needs_model:
-        assert picks(name, state, 9) == picks("random", state, 9)
-        assert selector.rule(state) == "random"
-    else:
-        assert selector.rule(state) == name
-
-
-@everyone
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_an_error_that_names_the_task(name, bad):
-    if name == "random":
-        pytest.skip("looks at nothing")
-    state = task(5, labelled=5)
-    f, x, e = state.predictions, state.program_features(), state.ensemble_predictions()
-    f[3] = x[3, 2] = e[1, 3] = bad
-    with pytest.raises(SelectionError, match=r"task conv: expected finite .*, got 1 NaN"):
-        picks(name, state, 4)
+    with pytest.raises(SelectionError, match=complaint):
+        picks_of(Bad(), task(1, labelled=0), 3)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -106,17 +82,6 @@ def test_numbers_of_any_type_count_as_what_they_say(name, dtype):
     state, other = task(7, labelled=5, levels=1), task(7, labelled=5, levels=1)
     other.predictions = other.predictions.astype(dtype)
     assert picks(name, other, 9) == picks(name, state, 9)
-
-
-@everyone
-def test_the_same_in_any_number_of_threads(name):
-    def run(threads):
-        states = [task(seed, labelled=seed) for seed in range(12)]
-        rngs = [np.random.default_rng(seed) for seed in range(12)]
-        chosen = select_tasks(get(name), states, [7] * 12, rngs, threads=threads)
-        return [c.tolist() for c in chosen]
-
-    assert run(1) == run(2) == run(5)
 
 
 def test_the_same_in_another_process():
@@ -136,6 +101,29 @@ def test_importing_the_registry_loads_no_compiler():
 def test_an_unknown_selector_is_an_error_that_lists_those_there_are():
     with pytest.raises(InputError, match=r"random.*balto.*got 'blato'"):
         get("blato")
+
+
+def test_hyper_parameters_come_with_the_name():
+    assert get("balto:C=0.5").parameters() == {"C": 0.5}
+    assert get("balto").parameters() == get("balto:C=1.0").parameters() == {}
+    assert get("biased-lcmd:power=1.0") == balto.select.BiasedLCMD(power=1.0)
+    selector = balto.select.Balto(C=2.0)
+    assert get(selector) is selector
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ("balto:D=1", "unexpected keyword argument 'D'"),
+        ("balto:C=-1", "expected C to be a number of at least 0, got -1"),
+        ("balto:C=much", "expected C to be a number of at least 0, got much"),
+        ("balto:C", "name:key=value"),
+        ("balto:=3", "name:key=value"),
+    ],
+)
+def test_bad_hyper_parameters_are_one_line(spec, complaint):
+    with pytest.raises(InputError, match=complaint):
+        get(spec)
 
 
 def test_a_selector_that_gets_no_features_says_so():

@@ -19,16 +19,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from balto.compiled import jit
 
 #: Cells of the table that finds the gap of a program.
 _CELLS = 2048
 #: In the place of a gap's best program: it was not looked into yet, or it has none.
 _UNKNOWN, _EMPTY = -1, 2**31 - 1
-
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def farthest_first(
@@ -64,7 +63,7 @@ def farthest_first(
     return picks
 
 
-@_compiled
+@jit
 def _pick(f: Any, references: Any, free: Any, budget: int, biased: bool) -> Any:
     """The picks; `references` are sorted, and +inf stands after the last one."""
     gaps = len(references)
@@ -97,7 +96,7 @@ def _pick(f: Any, references: Any, free: Any, budget: int, biased: bool) -> Any:
     return picks
 
 
-@_compiled
+@jit
 def _lists(f: Any, references: Any, free: Any, budget: int) -> Any:
     """The free programs as one linked list a gap, with room for `budget` more gaps.
 
@@ -129,7 +128,7 @@ def _lists(f: Any, references: Any, free: Any, budget: int) -> Any:
     return head, after
 
 
-@_compiled
+@jit
 def _bound(low: Any, high: Any, biased: bool) -> Any:
     """What no score in the gap exceeds: half its width and a little more for rounding."""
     half = 0.51 * (high - low)
@@ -138,7 +137,7 @@ def _bound(low: Any, high: Any, biased: bool) -> Any:
     return half * max(high, 0.0)
 
 
-@_compiled
+@jit
 def _top(best: Any, score: Any, gaps: int) -> Any:
     """The gap of the highest score; of equal ones an unknown gap, then that of the lowest index."""
     top = 0
@@ -148,7 +147,7 @@ def _top(best: Any, score: Any, gaps: int) -> Any:
     return top
 
 
-@_compiled
+@jit
 def _best(f: Any, low: Any, high: Any, head: Any, after: Any, biased: bool) -> Any:
     """The best program of the list from `head`, and its score."""
     best, best_score, i = _EMPTY, f.dtype.type(-np.inf), head
@@ -161,7 +160,7 @@ def _best(f: Any, low: Any, high: Any, head: Any, after: Any, biased: bool) -> A
     return best, best_score
 
 
-@_compiled
+@jit
 def _split(f: Any, head: Any, after: Any, picked: Any) -> Any:
     """Split a list, less `picked`, into the programs up to it and those above it."""
     left = right = last_left = last_right = -1

@@ -1,0 +1,304 @@
+"""The campaign's memory: an append-only file of JSON records that survives kill -9.
+
+One record a line: eight hexadecimal digits of CRC-32, a space, the record as JSON. A process that
+dies leaves at most an unfinished last line, which readers leave out and the next writer cuts off.
+Records are written at once and fsynced together, at most `MAX_AGE_S` or `MAX_PENDING` later
+(group commit): a killed process loses nothing that `append` took, a power cut at most that much.
+A long journal is folded into Parquet when it is next opened for writing (`balto.campaign.compact`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from balto.campaign import compact
+from balto.data.files import fsync_folder, one_line, reading, write_atomically
+from balto.data.outcome import Outcome, Status
+from balto.errors import CampaignError, CampaignLocked, StorageError
+
+MAX_AGE_S = 0.5
+MAX_PENDING = 64
+
+
+class Journal:
+    """The one writer of a journal. Use `Journal.open`; close it, or use it as a context."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._fd = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._pending = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._failure: OSError | None = None
+        self._closed = False
+        self._flusher = threading.Thread(target=self._flush_old, name="journal", daemon=True)
+        self._flusher.start()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Journal:
+        """Open for writing, make it if needed, and cut off a torn tail.
+
+        Raises:
+            CampaignLocked: another process writes to it.
+            CampaignError: it cannot be opened, or is damaged before its last line.
+        """
+        path = Path(path)
+        descriptor = _open_locked(path)
+        try:
+            whole = sum(len(line) for line, _ in _records(path))
+            if whole < os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, whole)
+            os.fsync(descriptor)
+            if whole > compact.LIMIT:
+                _fold(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if whole > compact.LIMIT:
+            os.close(descriptor)
+            descriptor = _open_locked(path)  # the folded journal is another file
+        fsync_folder(path.parent)
+        return cls(path, descriptor)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record; it is on the disk after the next `sync`, or `MAX_AGE_S` later.
+
+        Raises:
+            StorageError: the disk is full, or the file was deleted. All earlier records are kept.
+        """
+        line = encode(record)
+        with self._lock:
+            self._raise_failure()
+            try:
+                _write_all(self._fd, line)
+            except OSError as error:
+                os.ftruncate(self._fd, self._size)
+                self._failure = error
+                self._raise_failure()
+            self._size += len(line)
+            self._pending += 1
+            if self._pending >= MAX_PENDING:
+                self._sync()
+            elif self._pending == 1:
+                self._wake.notify()
+
+    def sync(self) -> None:
+        """Return when every record is on the disk.
+
+        Raises:
+            StorageError: the disk failed, or the file was deleted.
+        """
+        with self._lock:
+            self._sync()
+
+    def close(self) -> None:
+        """Sync, and let the next writer in. May be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._wake.notify()
+            try:
+                self._sync()
+            finally:
+                os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        self._raise_failure()
+        if self._pending:
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._failure = error
+                self._raise_failure()
+            self._pending = 0
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise StorageError(
+                f"cannot write to {self.path}: {self._failure.strerror}; everything measured "
+                "before is kept: make room, then run the same command again"
+            ) from self._failure
+        if not self._closed and os.fstat(self._fd).st_nlink == 0:
+            raise StorageError(
+                f"{self.path} was deleted while this campaign was running: what was measured is "
+                "lost; run the same command again to start anew"
+            )
+
+    def _flush_old(self) -> None:
+        """Sync what has become `MAX_AGE_S` old; a failure is raised by the next call."""
+        while True:
+            with self._lock:
+                while not self._pending and not self._closed:
+                    self._wake.wait()
+                if self._closed:
+                    return
+            time.sleep(MAX_AGE_S)
+            with self._lock:
+                if self._closed or self._failure:
+                    return
+                try:
+                    os.fdatasync(self._fd)
+                    self._pending = 0
+                except OSError as error:
+                    self._failure = error
+                    return
+
+
+def read(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Every whole record of a journal, in order; at any time, also while it is written.
+
+    Raises:
+        CampaignError: a record is damaged, or there is no such file.
+    """
+    return (record for _, record in numbered(path))
+
+
+def numbered(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same, each with where it is, for messages: ``line 7``.
+
+    Raises:
+        CampaignError: as `read`.
+    """
+    path = Path(path)
+    for number, (_, record) in enumerate(_records(path), start=1):
+        if number == 1 and record.get("kind") == compact.KIND:
+            folded = compact.read_compacted(path.parent, record)
+            yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
+        else:
+            yield f"line {number}", record
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One record as its line."""
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for JSON; unknown numbers are null, an empty message is left out."""
+    record = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in vars(outcome).items()
+    }
+    record["status"] = outcome.status.value
+    return record
+
+
+def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
+    """The inverse of `outcome_to_record`; keys of other things are left alone."""
+    fields = {name: record[name] for name in Outcome.__dataclass_fields__ if name in record}
+    fields = {name: math.nan if value is None else value for name, value in fields.items()}
+    return Outcome(**{**fields, "status": Status(fields["status"])})
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each whole line with its record. A last line that a dying process left torn is left out."""
+    with reading(path, CampaignError, "restore it from a copy"), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            record = _decode(f"{path}: line {number}", line)
+            if record is None and _torn(line):
+                return  # more of it may be written meanwhile
+            if record is None:
+                raise CampaignError(
+                    f"{path}: line {number} is damaged (its checksum does not match): restore the "
+                    f"file from a copy, or cut it off before that line (head -n {number - 1}): "
+                    "what comes after is then measured again"
+                )
+            yield line, record
+
+
+def _decode(place: str, line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None if its checksum does not match."""
+    text = line[9:-1]
+    if line[8:9] != b" " or not line.endswith(b"\n") or line[:8] != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise CampaignError(f"{place} is damaged: expected a record, got {one_line(text[:100])}")
+    return record
+
+
+def _torn(line: bytes) -> bool:
+    """Whether a line that is no record is the beginning of one, and not one that was damaged."""
+    if line.endswith(b"\n"):
+        return False
+    return line[:8] != b"%08x" % zlib.crc32(line[9:-1])  # else only its end of line was damaged
+
+
+def _open_locked(path: Path) -> int:
+    """The journal's descriptor, locked; made if it is not there."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise CampaignError(f"cannot open the journal {path}: {error.strerror}") from error
+        try:
+            _take_lock(path, descriptor)
+            if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it was folded meanwhile, and this is the file of before
+
+
+def _fold(path: Path) -> None:
+    """Fold all records into Parquet; the caller holds the lock."""
+    before = next((record for _, record in _records(path)), {})
+    first = compact.write_compacted(path.parent, read(path))
+    with write_atomically(path) as partial:
+        partial.write_bytes(encode(first))
+    # A reader may still be at the file of before: that one goes the next time.
+    for old in path.parent.glob("journal.*.parquet"):
+        if old.name not in (first["file"], before.get("file")):
+            old.unlink()
+
+
+def _take_lock(path: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CampaignLocked(
+            f"{path.parent} is in use by {_holder(path)}; wait for it to end, or stop it"
+        ) from None
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock on a file, as the kernel tells."""
+    inode = path.stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if "->" not in words and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            return f"process {words[4]}"
+    return "another process"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,30 @@
+"""``balto features``: give a recorded pool the feature sets that it does not have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("features")
+@click.argument("pool", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Another pool. [default: POOL itself]"
+)
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes; 0: one a core.")
+def command(pool: Path, output: Path | None, workers: int) -> None:
+    """Schedule the traces in POOL again, and add every feature set; nothing is measured."""
+    from balto.cli.progress import Progress
+    from balto.data.pool_writer import write_pool
+    from balto.programs.recorded import read_pool, with_all_features
+
+    recorded = read_pool(pool)
+    with Progress() as progress:
+        progress.begin("features", len(recorded.tasks), "task")
+        whole = with_all_features(
+            recorded, workers or None, lambda _: progress.advance("features", unit="task")
+        )
+    count = write_pool(whole, output or pool, unmeasured=True)
+    names = ", ".join(whole.features.names)
+    click.echo(f"{count} programs with {names} written to {output or pool}", err=True)

@@ -1,0 +1,132 @@
+"""What is known: outcomes, shared by all selectors, and each selector's rounds.
+
+Kept here in memory; a campaign's own kinds keep them in its journal too. A fact that is already
+there is never made again: that is all there is to resuming.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
+from balto.data.outcomes import Outcomes
+from balto.data.pool import Pool
+from balto.learn.round import Round
+from balto.measure.measurer import Measurer
+
+
+class OutcomeStore:
+    """What measuring gave, by task *name* and program.
+
+    Args:
+        shared: another store, whose contents are those of this one too.
+    """
+
+    def __init__(self, shared: OutcomeStore | None = None) -> None:
+        self._tasks: dict[str, Outcomes] = {} if shared is None else shared._tasks
+
+    @classmethod
+    def of_pool(cls, pool: Pool) -> OutcomeStore:
+        """What a recorded pool says of all its programs."""
+        store = cls()
+        for k, task in enumerate(pool.tasks):
+            store._tasks[task.name] = pool.outcomes.take(np.asarray(pool.programs(k)))
+        return store
+
+    def of(self, task: str, size: int = 0) -> Outcomes:
+        """The outcomes of a task's programs, at least `size` of them; read it, do not write it."""
+        known = self._tasks.get(task)
+        if known is None or len(known) < size:
+            more = Outcomes(size - (0 if known is None else len(known)))
+            known = more if known is None else Outcomes.concatenate([known, more])
+            self._tasks[task] = known
+        return known
+
+    def add(self, task: str, program: int, outcome: Outcome) -> None:
+        """Keep an outcome."""
+        known = self._tasks.get(task)
+        if known is None or len(known) <= program:  # doubled: programs come one by one
+            known = self.of(task, max(program + 1, 2 * len(self._tasks.get(task, ()))))
+        known[program] = outcome
+
+    def best_s(self, task: str) -> float | None:
+        """Smallest latency known of a task, seconds; None if none is."""
+        known = self._tasks.get(task)
+        latency = known.latency_s[known.ok] if known is not None else ()
+        return float(np.min(latency)) if len(latency) else None
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the tasks of which something may be known."""
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        """How many programs were measured."""
+        return sum(int(each.measured.sum()) for each in self._tasks.values())
+
+    @property
+    def seconds(self) -> float:
+        """What building and measuring all of them cost, seconds."""
+        return float(sum(each.seconds.sum() for each in self._tasks.values()))
+
+    def counts(self) -> Counter[str]:
+        """How many measurements ended in which status."""
+        return sum((each.counts() for each in self._tasks.values()), Counter())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What one round chose.
+
+    Attributes:
+        picks: programs by task name, in the order of choice.
+        rules: which rule chose how many.
+    """
+
+    picks: Mapping[str, Sequence[int]]
+    rules: Mapping[str, int]
+
+
+class RoundLog:
+    """The selections and results of one selector's rounds."""
+
+    def __init__(self) -> None:
+        self._selections: dict[int, Selection] = {}
+
+    def selection(self, number: int) -> Selection | None:
+        """What round `number` chose, if it did."""
+        return self._selections.get(number)
+
+    def add_selection(self, number: int, selection: Selection) -> None:
+        """Keep a round's selection, before it is measured."""
+        self._selections[number] = selection
+
+    def add_round(self, result: Round) -> None:
+        """Keep a round's result."""
+
+
+def measure_missing(
+    pool: Pool, programs: Mapping[int, Sequence[int]], store: OutcomeStore, measurer: Measurer
+) -> None:
+    """Measure those of the `programs` of each task that were not, and keep each as it comes.
+
+    Raises:
+        MeasurerError: measuring cannot go on; what was measured before is kept.
+    """
+    candidates = []
+    for k, wanted in sorted(programs.items()):
+        task = pool.tasks[k]
+        measured = store.of(task.name, len(pool.programs(k))).measured
+        best_s = store.best_s(task.name)
+        candidates += [
+            Candidate(task, k, int(p), pool.trace(k, int(p)), best_s)
+            for p in wanted
+            if not measured[p]
+        ]
+    if candidates:
+        for i, outcome in measurer.measure(candidates):
+            store.add(candidates[i].task.name, candidates[i].program_id, outcome)

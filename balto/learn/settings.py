@@ -1,0 +1,35 @@
+"""What is fixed before the first round of the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from balto.units import check_number, check_share
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """What is fixed before the first round.
+
+    Attributes:
+        budget: share of the selectable programs that is measured, in (0, 1].
+        rounds: T, at least 1.
+        test_share: share of each task's programs held out for the test, in [0, 1). A tenth, the
+            paper's, where held-out programs cost measurements too; a replay has them for nothing,
+            and takes a quarter.
+        seed: fixes the split and every selection.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    budget: float = 0.05
+    rounds: int = 15
+    test_share: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_share("budget", self.budget, open_low=True)
+        check_share("test share", self.test_share, open_high=True)
+        check_number("rounds", self.rounds, 1, 1e6, whole=True)
+        check_number("seed", self.seed, 0, 2**63 - 1, whole=True)

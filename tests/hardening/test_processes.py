@@ -1,0 +1,103 @@
+"""What the system does to a process: nowhere to write, SIGTERM, a pool without a success."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import balto
+from balto.campaign.config import Config
+from balto.campaign.journal import read
+from balto.campaign.run import Campaign
+from balto.data.outcome import Outcome, Status
+from balto.data.outcomes import Outcomes
+from balto.data.pool_writer import write_pool
+from balto.errors import CampaignError
+from balto.testing import made_up_pool
+
+ASK = """
+import numpy as np
+from balto.models.bins import _edges
+_edges(np.zeros((2, 5), np.float32), 4)
+print(getattr(_edges._cache, "cache_path", "no cache"))
+"""
+
+
+def _package_without_a_cache(tmp_path):
+    """A copy of the package whose ``__pycache__`` cannot be made: a file is in its place."""
+    root = tmp_path / "site"
+    shutil.copytree(
+        Path(balto.__file__).parent, root / "balto", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (root / "balto" / "models" / "__pycache__").write_text("")
+    return root
+
+
+@pytest.mark.parametrize("temporary", ["one's own", "somebody else's", "none"])
+def test_without_a_place_for_the_cache_functions_are_compiled_all_the_same(tmp_path, temporary):
+    folder = tmp_path / "temporary"
+    private = folder / f"balto-numba-{os.getuid()}"
+    folder.mkdir()
+    if temporary == "somebody else's":  # anybody could have put pickles there
+        private.mkdir()
+        private.chmod(0o777)
+    if temporary == "none":
+        private.write_text("")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(folder),
+        "HOME": "/dev/null",
+        "PYTHONPATH": str(_package_without_a_cache(tmp_path)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(private)) == (temporary == "one's own")
+
+
+@pytest.mark.slow
+def test_sigterm_ends_in_one_line_with_the_journal_whole(tmp_path):
+    write_pool(made_up_pool(3, 400), tmp_path / "pool")
+    command = [sys.executable, "-m", "balto", "pretrain", "w", "--pool", "pool"]
+    process = subprocess.Popen(
+        [*command, "--budget", "90%", "--rounds", "400"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    journal = tmp_path / "w" / "journal.jsonl"
+    while not journal.exists() or b'"selection"' not in journal.read_bytes():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143
+    (line,) = [each for each in said.splitlines() if "error" in each]
+    assert "terminated; run the same command again" in line
+    assert "Traceback" not in said
+    assert journal.read_bytes().endswith(b"\n")
+    assert len(list(read(journal))) > 3
+
+
+def test_a_pool_in_which_everything_failed_says_so(tmp_path):
+    pool = made_up_pool(2, 20)
+    pool.outcomes = Outcomes.of([Outcome(Status.CRASH, build_s=0.1)] * len(pool))
+    write_pool(pool, tmp_path / "pool")
+    with (
+        Campaign(tmp_path / "w", Config(pool=str(tmp_path / "pool"), rounds=2)) as campaign,
+        pytest.raises(CampaignError, match=r"selected failed \(\d+ crash\)"),
+    ):
+        campaign.run()
