@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import torch  # before TVM: its MLPModel is a torch module
 
+from balto.data.features import STORE, FeatureTable
+from balto.data.pool_reader import read_pool
 from balto.learn.metrics import relative_throughput, top_k
-from balto.learn.split import test_programs
-from balto.measure.tvm_setup import import_tvm
+from balto.learn.split import held_out_indices
 from balto.models import create
-from balto.pool.exchange import read_pool
-from balto.programs.features import Features
+from balto.workers.tvm_setup import import_tvm
 
 POOL = Path(__file__).resolve().parents[1] / "pools" / "epyc-avx2"
 TEST_SHARE = 0.25
@@ -49,7 +49,8 @@ class Data:
     def __init__(self, pool: Any, seed: int) -> None:
         held_out = np.concatenate(
             [
-                test_programs(len(pool.programs(k)), TEST_SHARE, seed, task.name) + pool.offsets[k]
+                held_out_indices(len(pool.programs(k)), TEST_SHARE, seed, task.name)
+                + pool.offsets[k]
                 for k, task in enumerate(pool.tasks)
             ]
         )
@@ -81,8 +82,9 @@ class Ready:
         return [SimpleNamespace(numpy=lambda rows=rows: rows) for rows in candidates]
 
 
-def rows_of(features: Features) -> list[np.ndarray]:
-    return [features[i] for i in range(len(features))]
+def rows_of(features: FeatureTable) -> list[np.ndarray]:
+    store = features[STORE.name]
+    return [store[i] for i in range(len(store))]
 
 
 def contexts(tvm: Any, tasks: int) -> list[Any]:

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from balto.data.features import STORE, FeatureTable
+from balto.data.pool import Pool
+from balto.data.pool_reader import read_pool
 from balto.learn.metrics import relative_throughput, top_k
-from balto.learn.split import test_programs
+from balto.learn.split import held_out_indices
+from balto.learn.tmax import TMaxEstimator
 from balto.models import MODELS, create
 from balto.models.pooled import pool_stores
-from balto.pool.exchange import read_pool
-from balto.pool.pool import Pool
-from balto.programs.features import Features
 
 POOLS = Path(__file__).resolve().parents[1] / "pools"
 TEST_SHARE = 0.25
@@ -41,14 +42,14 @@ class LambdaRank:
 
         self._model = lightgbm.LGBMRanker(random_state=seed, n_jobs=1, verbose=-1)
 
-    def fit(self, features: Features, y: np.ndarray, task: np.ndarray) -> None:
+    def fit(self, features: FeatureTable, y: np.ndarray, task: np.ndarray) -> None:
         """`task` must be sorted."""
         _, groups = np.unique(task, return_counts=True)
-        self._model.fit(pool_stores(features), (y * GRADES).astype(int), group=groups)
+        self._model.fit(pool_stores(features[STORE.name]), (y * GRADES).astype(int), group=groups)
 
-    def predict(self, features: Features) -> np.ndarray:
+    def predict(self, features: FeatureTable) -> np.ndarray:
         """Ranking scores."""
-        return np.asarray(self._model.predict(pool_stores(features)))
+        return np.asarray(self._model.predict(pool_stores(features[STORE.name])))
 
 
 def splits(pool: Pool, seed: int, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +58,7 @@ def splits(pool: Pool, seed: int, share: float) -> tuple[np.ndarray, np.ndarray]
     test, train = [], []
     for k, task in enumerate(pool.tasks):
         programs = np.array(pool.programs(k))
-        held_out = test_programs(len(programs), TEST_SHARE, seed, task.name)
+        held_out = held_out_indices(len(programs), TEST_SHARE, seed, task.name)
         rest = rng.permutation(np.delete(programs, held_out))
         test.append(programs[held_out])
         train.append(np.sort(rest[: max(2, round(share * len(rest)))]))
@@ -71,8 +72,11 @@ def one_run(pool: Pool, name: str, seed: int, share: float) -> tuple[float, floa
     y = relative_throughput(pool.latency_s[train], task[train])
     train, y = train[y > 0], y[y > 0]
     model: Any = LambdaRank(seed) if name == "lightgbm" else create(name, seed)
+    features = pool.features.take(train)
     started = time.perf_counter()
-    model.fit(pool.features.take(train), y, task[train])
+    if name != "lightgbm":  # as the loop does; LambdaRank has no use for a scale
+        y = y * TMaxEstimator().shares(features, y, task[train], model.feature_sets, seed)
+    model.fit(features, y, task[train])
     seconds = time.perf_counter() - started
     scores = model.predict(pool.features.take(test))
     truth, tasks = relative_throughput(pool.latency_s[test], task[test]), task[test]

@@ -1,6 +1,6 @@
 """Which selector is worth more than the paper's: candidates on recorded pools, paired by seed.
 
-    python experiments/selection_study.py [POOL...] [--fraction 0.05] [--rounds 15] [--seeds 5]
+    python experiments/selection_study.py [POOL...] [--budget 0.05] [--rounds 15] [--seeds 5]
         [--first-seed 0] [--selectors random balto lcmd top ...] [--records FILE]
 
 Every selector runs the same loop on the same split and the same random first round. Besides Top-1
@@ -9,7 +9,7 @@ programs, 60 a task. It asks the same of the model as Top-1 and depends less on 
 Means are over the pools' means; differences are to `balto` at the same pool and seed, with their
 standard errors. ``--records`` adds one JSON line a run to a file, and prints the table of all that
 are in it, so that a study can run in parts. The candidates below are not in the product;
-`docs/selection-study.md` says what became of them.
+`docs/notes/selection-study.md` says what became of them.
 """
 
 # ruff: noqa: ARG001  (every rule has one signature)
@@ -24,19 +24,18 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.learn.loop import ActiveLearner, LoopSettings
+from balto.data.pool import Pool
+from balto.data.pool_reader import read_pool
+from balto.learn.loop import ActiveLearner
 from balto.learn.metrics import relative_throughput, top_k
-from balto.measure.replay import ReplayMeasurer
+from balto.learn.settings import LoopSettings
+from balto.measure.recorded import ReplayMeasurer
 from balto.models import create
-from balto.pool.exchange import read_pool
-from balto.pool.pool import Pool
 from balto.select import SELECTORS, get
-from balto.select.balto import Balto, KLSwitch
 from balto.select.base import Selector, TaskState
-from balto.select.biased_lcmd import BiasedLCMD
 from balto.select.distance import Points
+from balto.select.farthest_first import farthest_first
 from balto.select.lcmd import largest_cluster_picks
-from balto.select.line import farthest_first
 
 POOLS = Path(__file__).resolve().parents[1] / "pools"
 TEST_SHARE = 0.25
@@ -51,7 +50,7 @@ class Candidate(Selector):
     """A selector made of a function, and perhaps another one for the first round."""
 
     name: str
-    choose: Rule
+    by: Rule
     first: Rule | None = None
 
     def select(self, state: TaskState, budget: int, rng: np.random.Generator) -> Picks:
@@ -60,8 +59,9 @@ class Candidate(Selector):
             return self.first(state, min(budget, len(state.unlabelled)), rng)
         return super().select(state, budget, rng)
 
-    def _choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> Picks:
-        return self.choose(state, budget, rng)
+    def choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> Picks:
+        """By the function."""
+        return self.by(state, budget, rng)
 
 
 def shipped(name: str) -> Rule:
@@ -182,8 +182,8 @@ RULES: dict[str, Rule] = {
     "lcmd|top": alternating(shipped("lcmd"), top),
     "biased-lcmd|top": alternating(shipped("biased-lcmd"), top),
     "balto:predicted": predicted_switch,
-    **{f"balto:C={c}": Balto(KLSwitch(c)).select for c in (0.25, 0.5, 2.0)},
-    **{f"biased-lcmd:{p}": BiasedLCMD(p).select for p in (1.0, 3.0, 4.0)},
+    **{name: shipped(name) for name in (f"balto:C={c}" for c in (0.25, 0.5, 2.0))},
+    **{name: shipped(name) for name in (f"biased-lcmd:power={p}" for p in (1.0, 3.0, 4.0))},
 }
 
 
@@ -233,10 +233,9 @@ def run(pool: Pool, name: str, model: str, settings: LoopSettings) -> dict[str, 
     loop, name = (Sharing, name[6:]) if name.startswith("share+") else (ActiveLearner, name)
     with ReplayMeasurer(pool) as measurer:
         learner = loop(pool, measurer, selector(name), create(model, settings.seed), settings)
-        learner.measure_test()
-        last = learner.run()[-1]
+        last = learner.run().rounds[-1]
         rng, each = np.random.default_rng(settings.seed), []
-        for k, held_out in enumerate(learner.test):
+        for k, held_out in enumerate(learner.split.test):
             programs = np.array(pool.programs(k))[held_out]
             labels = relative_throughput(
                 pool.latency_s[programs], np.zeros(len(programs), dtype=np.int32)
@@ -256,8 +255,8 @@ def run(pool: Pool, name: str, model: str, settings: LoopSettings) -> dict[str, 
 def table(records: list[dict]) -> str:
     """Means over the pools, and differences to `balto` paired by pool and seed."""
     lines = []
-    for where in sorted({(r["fraction"], r["rounds"]) for r in records}):
-        here = [r for r in records if (r["fraction"], r["rounds"]) == where]
+    for where in sorted({(r["budget"], r["rounds"]) for r in records}):
+        here = [r for r in records if (r["budget"], r["rounds"]) == where]
         pools = sorted({r["pool"] for r in here})
         base = {(r["pool"], r["seed"]): r for r in here if r["selector"] == "balto"}
         lines.append(f"{where[0]:.1%} of the labels, {where[1]} rounds; pools {', '.join(pools)}")
@@ -287,7 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     pools_there = sorted(path for path in POOLS.iterdir() if path.is_dir())
     parser.add_argument("pools", nargs="*", type=Path, default=pools_there)
-    parser.add_argument("--fraction", nargs="+", type=float, default=[0.05])
+    parser.add_argument("--budget", nargs="+", type=float, default=[0.05])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -302,12 +301,17 @@ def main() -> None:
         records = [json.loads(line) for line in arguments.records.read_text().splitlines()]
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for pool_name, pool in pools.items():
-            for fraction in arguments.fraction:
+            for budget in arguments.budget:
                 for name in names:
-                    settings = LoopSettings(fraction, arguments.rounds, TEST_SHARE, seed)
+                    settings = LoopSettings(
+                        budget=budget,
+                        rounds=arguments.rounds,
+                        test_share=TEST_SHARE,
+                        seed=seed,
+                    )
                     record = {
                         "pool": pool_name,
-                        "fraction": fraction,
+                        "budget": budget,
                         "rounds": arguments.rounds,
                         "seed": seed,
                         "selector": name,

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from balto.data.pool import Pool
+from balto.data.pool_reader import read_pool
 from balto.learn.metrics import relative_throughput, top_k
-from balto.learn.split import test_programs
+from balto.learn.split import held_out_indices
+from balto.learn.tmax import TMaxEstimator
 from balto.models import CostModel, create
-from balto.pool.exchange import describe, read_pool
-from balto.pool.pool import Pool
 
 POOLS = Path(__file__).resolve().parents[1] / "pools"
 LABELS = [2, 5, 10, 20, 40, 80, 160]
@@ -34,7 +35,9 @@ def trained(name: str, seed: int, pool: Pool, index: np.ndarray, source: CostMod
         model.warm_start(source)
     task = pool.task_of_program[index]
     y = relative_throughput(pool.latency_s[index], task)
-    model.fit(pool.features.take(index[y > 0]), y[y > 0], task[y > 0])
+    features, y, task = pool.features.take(index[y > 0]), y[y > 0], task[y > 0]
+    shares = TMaxEstimator().shares(features, y, task, model.feature_sets, seed, source)
+    model.fit(features, shares * y, task)
     return model
 
 
@@ -54,7 +57,7 @@ def split(pool: Pool, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     test, train = [], []
     for k, task in enumerate(pool.tasks):
         programs = np.array(pool.programs(k))
-        held_out = test_programs(len(programs), TEST_SHARE, seed, task.name)
+        held_out = held_out_indices(len(programs), TEST_SHARE, seed, task.name)
         test.append(programs[held_out])
         train.append(rng.permutation(np.delete(programs, held_out)))
     return np.concatenate(test), train
@@ -69,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     source_pool, pool = read_pool(args.source), read_pool(args.target)
-    print(f"from {describe(source_pool)}\nto   {describe(pool)}")
+    print(f"from {source_pool.origin}\nto   {pool.origin}")
     smallest = min(len(pool.programs(k)) for k in range(len(pool.tasks))) * (1 - TEST_SHARE)
     budgets = [n for n in LABELS if n <= smallest]
     found: dict[str, list[list[tuple[float, float]]]] = {"cold": [], "warm": []}

@@ -3,41 +3,98 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
-from balto.programs.features import Features
+from balto.models.prior import Prior
+from balto.units import check_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """For a cost model without hyper-parameters."""
 
 
 class CostModel(ABC):
     """Predicts how fast a program is, relative to the best of its task, from its features.
 
-    Laws, which every model keeps and the tests check:
+    Laws, which every model keeps and `balto.testing.CostModelContract` checks:
 
     1. `predict` gives one finite float64 score a program; a higher score is a faster program.
        A program's score does not depend on which other programs are asked about.
-    2. `relative` maps scores into [0, 1] for the selectors, keeping their order within a task
-       (ties may be made, never broken).
+    2. `to_relative_throughput` maps scores into [0, 1] for the selectors, keeping their order
+       within a task (ties may be made, never broken).
     3. The same seed, labels and order of calls give the same scores, in another process too.
-    4. A model written with `balto.models.save` and loaded in another process predicts bit-equal.
+    4. A model written with `balto.save_model` and loaded in another process predicts bit-equal.
+
+    Args:
+        seed: fixes every random choice of training.
+        settings: hyper-parameters, in the place of those in `defaults`.
+
+    Raises:
+        InputError: there is no such hyper-parameter, or its value is out of range.
 
     Attributes:
         name: how the model is called on the command line.
-        seed: fixes every random choice of training.
+        defaults: a frozen dataclass with the hyper-parameters.
+        seed: as given.
+        settings: `defaults` with what was given.
+        sources: models of other devices, whose predictions are columns of this one.
+        prior: how much they count, learnt by `fit`.
     """
 
     name: ClassVar[str]
+    defaults: ClassVar[Any] = NoSettings()
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, **settings: Any) -> None:
+        check_number("seed", seed, 0, 2**63 - 1, whole=True)
         self.seed = seed
+        self.sources: tuple[CostModel, ...] = ()
+        self.prior = Prior()
+        try:
+            self.settings = replace(self.defaults, **settings)
+        except TypeError:
+            known = ", ".join(asdict(self.defaults)) or "none"
+            raise InputError(
+                f"expected hyper-parameters of the cost model {self.name} ({known}), "
+                f"got {', '.join(settings)}"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(seed={self.seed}, {self.parameters()})"
+
+    @property
+    def feature_sets(self) -> tuple[str, ...]:
+        """Names of the feature sets that the model reads, its sources' included.
+
+        Empty before `fit` if it takes whatever sets the programs have.
+        """
+        theirs = (name for source in self.sources for name in source.feature_sets)
+        return tuple(dict.fromkeys([*self.reads, *theirs]))
+
+    def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
+        """Names of the feature sets that the model reads, or would read, of these programs."""
+        return self.feature_sets or features.names
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the feature sets that the model itself reads."""
+        return (STORE.name,)
+
+    def parameters(self) -> dict[str, Any]:
+        """The hyper-parameters that are not the defaults, for JSON."""
+        defaults = asdict(self.defaults)
+        return {k: v for k, v in asdict(self.settings).items() if v != defaults[k]}
 
     @abstractmethod
     def fit(
         self,
-        features: Features,
+        features: FeatureTable,
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
     ) -> None:
@@ -52,35 +109,46 @@ class CostModel(ABC):
         """
 
     @abstractmethod
-    def predict(self, features: Features) -> NDArray[np.float64]:
+    def predict(self, features: FeatureTable) -> NDArray[np.float64]:
         """Scores of `n` programs, `n` float64.
 
         Raises:
             ModelNotFitted: neither `fit` nor loading came before.
         """
 
-    def warm_start(self, source: CostModel) -> None:
-        """Start every later `fit` from `source`, a model of another device; call before `fit`.
+    def warm_start(self, *sources: CostModel) -> None:
+        """Give every later `fit` what models of other devices know; call before `fit`.
+
+        What each of them predicts is one more column beside the features ("stacking"), and what
+        the model predicts is drawn towards them while labels are few (`balto.models.prior`). A
+        source may be of any kind.
 
         Args:
-            source: a fitted model of the same kind.
+            sources: fitted models.
 
         Raises:
-            InputError: it is of another kind, or of another shape.
-            ModelNotFitted: it has not been trained.
+            ModelNotFitted: one has not been trained.
         """
-        if type(source) is not type(self):
-            raise InputError(
-                f"the model {self.name} cannot start from the model {source.name}: "
-                "choose one of them"
-            )
-        self._adopt(source)
+        for source in sources:
+            source.state()
+        self.sources = sources
 
-    @abstractmethod
-    def _adopt(self, source: Any) -> None:
-        """Keep what `fit` needs of a source of the same class."""
+    def taught(self, features: FeatureTable) -> NDArray[np.float32]:
+        """What the sources predict for `n` programs, ``n x len(sources)``."""
+        columns = np.empty((len(features), len(self.sources)), np.float32)
+        for column, source in zip(columns.T, self.sources, strict=True):
+            column[:] = source.predict(features)
+        return columns
 
-    def relative(
+    def store_rows(self, features: FeatureTable) -> Features:
+        """The store rows, each with what the sources predict for its program."""
+        store = features[STORE.name]
+        if not self.sources:
+            return store
+        taught = np.repeat(self.taught(features), store.counts, axis=0)
+        return Features(np.concatenate([store.rows, taught], axis=1), store.offsets)
+
+    def to_relative_throughput(
         self,
         scores: NDArray[np.float64],
         task: NDArray[np.int32],  # noqa: ARG002
@@ -92,14 +160,14 @@ class CostModel(ABC):
         return np.clip(scores, 0.0, 1.0)
 
     @abstractmethod
-    def ensemble(self, features: Features) -> NDArray[np.float64]:
+    def ensemble(self, features: FeatureTable) -> NDArray[np.float64]:
         """Predictions of `K` members that one training gave, for uncertainty and diversity.
 
         Members are parts of the one model (subsets of trees, dropout masks), not models of their
         own; their mean is close to `predict`, not equal.
 
         Returns:
-            `K x n` float64, K >= 2, in the units of `predict`, before `relative`.
+            `K x n` float64, K >= 2, in the units of `predict`, before `to_relative_throughput`.
 
         Raises:
             ModelNotFitted: neither `fit` nor loading came before.
@@ -107,9 +175,13 @@ class CostModel(ABC):
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The model as ``(hyper-parameters for JSON, named payloads)``, for `balto.models.save`."""
+        """The model as ``(values for JSON, named payloads)``, for `balto.save_model`."""
 
     @classmethod
     @abstractmethod
     def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> CostModel:
-        """The inverse of `state`."""
+        """The inverse of `state`.
+
+        Both come from a file that anybody may have written: whatever does not fit is refused
+        here, with any exception, so that `predict` can rely on it.
+        """

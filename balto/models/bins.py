@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+from balto.compiled import jit
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Bins:
         return np.where(above_all, np.float32(np.inf), edges)
 
 
-@_compiled
+@jit
 def _edges(ordered: Any, most: int) -> Any:
     """Edges and numbers of bins of columns whose values are sorted in the rows of `ordered`."""
     columns, n = ordered.shape
@@ -94,7 +93,7 @@ def _edges(ordered: Any, most: int) -> Any:
     return edges, widths
 
 
-@_compiled
+@jit
 def _encode(table: Any, edges: Any, widths: Any, codes: Any) -> None:
     n, columns = table.shape
     for c in range(columns):

@@ -6,20 +6,21 @@ import mmap
 from collections.abc import Iterator
 from typing import Any
 
-from balto.programs.features import Features
+from balto.data.features import FeatureTable
 
 
-def chunks(features: Features, size: int) -> Iterator[tuple[slice, Features]]:
+def chunks(features: FeatureTable, size: int) -> Iterator[tuple[slice, FeatureTable]]:
     """Slices of `size` programs, each with its place among all.
 
-    Where the rows are mapped from a file that is only read, the pages of a slice are given back
-    to the system once the caller asks for the next one.
+    Where rows are mapped from a file that is only read, the pages of a slice are given back to
+    the system once the caller asks for the next one.
     """
-    file = None if features.rows.flags.writeable else _mapping(features.rows)
+    arrays = [features[name].rows for name in features.names]
+    files = [f for a in arrays if not a.flags.writeable and (f := _mapping(a)) is not None]
     for start in range(0, len(features), size):
         stop = min(start + size, len(features))
         yield slice(start, stop), features.slice(start, stop)
-        if file is not None and hasattr(mmap, "MADV_DONTNEED"):
+        for file in files if hasattr(mmap, "MADV_DONTNEED") else ():
             file.madvise(mmap.MADV_DONTNEED)
 
 

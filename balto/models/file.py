@@ -1,8 +1,12 @@
 """Cost-model files: one uncompressed zip of JSON and payloads, without pickle.
 
 ``meta.json`` says what the model is, which features it reads and what it was trained on; every
-other member is a payload of the model itself (arrays, XGBoost's UBJSON, safetensors). The CRC of
+other member is a payload of the model itself (arrays, XGBoost's JSON, safetensors). The CRC of
 each member detects damage.
+
+There is one reader, and it is strict: what it does not expect it refuses before reading it, so
+that a file costs no more memory than it has bytes. `load` then gives the payload to the model,
+whose `from_state` checks what only it can know: shapes, ranges, column numbers.
 """
 
 from __future__ import annotations
@@ -13,20 +17,34 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from balto.data.features import FEATURE_SETS, FeatureSet
+from balto.data.files import one_line, reading, write_atomically
 from balto.errors import ModelFileError
 from balto.models.base import CostModel
-from balto.models.registry import model_class
-from balto.pool.files import write_atomically
-from balto.programs.features import COLUMNS
+from balto.models.prior import Prior
+from balto.models.registry import MODELS
 
 #: Version of the file's layout.
-FORMAT = 1
-#: Which features a model reads. A change of their meaning raises the number.
-FEATURES = {"schema": "tvm-per-store", "version": 1, "columns": COLUMNS}
+FORMAT = 2
 
 _META = "meta.json"
+#: A model that started from a model that started from a model ...
+_DEEPEST = 8
+#: Members of a file, at most.
+_MEMBERS = 64
+#: What ``meta.json`` has to say, and in what form.
+_KINDS: dict[str, tuple[type, str]] = {
+    "model": (str, "text"),
+    "config": (dict, "an object"),
+    "features": (list, "a list"),
+    "prior": (dict, "an object"),
+    "sources": (int, "a number"),
+    "trained_on": (dict, "an object"),
+    "versions": (dict, "an object"),
+    "payload": (list, "a list"),
+}
 _LIBRARIES = ("balto", "numpy", "numba", "xgboost-cpu", "xgboost", "torch", "safetensors")
 
 
@@ -37,12 +55,18 @@ class ModelCard:
     Attributes:
         model: name of the cost model, e.g. ``xgb``.
         config: its hyper-parameters.
+        features: the feature sets that it reads.
+        prior: how much the models that it started from count.
+        sources: how many those are.
         trained_on: what it was trained on: target, device, tasks, counts, seed.
         versions: of balto and the libraries that wrote the file.
     """
 
     model: str
     config: dict[str, Any]
+    features: tuple[FeatureSet, ...]
+    prior: dict[str, Any]
+    sources: int
     trained_on: dict[str, Any]
     versions: dict[str, str]
 
@@ -58,21 +82,37 @@ def save(model: CostModel, path: str | Path, trained_on: dict[str, Any]) -> None
     Raises:
         ModelNotFitted: the model has not been trained.
     """
+    data = to_bytes(model, trained_on)
+    with write_atomically(Path(path)) as partial:
+        partial.write_bytes(data)
+
+
+def to_bytes(model: CostModel, trained_on: dict[str, Any]) -> bytes:
+    """The file of a trained model; the same model gives the same bytes.
+
+    The models that it started from are members of their own, as files within the file.
+    """
     config, payload = model.state()
+    for number, source in enumerate(model.sources):
+        payload[_source_member(number)] = to_bytes(source, {})
     meta = {
         "format": FORMAT,
-        "features": FEATURES,
+        "features": [FEATURE_SETS[name].to_dict() for name in model.feature_sets],
         "model": model.name,
         "config": config,
+        "prior": model.prior.to_dict(),
+        "sources": len(model.sources),
         "trained_on": trained_on,
         "versions": _versions(),
         "payload": sorted(payload),
     }
     members = {_META: json.dumps(meta, indent=1, allow_nan=False).encode(), **payload}
-    with write_atomically(Path(path)) as partial, zipfile.ZipFile(partial, "w") as archive:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
         for name in members:
             # A fixed date: the same model gives the same bytes.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), members[name])
+    return file.getvalue()
 
 
 def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
@@ -81,13 +121,43 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     Raises:
         ModelFileError: no such file, damaged, of another feature version, or no model file.
     """
-    card, payload = _read(Path(path))
-    try:
-        model = model_class(card.model).from_state(card.config, payload)
-    except Exception as error:  # each library has its own way to say that its bytes are wrong
-        reason = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"{path}: cannot load the {card.model} model: {reason}") from error
-    return model, card.trained_on
+    path = Path(path)
+    with reading(path, ModelFileError), _open(path) as file:
+        card, payload = _read(file, str(path))
+        return _model(card, payload, str(path), depth=0), card.trained_on
+
+
+def _model(card: ModelCard, payload: dict[str, bytes], where: str, depth: int) -> CostModel:
+    """The model of a card; those that it started from are files within its file."""
+    advice = "train the model again, or restore the file from a copy"
+    if depth > _DEEPEST or not 0 <= card.sources <= _MEMBERS:
+        raise ModelFileError(f"{where}: expected at most {_DEEPEST} models within each other")
+    sources = []
+    for number in range(card.sources):
+        name = _source_member(number)
+        inside = f"{where}/{name}"
+        with reading(inside, ModelFileError, advice):
+            sources.append(_model(*_read(io.BytesIO(payload.pop(name)), inside), inside, depth + 1))
+    with reading(where, ModelFileError, advice):
+        try:
+            config = {**card.config, "sources": len(sources)}
+            model = MODELS[card.model].from_state(config, payload)
+            model.warm_start(*sources)
+            model.prior = Prior.from_dict(card.prior, len(sources))
+        except Exception as error:  # each library has its own way to say that its bytes are wrong
+            raise ModelFileError(
+                f"{where}: cannot load the {card.model} model: {one_line(error)}"
+            ) from error
+        if tuple(each.name for each in card.features) != model.feature_sets:
+            raise ModelFileError(
+                f"{where}: expected features for {', '.join(model.feature_sets)}, it has "
+                f"{', '.join(map(str, card.features))}"
+            )
+    return model
+
+
+def _source_member(number: int) -> str:
+    return f"source{number}.balto"
 
 
 def read_card(path: str | Path) -> ModelCard:
@@ -96,40 +166,85 @@ def read_card(path: str | Path) -> ModelCard:
     Raises:
         ModelFileError: as for `load`.
     """
-    return _read(Path(path))[0]
+    path = Path(path)
+    with reading(path, ModelFileError), _open(path) as file:
+        return _read(file, str(path))[0]
 
 
-def _read(path: Path) -> tuple[ModelCard, dict[str, bytes]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        meta = json.loads(members[_META])
-        layout, features = meta["format"], meta["features"]
-        payload = {name: members[name] for name in meta["payload"]}
-        card = ModelCard(meta["model"], meta["config"], meta["trained_on"], meta["versions"])
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
-        raise ModelFileError(f"{path} is no model file, or is damaged: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} is no model file of balto: {error!r}") from error
-    if layout != FORMAT:
+def _open(path: Path) -> IO[bytes]:
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"cannot read {path}: expected a model file, it is no regular file")
+    return path.open("rb")
+
+
+def _read(file: IO[bytes], path: str) -> tuple[ModelCard, dict[str, bytes]]:
+    size = file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        members = _members(path, archive, size)
+        card, payload = _card(path, archive.read(members[_META]))
+        if sorted(members) != sorted([_META, *payload]):
+            raise ModelFileError(
+                f"{path} is no model file of balto: expected {', '.join([_META, *payload])} "
+                f"in it, got {one_line(', '.join(members))}"
+            )
+        return card, {name: archive.read(members[name]) for name in payload}
+
+
+def _members(path: str | Path, archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """What is in the file, by name; nothing of it is read yet."""
+    listed = archive.infolist()
+    members = {each.filename: each for each in listed}
+    for holds, expected in (
+        (_META in members, f"a {_META} in it"),
+        (len(members) == len(listed) <= _MEMBERS, f"at most {_MEMBERS} parts, each once"),
+        (all(each.compress_type == zipfile.ZIP_STORED for each in listed), "no compression"),
+        (not any(each.flag_bits & 1 for each in listed), "no encryption"),
+        (
+            all(each.file_size == each.compress_size for each in listed)
+            and sum(each.file_size for each in listed) <= size,
+            "parts that are no larger than the file",
+        ),
+    ):
+        if not holds:
+            raise ModelFileError(f"{path} is no model file of balto: expected {expected}")
+    return members
+
+
+def _card(path: str | Path, text: bytes) -> tuple[ModelCard, list[str]]:
+    """What ``meta.json`` says, and the names of the payloads."""
+    meta = json.loads(text)
+    if not isinstance(meta, dict) or "format" not in meta:
+        raise ModelFileError(f"{path} is no model file of balto: {_META} has no format")
+    if meta["format"] != FORMAT:
+        writer = meta.get("versions")
+        version = writer.get("balto") if isinstance(writer, dict) else None
         raise ModelFileError(
-            f"{path} has model format {layout}, this balto reads {FORMAT}: use the balto that "
-            f"wrote it ({card.versions.get('balto')}), or train again"
+            f"{path} has model format {one_line(meta['format'])}, this balto reads {FORMAT}: use "
+            f"the balto that wrote it ({one_line(version or 'unknown')}), or train again"
         )
-    if features != FEATURES:
-        raise ModelFileError(
-            f"{path} was trained on features {_line(features)}, this balto makes "
-            f"{_line(FEATURES)}: train again"
-        )
-    return card, payload
-
-
-def _line(features: Any) -> str:
-    return json.dumps(features, sort_keys=True)
+    for name, (kind, words) in _KINDS.items():
+        if not isinstance(meta.get(name), kind):
+            raise ModelFileError(
+                f"{path} is no model file of balto: expected {name} in {_META} to be "
+                f"{words}, got {one_line(repr(meta.get(name)))}"
+            )
+    features = tuple(FeatureSet(f["name"], f["version"], f["width"]) for f in meta["features"])
+    for each in features:
+        if FEATURE_SETS.get(each.name) != each:
+            raise ModelFileError(
+                f"{path} was trained on the features {one_line(each)}, this balto makes "
+                f"{', '.join(map(str, FEATURE_SETS.values()))}: train again"
+            )
+    card = ModelCard(
+        model=meta["model"],
+        config=meta["config"],
+        features=features,
+        prior=meta["prior"],
+        sources=meta["sources"],
+        trained_on=meta["trained_on"],
+        versions=meta["versions"],
+    )
+    return card, [str(name) for name in meta["payload"]]
 
 
 def _versions() -> dict[str, str]:

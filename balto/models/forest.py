@@ -18,52 +18,65 @@ Compiled by Numba, and kept in its cache: the first use on a machine takes some 
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.compiled import jit
 from balto.models.bins import Bins
+from balto.units import check_number
 
 Floats = NDArray[np.float64]
 
-#: L2 penalty of a leaf's value, XGBoost's default lambda.
-PENALTY = 1.0
 #: Bits of the hessian, the lower half of a packed pair; the gradient is the upper one.
 _HALF = 32
 _LOWER = (1 << _HALF) - 1
 #: Rows that a tree is asked about at a time: they stay in the cache.
 _ROWS = 32
 
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Growth:
     """How a forest is grown.
 
     Attributes:
-        rounds: boosting rounds.
-        members: trees grown side by side in each round.
-        depth: of each tree, at least 1.
-        eta: learning rate of a round.
+        num_boost_round: boosting rounds.
+        num_parallel_tree: trees grown side by side in each round.
+        max_depth: of each tree, 1 to 12.
+        learning_rate: of a round.
         min_child_weight: least sum of weights in a leaf.
-        row_share: share of the rows that each tree sees.
-        column_share: share of the columns that each tree may use.
+        reg_lambda: L2 penalty of a leaf's value.
+        subsample: share of the rows that each tree sees.
+        colsample_bytree: share of the columns that each tree may use.
+
+    Raises:
+        InputError: a value is out of its range.
     """
 
-    rounds: int = 16
-    members: int = 8
-    depth: int = 6
-    eta: float = 0.5
+    num_boost_round: int = 16
+    num_parallel_tree: int = 8
+    max_depth: int = 6
+    learning_rate: float = 0.5
     min_child_weight: float = 0.3
-    row_share: float = 0.8
-    column_share: float = 0.3
+    reg_lambda: float = 1.0
+    subsample: float = 0.8
+    colsample_bytree: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_number("num_boost_round", self.num_boost_round, 1, 100_000, whole=True)
+        check_number("num_parallel_tree", self.num_parallel_tree, 2, 1000, whole=True)
+        check_number("max_depth", self.max_depth, 1, 12, whole=True)
+        check_number("learning_rate", self.learning_rate, 1e-6, 10)
+        check_number("min_child_weight", self.min_child_weight, 0, 1e9)
+        check_number("reg_lambda", self.reg_lambda, 0, 1e9)
+        check_number("subsample", self.subsample, 1e-6, 1)
+        check_number("colsample_bytree", self.colsample_bytree, 1e-6, 1)
 
 
 @dataclass(frozen=True)
@@ -95,9 +108,33 @@ class Forest:
         if not kinds or not shapes or len(trees) != 2 or inner & (inner + 1):
             raise ValueError(f"no forest: arrays of shapes {[array.shape for array in arrays]}")
 
+    def check(self, width: int, members: int, depth: int) -> None:
+        """Refuse what nobody has grown: trees of another shape, or numbers that no tree has.
+
+        Args:
+            width: of the rows that are asked about.
+            members: trees of a round.
+            depth: of each tree.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
+        rounds, found, inner = self.feature.shape
+        for holds, expected in (
+            (isinstance(self.base, float) and math.isfinite(self.base), "a finite base"),
+            (rounds > 0, "at least one round"),
+            (found == members, f"{members} trees a round"),
+            (inner == (1 << depth) - 1, f"trees of depth {depth}"),
+            (self.feature.max(initial=0) < width, f"columns below {width}"),
+            ((self.threshold > -np.inf).all(), "thresholds that are numbers"),
+            (np.isfinite(self.value).all(), "values that are finite"),
+        ):
+            if not holds:
+                raise ValueError(f"no forest: expected {expected}")
+
     @cached_property
     def columns(self) -> NDArray[np.int64]:
-        """The columns that any node asks about, ascending: all that `steps` needs."""
+        """The columns that any node asks about, ascending: all that `add_steps` needs."""
         return np.flatnonzero(np.bincount(self.feature.ravel()))
 
     @cached_property
@@ -112,28 +149,6 @@ class Forest:
             self.value.reshape(-1, leaves),
         )
 
-    def steps(self, table: NDArray[np.float32]) -> Floats:
-        """``members x n``: what the trees of each member add to `base` for `n` rows.
-
-        A row's prediction is `base` and all its steps. Member `k` alone, grown from tree `k` of
-        every round, would predict `base` and its own steps times the number of members.
-
-        Args:
-            table: `n` rows, whose columns are `columns`.
-        """
-        steps = np.zeros((self.value.shape[1], len(table)))
-        add_steps(table, *self.trees, steps)
-        return steps
-
-    def then(self, later: Forest) -> Forest:
-        """This forest and the rounds that were boosted on from its predictions."""
-        return Forest(
-            self.base,
-            np.concatenate([self.feature, later.feature]),
-            np.concatenate([self.threshold, later.threshold]),
-            np.concatenate([self.value, later.value]),
-        )
-
 
 def grow(
     bins: Bins,
@@ -142,7 +157,6 @@ def grow(
     weight: Floats,
     growth: Growth,
     seed: int,
-    start: Floats | None = None,
 ) -> Forest:
     """Boost a forest on ``sum_i weight_i (f(i) - target_i)^2``.
 
@@ -153,39 +167,38 @@ def grow(
         weight: `n`, above 0.
         growth: how.
         seed: fixes every random choice, whatever the number of threads.
-        start: predictions of `n` rows to boost on from; else the weighted mean of the target.
     """
     n, columns = codes.shape
-    inner, trees = (1 << growth.depth) - 1, (growth.rounds, growth.members)
+    inner, trees = (1 << growth.max_depth) - 1, (growth.num_boost_round, growth.num_parallel_tree)
     base = float(weight @ target / weight.sum())
     node, cut = np.zeros((*trees, inner), np.uint16), np.zeros((*trees, inner), np.uint8)
     value = np.zeros((*trees, inner + 1), np.float32)
-    chosen = max(1, round(growth.column_share * columns))
-    rngs = [np.random.default_rng([seed, k]) for k in range(growth.members)]
-    predicted = np.full(n, base) if start is None else start.copy()
+    chosen = max(1, round(growth.colsample_bytree * columns))
+    rngs = [np.random.default_rng([seed, k]) for k in range(growth.num_parallel_tree)]
+    predicted = np.full(n, base)
     pairs = np.empty(n, np.int64)
 
     def grow_tree(r: int, k: int, scale: float) -> Floats:
-        rows = np.flatnonzero(rngs[k].random(n, dtype=np.float32) < growth.row_share)
+        rows = np.flatnonzero(rngs[k].random(n, dtype=np.float32) < growth.subsample)
         some = np.sort(rngs[k].permutation(columns)[:chosen])
-        least, penalty = growth.min_child_weight * scale, PENALTY * scale
+        least, penalty = growth.min_child_weight * scale, growth.reg_lambda * scale
         tree = (node[r, k], cut[r, k], value[r, k])
         _grow(codes, pairs, rows, some, bins.widths, least, penalty, *tree)
-        value[r, k] *= growth.eta / growth.members
+        value[r, k] *= growth.learning_rate / growth.num_parallel_tree
         step = np.zeros(n)
         _add(codes, *tree, step)
         return step
 
-    with ThreadPoolExecutor(min(growth.members, len(os.sched_getaffinity(0)))) as pool:
-        for r in range(growth.rounds):
+    with ThreadPoolExecutor(min(growth.num_parallel_tree, len(os.sched_getaffinity(0)))) as pool:
+        for r in range(growth.num_boost_round):
             scale = _pack(predicted, target, weight, pairs)
-            jobs = [pool.submit(grow_tree, r, k, scale) for k in range(growth.members)]
+            jobs = [pool.submit(grow_tree, r, k, scale) for k in range(growth.num_parallel_tree)]
             for job in jobs:
                 predicted += job.result()
     return Forest(base, bins.columns[node].astype(np.uint16), bins.thresholds(node, cut), value)
 
 
-@_compiled
+@jit
 def _pack(predicted: Any, target: Any, weight: Any, pairs: Any) -> Any:
     """Gradient and hessian of every row as one integer each, in units of 1 / the result."""
     most = 1.0
@@ -198,17 +211,17 @@ def _pack(predicted: Any, target: Any, weight: Any, pairs: Any) -> Any:
     return scale
 
 
-@_compiled
+@jit
 def _gradient(pair: Any) -> Any:
     return np.float64(pair >> _HALF)
 
 
-@_compiled
+@jit
 def _hessian(pair: Any) -> Any:
     return np.float64(pair & _LOWER)
 
 
-@_compiled
+@jit
 def _grow(
     codes: Any,
     pairs: Any,
@@ -266,7 +279,7 @@ def _grow(
         value[k] = -_gradient(sums[k]) / (_hessian(sums[k]) + penalty)
 
 
-@_compiled
+@jit
 def _sum_rows(table: Any, pair: Any, rows: Any, first: Any, histogram: Any) -> None:
     """Add the pairs of some rows to the bins that they fall into."""
     for i in rows:
@@ -274,7 +287,7 @@ def _sum_rows(table: Any, pair: Any, rows: Any, first: Any, histogram: Any) -> N
             histogram[first[j] + table[i, j]] += pair[i]
 
 
-@_compiled
+@jit
 def _best_split(histogram: Any, total: Any, first: Any, least: float, penalty: float) -> Any:
     """Column, last bin on the left, and sums of the left child; no column: -1, all on the left."""
     g, h = _gradient(total), _hessian(total)
@@ -300,7 +313,7 @@ def _best_split(histogram: Any, total: Any, first: Any, least: float, penalty: f
     return column, code, sums_left
 
 
-@_compiled
+@jit
 def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
     """Bring the rows of the left child to the front, in order; returns how many there are."""
     left = right = 0
@@ -316,7 +329,7 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
     return left
 
 
-@_compiled
+@jit
 def _add(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
     """Add a tree's values to those of binned rows."""
     for i in range(len(codes)):
@@ -326,9 +339,20 @@ def _add(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
         out[i] += value[k - len(node)]
 
 
-@_compiled
+@jit
 def add_steps(table: Any, place: Any, threshold: Any, value: Any, steps: Any) -> None:
-    """Add the value that each tree has for each row to the tree's member's steps."""
+    """Add the value that each tree has for each of `n` rows to its member's steps.
+
+    A row's prediction is the forest's base and all its steps. Member `k` alone, grown from tree
+    `k` of every round, would predict the base and its own steps times the number of members.
+
+    Args:
+        table: `n` rows, whose columns are `Forest.columns`.
+        place: of `Forest.trees`, as are the next two.
+        threshold: the same.
+        value: the same.
+        steps: ``members x n``.
+    """
     trees, inner = place.shape
     # Unsigned: an index that cannot be negative is not tested for it, which is half of the time.
     node, one, leaf = np.empty(_ROWS, np.uint64), np.uint64(1), np.uint64(inner)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from balto.compiled import jit
 
 Values = NDArray[np.float32]
 
@@ -55,7 +56,7 @@ def lambda_rank(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:
     return gradient
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _pairs(scores: Any, inverse: Any, gain: Any, ends: Any) -> Any:
     """Sum over pairs of a program and those behind it in its task, by falling gain."""
     gradient = np.zeros_like(scores)

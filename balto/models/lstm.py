@@ -9,16 +9,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
-from balto.programs.features import COLUMNS
 
 
 class StoreLSTM(StoreNetwork):
-    """164 -> hidden, one LSTM layer over the stores, last state -> hidden -> 1."""
+    """columns -> hidden, one LSTM layer over the stores, last state -> hidden -> 1."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, columns: int) -> None:
         super().__init__(settings)
         width = settings.hidden
-        self.encoder = nn.Sequential(nn.Linear(COLUMNS, width), nn.ReLU())
+        self.encoder = nn.Sequential(nn.Linear(columns, width), nn.ReLU())
         self.lstm = nn.LSTM(width, width)
         self.decoder = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
 
@@ -38,16 +37,16 @@ class LSTM(NetworkModel):
     """An LSTM over the store sequence."""
 
     name: ClassVar[str] = "lstm"
-    settings_of: ClassVar[NetworkSettings] = NetworkSettings(
+    defaults: ClassVar[NetworkSettings] = NetworkSettings(
         hidden=128,
         epochs=25,
         least_steps=200,
-        batch=256,
-        rate=2e-3,
+        batch_size=256,
+        learning_rate=2e-3,
         one_cycle=True,
         standardise=True,
     )
 
-    def build(self) -> StoreLSTM:
-        """A new network."""
-        return StoreLSTM(self.settings)
+    def build(self, width: int) -> StoreLSTM:
+        """A new network for rows of `width`."""
+        return StoreLSTM(self.settings, width)

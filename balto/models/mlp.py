@@ -8,17 +8,16 @@ from torch import Tensor, nn
 
 from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
 from balto.models.segments import segment_sum
-from balto.programs.features import COLUMNS
 
 
 class SegmentSumMLP(StoreNetwork):
-    """164 -> hidden -> hidden, sum over stores, two residual layers, -> 1."""
+    """columns -> hidden -> hidden, sum over stores, two residual layers, -> 1."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, columns: int) -> None:
         super().__init__(settings)
         width = settings.hidden
         self.encoder = nn.Sequential(
-            nn.Linear(COLUMNS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+            nn.Linear(columns, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.layer0 = nn.Sequential(nn.Linear(width, width), nn.ReLU())
         self.layer1 = nn.Sequential(nn.Linear(width, width), nn.ReLU())
@@ -40,30 +39,30 @@ class MLP(NetworkModel):
     """The segment-sum network with balto's own training: half as wide, on standardised columns."""
 
     name: ClassVar[str] = "mlp"
-    settings_of: ClassVar[NetworkSettings] = NetworkSettings(
+    defaults: ClassVar[NetworkSettings] = NetworkSettings(
         hidden=128,
         epochs=25,
         least_steps=200,
-        batch=256,
-        rate=2e-3,
+        batch_size=256,
+        learning_rate=2e-3,
         one_cycle=True,
         standardise=True,
     )
 
-    def build(self) -> SegmentSumMLP:
-        """A new network."""
-        return SegmentSumMLP(self.settings)
+    def build(self, width: int) -> SegmentSumMLP:
+        """A new network for rows of `width`."""
+        return SegmentSumMLP(self.settings, width)
 
 
 class TenSetMLP(MLP):
     """The segment-sum network trained as TenSet trains it, with ranks within a task."""
 
     name: ClassVar[str] = "mlp-tenset"
-    settings_of: ClassVar[NetworkSettings] = NetworkSettings()
+    defaults: ClassVar[NetworkSettings] = NetworkSettings()
 
 
 class TenSetMLPRegression(MLP):
     """The segment-sum network with TenSet's other loss: square error through a sigmoid."""
 
     name: ClassVar[str] = "mlp-tenset-rmse"
-    settings_of: ClassVar[NetworkSettings] = NetworkSettings(loss="squared-error", epochs=100)
+    defaults: ClassVar[NetworkSettings] = NetworkSettings(loss="squared-error", epochs=100)

@@ -15,12 +15,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
+from balto.models.prior import Prior
 from balto.models.segments import pack
-from balto.programs.features import COLUMNS, Features
+from balto.units import check_number
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +40,7 @@ CHUNK = 16_384
 MEMBERS, LEFT_OUT = 8, 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """Hyper-parameters of a network and its training; `docs/models.md` says how they were chosen.
 
@@ -47,24 +49,37 @@ class NetworkSettings:
         loss: a key of `LOSSES`.
         epochs: passes over the labels.
         least_steps: more passes are made until there are this many steps; matters for few labels.
-        batch: programs a step.
-        rate: Adam's learning rate; the largest of a one-cycle schedule if `one_cycle`.
-        one_cycle: warm up to `rate`, then cool down to nothing.
+        batch_size: programs a step.
+        learning_rate: Adam's; the largest of a one-cycle schedule if `one_cycle`.
+        one_cycle: warm up to `learning_rate`, then cool down to nothing.
         weight_decay: Adam's L2 penalty.
-        clip: largest norm of a gradient.
+        max_grad_norm: largest norm of a gradient.
         standardise: bring columns to mean 0 and deviation 1; else divide by the largest value.
+
+    Raises:
+        InputError: a value is out of its range.
     """
 
     hidden: int = 256
     loss: str = "lambda-rank"
     epochs: int = 50
     least_steps: int = 0
-    batch: int = 512
-    rate: float = 7e-4
+    batch_size: int = 512
+    learning_rate: float = 7e-4
     one_cycle: bool = False
     weight_decay: float = 1e-6
-    clip: float = 0.5
+    max_grad_norm: float = 0.5
     standardise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"expected a loss ({', '.join(LOSSES)}), got {self.loss!r}")
+        for name, high in (("hidden", 65536), ("epochs", 1e6), ("batch_size", 1e9)):
+            check_number(name, getattr(self, name), 1, high, whole=True)
+        check_number("least_steps", self.least_steps, 0, 1e9, whole=True)
+        for name in ("learning_rate", "max_grad_norm"):
+            check_number(name, getattr(self, name), 1e-12, 1e6)
+        check_number("weight_decay", self.weight_decay, 0, 1e6)
 
 
 class StoreNetwork(nn.Module):
@@ -99,59 +114,61 @@ class NetworkModel(CostModel):
     for networks of this size.
     """
 
-    settings_of: ClassVar[NetworkSettings]
+    defaults: ClassVar[NetworkSettings]
 
-    def __init__(self, seed: int = 0, settings: NetworkSettings | None = None) -> None:
-        super().__init__(seed)
-        self.settings = settings or self.settings_of
+    def __init__(self, seed: int = 0, **settings: Any) -> None:
+        super().__init__(seed, **settings)
         self._network: StoreNetwork | None = None
-        self._shift, self._scale = torch.zeros(COLUMNS), torch.ones(COLUMNS)
-        self._source: NetworkModel | None = None
+        self._shift, self._scale = torch.zeros(STORE.width), torch.ones(STORE.width)
 
     @abstractmethod
-    def build(self) -> StoreNetwork:
-        """A new network, its weights drawn from torch's generator."""
+    def build(self, width: int) -> StoreNetwork:
+        """A new network for rows of `width`, its weights drawn from torch's generator."""
 
     def fit(
         self,
-        features: Features,
+        features: FeatureTable,
         relative_throughput: Floats,
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
         with _reproducible(self.seed):
-            self._network = self.build()
-            if self._source is None:
-                self._set_scaling(features.rows)
-            else:
-                self._shift, self._scale = self._source._shift, self._source._scale
-                self._network.load_state_dict(self._source._fitted().state_dict())
-            self._train(features, relative_throughput, task)
+            rows = self.store_rows(features)
+            self._network = self.build(rows.width)
+            self._set_scaling(rows.rows)
+            self._train(rows, relative_throughput, task)
+        if self.sources:
+            own = self._scores(features)
+            self.prior = Prior.of(self.taught(features), own, task)
 
-    def predict(self, features: Features) -> Floats:
+    def predict(self, features: FeatureTable) -> Floats:
         """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""
+        return self.prior.blend(self._scores(features), self.taught(features))
+
+    def _scores(self, features: FeatureTable) -> Floats:
         network = self._fitted()
         scores: Floats = self._by_blocks(features, lambda hidden: network.head(hidden)[None])[0]
         return scores
 
-    def ensemble(self, features: Features) -> Floats:
+    def ensemble(self, features: FeatureTable) -> Floats:
         """Monte-Carlo dropout: member `k` leaves out a fixed tenth of the encoded units."""
         network = self._fitted()
         rng = np.random.default_rng(self.seed)
         kept = rng.random((MEMBERS, self.settings.hidden)) >= LEFT_OUT
         masks = torch.from_numpy((kept / (1.0 - LEFT_OUT)).astype(np.float32))
-        return self._by_blocks(
+        members = self._by_blocks(
             features, lambda hidden: torch.stack([network.head(hidden * mask) for mask in masks])
         )
+        return self.prior.blend(members, self.taught(features))
 
-    def relative(self, scores: Floats, task: NDArray[np.int32]) -> Floats:
+    def to_relative_throughput(self, scores: Floats, task: NDArray[np.int32]) -> Floats:
         """Scores of a bounded loss as they are; ranking scores min-max scaled within each task.
 
         A ranking loss fixes the order and no scale. Among the given programs of a task the best
         predicted gets 1 and the worst 0; where all are equal, all get 1.
         """
         if LOSSES[self.settings.loss][1]:
-            return super().relative(scores, task)
+            return super().to_relative_throughput(scores, task)
         tasks, group = np.unique(task, return_inverse=True)
         top, low = np.full(len(tasks), -np.inf), np.full(len(tasks), np.inf)
         np.maximum.at(top, group, scores)
@@ -168,13 +185,30 @@ class NetworkModel(CostModel):
 
     @classmethod
     def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> Self:
-        """The inverse of `state`."""
-        model = cls(config["seed"], NetworkSettings(**config["settings"]))
+        """The inverse of `state`.
+
+        Raises:
+            ValueError: the weights are not those of such a network.
+        """
+        model = cls(config["seed"], **config["settings"])
         weights = load_tensors(payload["weights.safetensors"])
+        with torch.device("meta"):  # takes no memory, however wide the file says it is
+            columns = STORE.width + config["sources"]
+            network = model.build(columns)
+        width = torch.empty(columns, device="meta")
+        expected = {**network.state_dict(), "input_shift": width, "input_scale": width}
+        if weights.keys() != expected.keys():
+            raise ValueError(f"no such network: it has the weights {sorted(weights)}")
+        for name, tensor in weights.items():
+            if (tensor.shape, tensor.dtype) != (expected[name].shape, torch.float32):
+                raise ValueError(f"no such network: {name} is {tuple(tensor.shape)} {tensor.dtype}")
+            if not tensor.isfinite().all():
+                raise ValueError(f"no such network: {name} is not finite")
         model._shift, model._scale = weights.pop("input_shift"), weights.pop("input_scale")
-        with _reproducible(model.seed):
-            model._network = model.build()
-        model._network.load_state_dict(weights)
+        if not (model._scale > 0).all():
+            raise ValueError("no such network: input_scale is not above 0")
+        network.load_state_dict(weights, assign=True)
+        model._network = network
         return model
 
     def _fitted(self) -> StoreNetwork:
@@ -182,18 +216,8 @@ class NetworkModel(CostModel):
             raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
         return self._network
 
-    def _adopt(self, source: NetworkModel) -> None:
-        """Start from the weights and the input scaling of `source`."""
-        source._fitted()
-        if source.settings.hidden != self.settings.hidden:
-            raise InputError(
-                f"the source is {source.settings.hidden} units wide, this model "
-                f"{self.settings.hidden}: their weights do not fit"
-            )
-        self._source = source
-
     def _set_scaling(self, rows: NDArray[np.float32]) -> None:
-        shift, scale = np.zeros(COLUMNS), np.abs(rows).max(axis=0)
+        shift, scale = np.zeros(rows.shape[1]), np.abs(rows).max(axis=0)
         if self.settings.standardise:
             shift, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
         scale = np.where(scale > 1e-6, scale, 1.0)
@@ -210,49 +234,49 @@ class NetworkModel(CostModel):
         labels = y.astype(np.float32)
         rng = np.random.default_rng(self.seed)
         optimizer = torch.optim.Adam(
-            network.parameters(), lr=s.rate, weight_decay=s.weight_decay, fused=True
+            network.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay, fused=True
         )
-        steps_a_pass = -(-len(y) // s.batch)
+        steps_a_pass = -(-len(y) // s.batch_size)
         passes = max(s.epochs, -(-s.least_steps // steps_a_pass))
         steps = passes * steps_a_pass
         schedule = (
-            torch.optim.lr_scheduler.OneCycleLR(optimizer, s.rate, total_steps=steps)
+            torch.optim.lr_scheduler.OneCycleLR(optimizer, s.learning_rate, total_steps=steps)
             if s.one_cycle
             else None
         )
         for _ in range(passes):
-            for programs in _batches(task, s.batch, rng):
+            for programs in _batches(task, s.batch_size, rng):
                 batch = pack(features.offsets, programs)
                 hidden = network.encode(rows[torch.from_numpy(batch.rows)], batch.counts)
                 scores, members = network.head(hidden), batch.programs
                 gradient = gradient_of(scores.detach().numpy(), labels[members], task[members])
                 optimizer.zero_grad()
                 scores.backward(torch.from_numpy(gradient))  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), s.clip)
+                nn.utils.clip_grad_norm_(network.parameters(), s.max_grad_norm)
                 optimizer.step()
                 if schedule is not None:
                     schedule.step()
 
-    def _by_blocks(self, features: Features, head: Callable[[Tensor], Tensor]) -> Floats:
+    def _by_blocks(self, features: FeatureTable, head: Callable[[Tensor], Tensor]) -> Floats:
         """Apply `head`, from `BLOCK x hidden` to `K x BLOCK`, to all programs: `K x n`."""
         parts = [np.empty((1, 0))] if len(features) == 0 else []
         with _reproducible(self.seed), torch.no_grad():
             for _, part in chunks(features, CHUNK):
-                parts.append(self._by_length(part, head))
+                parts.append(self._by_length(self.store_rows(part), head))
         return np.concatenate(parts, axis=1)
 
     def _by_length(self, features: Features, head: Callable[[Tensor], Tensor]) -> Floats:
         """`_by_blocks` for a chunk: blocks of programs with equally many stores."""
-        stores, scores = features.stores, []
+        stores, scores = features.counts, []
         order = np.argsort(stores, kind="stable")
         for alike in np.split(order, np.flatnonzero(np.diff(stores[order])) + 1):
             length = int(stores[alike[0]])
             for start in range(0, len(alike), BLOCK):
                 programs = alike[start : start + BLOCK]
                 index = features.offsets[programs] + np.arange(length)[:, None]
-                rows = np.zeros((length, BLOCK, COLUMNS), dtype=np.float32)
+                rows = np.zeros((length, BLOCK, features.width), dtype=np.float32)
                 rows[:, : len(programs)] = features.rows[index]
-                packed = self._scaled(rows.reshape(-1, COLUMNS))
+                packed = self._scaled(rows.reshape(-1, features.width))
                 found = head(self._fitted().encode(packed, [BLOCK] * length))
                 scores.append(found[:, : len(programs)].numpy())
         out = np.empty((len(scores[0]), len(features)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -9,23 +10,31 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
 from balto.models.base import CostModel
 from balto.models.chunks import chunks
+from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
-from balto.programs.features import Features
+from balto.units import check_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackSumSettings:
     """TenSet's hyper-parameters; its code leaves base score and the rest at XGBoost's defaults."""
 
-    rounds: int = 300
-    depth: int = 6
+    num_boost_round: int = 300
+    max_depth: int = 6
     gamma: float = 0.003
     min_child_weight: float = 2.0
-    eta: float = 0.2
+    learning_rate: float = 0.2
     base_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number("num_boost_round", self.num_boost_round, 1, 100_000, whole=True)
+        check_number("max_depth", self.max_depth, 1, 64, whole=True)
+        for name in ("gamma", "min_child_weight", "learning_rate", "base_score"):
+            check_number(name, getattr(self, name), 0, 1e9)
 
 
 class PackSumXGB(CostModel):
@@ -38,21 +47,21 @@ class PackSumXGB(CostModel):
 
     name: ClassVar[str] = "xgb-tenset"
 
-    def __init__(self, seed: int = 0, settings: PackSumSettings | None = None) -> None:
-        super().__init__(seed)
-        self.settings = settings or PackSumSettings()
+    defaults: ClassVar[PackSumSettings] = PackSumSettings()
+
+    def __init__(self, seed: int = 0, **settings: Any) -> None:
+        super().__init__(seed, **settings)
         self._booster: xgboost.Booster | None = None
-        self._source: xgboost.Booster | None = None
 
     def fit(
         self,
-        features: Features,
+        features: FeatureTable,
         relative_throughput: Floats,
-        task: NDArray[np.int32],  # noqa: ARG002
+        task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
-        s = self.settings
-        first, stores = features.offsets[:-1], features.stores
+        s, store = self.settings, self.store_rows(features)
+        first, stores = store.offsets[:-1], store.counts
 
         def square_error(rows: Any, _: xgboost.DMatrix) -> tuple[Any, Any]:
             gradient = np.add.reduceat(rows, first) - relative_throughput
@@ -60,61 +69,127 @@ class PackSumXGB(CostModel):
 
         self._booster = xgboost.train(
             {
-                "max_depth": s.depth,
+                "max_depth": s.max_depth,
                 "gamma": s.gamma,
                 "min_child_weight": s.min_child_weight,
-                "eta": s.eta,
+                "eta": s.learning_rate,
                 "base_score": s.base_score,
                 "seed": self.seed,
                 "nthread": 1,
             },
-            xgboost.QuantileDMatrix(features.rows, nthread=1),
-            num_boost_round=s.rounds,
+            xgboost.QuantileDMatrix(store.rows, nthread=1),
+            num_boost_round=s.num_boost_round,
             obj=square_error,
-            xgb_model=self._source,
         )
+        if self.sources:
+            own = self._by_chunks(features, [0])[0]
+            self.prior = Prior.of(self.taught(features), own, task)
 
-    def predict(self, features: Features) -> Floats:
+    def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
-        scores: Floats = self._by_chunks(features, [0])[0]  # 0: all rounds
-        return scores
+        return self.prior.blend(self._by_chunks(features, [0])[0], self.taught(features))
 
-    def ensemble(self, features: Features) -> Floats:
+    def ensemble(self, features: FeatureTable) -> Floats:
         """A virtual ensemble: the booster cut off after 1/32, 1/16, ... of its rounds.
 
         The preset leaves no randomness to make better members of; `XGB` has some.
         """
         rounds = self._fitted().num_boosted_rounds()
-        return self._by_chunks(features, [max(1, rounds >> k) for k in range(5, -1, -1)])
+        members = self._by_chunks(features, [max(1, rounds >> k) for k in range(5, -1, -1)])
+        return self.prior.blend(members, self.taught(features))
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Hyper-parameters, and the trees as UBJSON."""
-        trees = bytes(self._fitted().save_raw("ubj"))
-        return {"seed": self.seed, "settings": asdict(self.settings)}, {"trees.ubj": trees}
+        """Hyper-parameters, and the trees as XGBoost's JSON."""
+        trees = bytes(self._fitted().save_raw("json"))
+        return {"seed": self.seed, "settings": asdict(self.settings)}, {"trees.json": trees}
 
     @classmethod
     def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> Self:
-        """The inverse of `state`."""
-        model = cls(config["seed"], PackSumSettings(**config["settings"]))
-        model._booster = xgboost.Booster({"nthread": 1})
-        model._booster.load_model(bytearray(payload["trees.ubj"]))
-        return model
+        """The inverse of `state`.
 
-    def _adopt(self, source: PackSumXGB) -> None:
-        """Boost on from the trees of `source`."""
-        self._source = source._fitted()
+        Raises:
+            ValueError: the trees are not what XGBoost can follow.
+        """
+        model = cls(config["seed"], **config["settings"])
+        trees = json.loads(payload["trees.json"])
+        _check_trees(trees, STORE.width + config["sources"])
+        model._booster = xgboost.Booster({"nthread": 1})
+        # Written anew: what was checked is what is loaded.
+        model._booster.load_model(bytearray(json.dumps(trees).encode()))
+        return model
 
     def _fitted(self) -> xgboost.Booster:
         if self._booster is None:
             raise ModelNotFitted(f"the {self.name} cost model has not been trained yet")
         return self._booster
 
-    def _by_chunks(self, features: Features, ends: Any) -> Floats:
+    def _by_chunks(self, features: FeatureTable, ends: Any) -> Floats:
         """Scores of the first `end` trees for each of the `K` ends, `K x n`."""
         booster = self._fitted()
         scores = np.empty((len(ends), len(features)))
         for place, part in chunks(features, CHUNK):
+            store = self.store_rows(part)
             for member, end in zip(scores, ends, strict=True):
-                rows = booster.inplace_predict(part.rows, iteration_range=(0, int(end)))
-                member[place] = np.add.reduceat(rows, part.offsets[:-1])
+                rows = booster.inplace_predict(store.rows, iteration_range=(0, int(end)))
+                member[place] = np.add.reduceat(rows, store.offsets[:-1])
         return scores
+
+
+def _check_trees(content: dict[str, Any], width: int) -> None:
+    """Refuse what XGBoost would follow out of its arrays: it checks little itself.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    learner = content["learner"]
+    booster = learner["gradient_booster"]
+    trees = booster["model"]["trees"]
+    kinds = booster["name"], learner["objective"]["name"], learner["learner_model_param"]
+    rounds = booster["model"].get("iteration_indptr", list(range(len(trees) + 1)))
+    for holds, expected in (
+        (kinds[:2] == ("gbtree", "reg:squarederror"), "trees of square error"),
+        (int(kinds[2]["num_feature"]) == width, f"{width} columns"),
+        (int(kinds[2]["num_class"]) == 0 and int(kinds[2]["num_target"]) == 1, "one output"),
+        (0 < len(trees) == len(booster["model"]["tree_info"]), "at least one tree"),
+        (int(booster["model"]["gbtree_model_param"]["num_trees"]) == len(trees), "their number"),
+        (not any(booster["model"]["tree_info"]), "trees of the one output"),
+        (rounds == list(range(len(trees) + 1)), "a tree a round"),
+    ):
+        if not holds:
+            raise ValueError(f"no such trees: expected {expected}")
+    for tree in trees:
+        _check_tree(tree, width)
+
+
+def _check_tree(tree: dict[str, Any], width: int) -> None:
+    left, right, parents = (
+        np.array(tree[name], np.int64) for name in ("left_children", "right_children", "parents")
+    )
+    count = len(left)
+    nodes, leaf = np.arange(count), left == -1
+    numbers = ("base_weights", "loss_changes", "split_conditions", "sum_hessian")
+    others = ("split_indices", "split_type", "default_left")
+    params = {name: int(tree["tree_param"][name]) for name in ("num_nodes", "num_feature")}
+    columns = np.array(tree["split_indices"], np.int64)
+    categories = [name for name in tree if name.startswith("categor") and tree[name]]
+    for holds, expected in (
+        (count > 0 and params == {"num_nodes": count, "num_feature": width}, "its nodes"),
+        (int(tree["tree_param"].get("size_leaf_vector", 1)) == 1, "one value a leaf"),
+        (all(len(tree[n]) == count for n in (*numbers, *others)), "a value of each node"),
+        (len(right) == count == len(parents), "two children of each node"),
+        (bool(((right == -1) == leaf).all()), "two children or none"),
+        (
+            all(bool(((c > nodes) & (c < count) | leaf).all()) for c in (left, right)),
+            "children after their parents",
+        ),
+        (
+            all(bool((parents[c[~leaf]] == nodes[~leaf]).all()) for c in (left, right)),
+            "parents of their children",
+        ),
+        (int(parents[0]) in (-1, 2**31 - 1), "a root without a parent"),
+        (bool(((columns >= 0) & (columns < width)).all()), f"columns below {width}"),
+        (all(np.isfinite(np.array(tree[n], np.float64)).all() for n in numbers), "finite numbers"),
+        (not any(tree["split_type"]) and not categories, "no categories"),
+    ):
+        if not holds:
+            raise ValueError(f"no such tree: expected {expected}")

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.programs.features import COLUMNS, Features
+from balto.compiled import jit
+from balto.data.features import STORE, Features
 
+#: Columns of a store row.
+COLUMNS = STORE.width
 #: Columns of a pooled row: whole program, main store, number of stores.
 POOLED_COLUMNS = 2 * COLUMNS + 1
 
@@ -31,8 +33,6 @@ _EXP2 = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8)
 _LOG2 = tuple(np.float32(2 / (math.log(2) * (2 * k + 1))) for k in range(6))
 #: The bits of float32 0.7071...: mantissas are taken from there to its double.
 _SQRT_HALF = int(np.float32(math.sqrt(0.5)).view(np.int32))
-
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def pool_stores(
@@ -54,7 +54,7 @@ def pool_stores(
     return pooled
 
 
-@_compiled
+@jit
 def pool_into(rows: Any, offsets: Any, columns: Any, pooled: Any) -> None:
     """`pool_stores` into an array that is there."""
     # Unsigned: an index that cannot be negative is not tested for it.
@@ -100,7 +100,7 @@ def pool_into(rows: Any, offsets: Any, columns: Any, pooled: Any) -> None:
 # slice nothing: threads would contend for the array's reference count.
 
 
-@_compiled
+@jit
 def _add_exp2(x: Any, total: Any, power: Any, whole: Any) -> None:
     """Add ``2^x``, to the precision of float32, for x from -126 to 127."""
     bits = power.view(np.int32)
@@ -118,7 +118,7 @@ def _add_exp2(x: Any, total: Any, power: Any, whole: Any) -> None:
         total[c] += power[c]
 
 
-@_compiled
+@jit
 def _log2(x: Any, out: Any, mantissa: Any, exponent: Any) -> None:
     """log2 of positive numbers, to the precision of float32."""
     bits, mantissa_bits = x.view(np.int32), mantissa.view(np.int32)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from balto.data.features import STORE, Features, FeatureTable
 from balto.models import create
 from balto.models.chunks import chunks
-from balto.programs.features import COLUMNS, Features
 
 
 @pytest.fixture
-def mapped(tmp_path) -> tuple[Features, Features]:
+def mapped(tmp_path) -> tuple[FeatureTable, FeatureTable]:
     rng = np.random.default_rng(0)
     features = Features.from_programs(
-        rng.uniform(0, 8, (rng.integers(1, 4), COLUMNS)) for _ in range(40)
+        rng.uniform(0, 8, (rng.integers(1, 4), STORE.width)) for _ in range(40)
     )
     np.save(tmp_path / "rows.npy", features.rows)
-    return features, Features(np.load(tmp_path / "rows.npy", mmap_mode="r"), features.offsets)
+    from_file = Features(np.load(tmp_path / "rows.npy", mmap_mode="r"), features.offsets)
+    return FeatureTable({"store": features}), FeatureTable({"store": from_file})
 
 
 @pytest.mark.parametrize("size", [1, 7, 40, 100])
@@ -26,9 +27,9 @@ def test_the_parts_are_the_whole(mapped, size: int) -> None:
     for _ in range(2):  # pages that were given back can be read again
         parts = list(chunks(from_file, size))
         assert [p for place, _ in parts for p in range(40)[place]] == list(range(40))
-        joined = Features.concatenate([part for _, part in parts])
-        np.testing.assert_array_equal(joined.rows, features.rows)
-        np.testing.assert_array_equal(joined.offsets, features.offsets)
+        joined = FeatureTable.concatenate([part for _, part in parts])["store"]
+        np.testing.assert_array_equal(joined.rows, features["store"].rows)
+        np.testing.assert_array_equal(joined.offsets, features["store"].offsets)
 
 
 def test_predictions_do_not_depend_on_the_size_of_the_parts(mapped, monkeypatch) -> None:

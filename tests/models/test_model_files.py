@@ -7,20 +7,17 @@ import subprocess
 import sys
 import zipfile
 
-import numpy as np
 import pytest
 
 from balto.errors import ModelFileError
 from balto.models import create, load, read_card, save
-from balto.programs.features import COLUMNS, Features
+from balto.testing.models import labelled_programs
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    features = Features.from_programs(rng.uniform(0, 8, (30, 2, COLUMNS)))
     model = create("xgb", seed=3)
-    model.fit(features, rng.uniform(0.1, 1, 30), np.zeros(30, np.int32))
+    model.fit(*labelled_programs(30))
     path = tmp_path_factory.mktemp("models") / "model.balto"
     save(model, path, {"device": "a CPU", "programs": 30})
     return path
@@ -86,9 +83,14 @@ def test_a_foreign_file_is_refused(tmp_path) -> None:
 
 
 def test_another_feature_version_is_refused_and_named(saved, tmp_path) -> None:
-    other = {"schema": "tvm-per-store", "version": 1, "columns": 172}
-    with pytest.raises(ModelFileError, match=r"172.*164.*train again"):
-        load(rewritten(saved, tmp_path / "other.balto", features=other))
+    for other in (
+        {"name": "store", "version": 1, "width": 172},
+        {"name": "store", "version": 9, "width": 164},
+        {"name": "shapes", "version": 1, "width": 3},
+    ):
+        named = "{name} version {version} .{width} columns.".format(**other)
+        with pytest.raises(ModelFileError, match=rf"{named}.*164.*train again"):
+            load(rewritten(saved, tmp_path / "other.balto", features=[other]))
 
 
 def test_another_format_is_refused(saved, tmp_path) -> None:
@@ -105,13 +107,8 @@ def test_an_unknown_model_or_setting_is_refused(saved, tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["xgb", "xgb-tenset", "mlp"])
 def test_a_payload_that_its_library_cannot_read_is_refused(name: str, tmp_path) -> None:
-    rng = np.random.default_rng(0)
     model = create(name)
-    model.fit(
-        Features.from_programs(rng.uniform(0, 8, (30, 2, COLUMNS))),
-        rng.uniform(0.1, 1, 30),
-        np.zeros(30, np.int32),
-    )
+    model.fit(*labelled_programs(30))
     save(model, tmp_path / "good.balto", {})
     bad = tmp_path / "bad.balto"
     with zipfile.ZipFile(tmp_path / "good.balto") as old, zipfile.ZipFile(bad, "w") as new:

@@ -9,11 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balto.data.features import STORE, Features, FeatureTable
 from balto.models.losses import lambda_rank, squared_error
 from balto.models.mlp import MLP, TenSetMLP
-from balto.models.network import NetworkSettings
 from balto.models.segments import pack, segment_sum
-from balto.programs.features import COLUMNS, Features
 
 stores = st.lists(st.integers(1, 6), min_size=1, max_size=12)
 
@@ -87,19 +86,20 @@ def test_ranking_scores_become_relative_within_each_task() -> None:
     model = TenSetMLP()
     scores = np.array([3.0, 1.0, 2.0, 7.0, 7.0, -4.0])
     task = np.array([0, 0, 0, 5, 5, 9], dtype=np.int32)
-    np.testing.assert_allclose(model.relative(scores, task), [1, 0, 0.5, 1, 1, 1])
+    np.testing.assert_allclose(model.to_relative_throughput(scores, task), [1, 0, 0.5, 1, 1, 1])
 
 
 def test_training_does_not_depend_on_the_threads_and_leaves_torch_as_it_was() -> None:
     rng = np.random.default_rng(0)
-    features = Features.from_programs(rng.uniform(0, 8, (40, 2, COLUMNS)))
+    programs = rng.uniform(0, 8, (40, 2, STORE.width))
+    features = FeatureTable({"store": Features.from_programs(programs)})
     y = rng.uniform(0.1, 1, 40)
     before, state = torch.get_num_threads(), torch.random.get_rng_state()
     found = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            model = MLP(settings=NetworkSettings(hidden=64, epochs=3))
+            model = MLP(hidden=64, epochs=3)
             model.fit(features, y, np.zeros(40, np.int32))
             found.append(model.predict(features))
             assert torch.get_num_threads() == threads

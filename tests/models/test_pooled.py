@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balto.data.features import STORE, Features
 from balto.models.pooled import POOLED_COLUMNS, pool_stores
-from balto.programs.features import COLUMNS, Features
 
 
 def naive(rows: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def naive(rows: np.ndarray) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 def test_it_is_the_linear_sum_the_main_store_and_the_count(stores: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
-    programs = [rng.integers(0, 4, (s, COLUMNS)).astype(np.float32) for s in stores]
+    programs = [rng.integers(0, 4, (s, STORE.width)).astype(np.float32) for s in stores]
     pooled = pool_stores(Features.from_programs(programs))
     assert pooled.shape == (len(programs), POOLED_COLUMNS)
     assert pooled.dtype == np.float32
@@ -34,7 +34,7 @@ def test_it_is_the_linear_sum_the_main_store_and_the_count(stores: list[int], se
 def test_some_columns_are_those_of_all(columns: set[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     features = Features.from_programs(
-        rng.integers(0, 4, (rng.integers(1, 5), COLUMNS)) for _ in range(5)
+        rng.integers(0, 4, (rng.integers(1, 5), STORE.width)) for _ in range(5)
     )
     chosen = np.array(sorted(columns))
     np.testing.assert_array_equal(pool_stores(features, chosen), pool_stores(features)[:, chosen])
