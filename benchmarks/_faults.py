@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from balto.measure.tvm_setup import import_tvm
-from balto.measure.worker import Worker
-from balto.tasks.task import Task
+from balto.data.target import Target
+from balto.data.task import Task
+from balto.workers.tvm_setup import import_tvm
+from balto.workers.worker import Worker
 
 #: Bodies of functions of two buffers of 1,024 float32.
 FAULTS = {
@@ -32,7 +33,7 @@ class Module:
 """
 
 
-def faulty(target: str) -> dict[str, Task]:
+def faulty(target: Target) -> dict[str, Task]:
     """One task of each fault."""
     with Worker() as worker:
         modules: dict[str, str] = worker.call("benchmarks._faults:make", target, deadline_s=60)
@@ -42,7 +43,7 @@ def faulty(target: str) -> dict[str, Task]:
     }
 
 
-def make(target: str) -> dict[str, str]:
+def make(target: Target) -> dict[str, str]:
     """Runs in the worker."""
     tvm = import_tvm(target)
     made = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -11,14 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.measure.live import LiveMeasurer, MeasureSettings
-from balto.measure.measurer import Candidate
-from balto.measure.program import _tensor, schedule
-from balto.measure.tvm_setup import import_tvm
-from balto.measure.worker import Worker, WorkerError
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.errors import WorkerError
+from balto.measure.live import LiveMeasurer
+from balto.measure.run import _tensor
+from balto.measure.settings import MeasureSettings
+from balto.programs.schedule import schedule
+from balto.workers.tvm_setup import import_tvm
+from balto.workers.worker import Worker
 
 Latencies = NDArray[np.float64]
-Programs = list[tuple[str, str, str]]  # module, trace, target
+Programs = list[tuple[str, str, Target]]  # module, trace, target
 
 _HERE = "benchmarks._systems:"
 
@@ -28,7 +31,7 @@ def ours(
 ) -> tuple[float, Latencies]:
     """Seconds, without starting, and latencies. Nothing is known of any task beforehand."""
     latencies = np.full(len(candidates), math.nan)
-    with LiveMeasurer(settings, candidates[0].task.target) as measurer:
+    with LiveMeasurer.for_target(candidates[0].task.target, settings) as measurer:
         list(measurer.measure(candidates[: len(measurer.pids())]))  # every worker is warm
         started = time.perf_counter()
         for i, outcome in measurer.measure(candidates):
@@ -39,7 +42,7 @@ def ours(
 def naive(candidates: Sequence[Candidate]) -> tuple[float, Latencies]:
     """A single warm process that compiles, JITs and times three fixed repeats of 50 ms."""
     target = candidates[0].task.target
-    with Worker(preload=[("balto.measure.tvm_setup:import_tvm", target)]) as worker:
+    with Worker(preload=[("balto.workers.tvm_setup:import_tvm", target)]) as worker:
         worker.call(_HERE + "time_naively", *_plain(candidates)[0], deadline_s=60)  # it is warm
         latencies = np.full(len(candidates), math.nan)
         started = time.perf_counter()
@@ -56,7 +59,7 @@ def naive(candidates: Sequence[Candidate]) -> tuple[float, Latencies]:
 def stock(candidates: Sequence[Candidate], warm: bool) -> tuple[float, Latencies]:
     """MetaSchedule's LocalBuilder and LocalRunner; `warm` takes the slow import out of them."""
     target = candidates[0].task.target
-    with Worker(preload=[("balto.measure.tvm_setup:import_tvm", target)]) as worker:
+    with Worker(preload=[("balto.workers.tvm_setup:import_tvm", target)]) as worker:
         seconds, latencies, errors = worker.call(
             _HERE + "run_stock", _plain(candidates), warm, deadline_s=3600
         )
@@ -69,11 +72,11 @@ def _plain(candidates: Sequence[Candidate]) -> Programs:
     return [(c.task.module, c.trace, c.task.target) for c in candidates]
 
 
-def time_naively(module: str, trace: str, target: str) -> float:
+def time_naively(module: str, trace: str, target: Target) -> float:
     """Runs in a worker; the smallest of three repeats."""
     tvm = import_tvm(target)
-    sch = schedule(tvm, module, trace)
-    runnable = tvm.compile(sch.mod, target=tvm.target.Target(json.loads(target))).jit()
+    sch = schedule(module, trace)
+    runnable = tvm.compile(sch.mod, target=tvm.target.Target(target.to_dict())).jit()
     _, arguments = (
         tvm,
         [
@@ -99,8 +102,8 @@ def run_stock(programs: Programs, warm: bool) -> tuple[float, list[float], list[
     initializer = stand_ins if warm else None
     builder = ms.builder.LocalBuilder(initializer=initializer)
     runner = ms.runner.LocalRunner(initializer=initializer)
-    target = tvm.target.Target(json.loads(programs[0][2]))
-    mods = [schedule(tvm, module, trace).mod for module, trace, _ in programs]
+    target = tvm.target.Target(programs[0][2].to_dict())
+    mods = [schedule(module, trace).mod for module, trace, _ in programs]
     started = time.perf_counter()
     built = builder.build([ms.builder.BuilderInput(mod, target) for mod in mods])
     infos = [ms.arg_info.ArgInfo.from_entry_func(mod, remove_preproc=True) for mod in mods]

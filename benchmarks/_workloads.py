@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from balto.measure.measurer import Candidate
-from balto.measure.tvm_setup import import_tvm
-from balto.measure.worker import Worker
+from balto.data.candidate import Candidate
+from balto.data.target import Target
+from balto.data.task import Task
 from balto.programs.sample import sample_in_worker
-from balto.tasks.target import parse, resolve
-from balto.tasks.task import Task
+from balto.tasks.devices import resolve
+from balto.workers.tvm_setup import import_tvm
+from balto.workers.worker import Worker
 
 #: Operator, its arguments for `te_workload`, by name.
 WORKLOADS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -31,13 +32,13 @@ def candidates(programs: int, target: str = "llvm", seed: int = 0) -> list[Candi
         seed: of the draw.
     """
     tasks = []
-    with Worker(preload=[("balto.measure.tvm_setup:import_tvm",)]) as worker:
-        target = worker.call("benchmarks._workloads:resolved", target, deadline_s=60)
+    with Worker(preload=[("balto.workers.tvm_setup:import_tvm",)]) as worker:
+        resolved = worker.call("benchmarks._workloads:resolved", target, deadline_s=60)
         for name, (op, args) in WORKLOADS.items():
             module, traces = worker.call(
-                "benchmarks._workloads:sample", op, args, target, programs, seed, deadline_s=120
+                "benchmarks._workloads:sample", op, args, resolved, programs, seed, deadline_s=120
             )
-            task = Task(name, op, json.dumps(args), 1, target, "this CPU", module=module)
+            task = Task(name, op, json.dumps(args), 1, resolved, "this CPU", module=module)
             tasks.append((task, traces))
     return [
         Candidate(task, task_id, i, traces[i])
@@ -47,14 +48,14 @@ def candidates(programs: int, target: str = "llvm", seed: int = 0) -> list[Candi
     ]
 
 
-def resolved(target: str) -> str:
-    """Runs in the worker: JSON of the target, with what it leaves open filled in."""
+def resolved(target: str) -> Target:
+    """Runs in the worker: the target, with what it leaves open filled in."""
     import_tvm()
-    return json.dumps(resolve(parse(target)))
+    return resolve(Target.parse(target))
 
 
 def sample(
-    op: str, args: tuple[Any, ...], target: str, programs: int, seed: int
+    op: str, args: tuple[Any, ...], target: Target, programs: int, seed: int
 ) -> tuple[str, list[str]]:
     """JSON of the operator's module, and of the traces of distinct random programs of it."""
     tvm = import_tvm(target)
@@ -62,4 +63,4 @@ def sample(
 
     function = tvm.te.create_prim_func(getattr(te_workload, op)(*args))
     module = tvm.ir.save_json(tvm.IRModule({"main": function}))
-    return module, sample_in_worker(module, target, programs, seed).traces
+    return module, sample_in_worker(module, target, programs, seed, ()).traces

@@ -1,6 +1,6 @@
 """What training costs each round: anew on all labels, or boosting on from the last round's trees.
 
-    python benchmarks/incremental.py [POOL] [--fraction 1.0] [--rounds 15] [--seeds 3]
+    python benchmarks/incremental.py [POOL] [--budget 1.0] [--rounds 15] [--seeds 3]
 
 Labels come in equal random parts, as in a campaign of the random selector. `xgb` trains anew each
 round, so a round costs in proportion to all labels so far. Beside it, the same model boosts on:
@@ -23,12 +23,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from balto.data.features import FeatureTable
+from balto.data.pool import Pool
+from balto.data.pool_reader import read_pool
 from balto.learn.metrics import relative_throughput, top_k
-from balto.learn.split import test_programs
+from balto.learn.split import held_out_indices
+from balto.learn.tmax import TMaxEstimator
 from balto.models.xgb import XGB
-from balto.pool.exchange import read_pool
-from balto.pool.pool import Pool
-from balto.programs.features import Features
 
 POOL = Path(__file__).resolve().parents[1] / "pools" / "epyc-avx2"
 TEST_SHARE = 0.25
@@ -39,37 +40,40 @@ class BoostOn(XGB):
 
     known = 0
 
-    def fit(self, features: Features, relative_throughput: np.ndarray, task: np.ndarray) -> None:
+    def fit(
+        self, features: FeatureTable, relative_throughput: np.ndarray, task: np.ndarray
+    ) -> None:
         """Boost on, with trees as the new labels are to all."""
         new, self.known = len(features) - self.known, len(features)
-        if self._forest is not None:
-            last = XGB(self.seed, self.settings)
-            last._forest = self._forest
+        if self.forest is not None:
+            last = XGB(self.seed, **self.parameters())
+            last.forest = self.forest
             self._source = last
-        rounds = max(1, round(self.settings.rounds * new / len(features)))
         whole = self.settings
-        self.settings = replace(whole, rounds=rounds, tuning_eta=whole.eta)
+        rounds = max(1, round(whole.num_boost_round * new / len(features)))
+        self.settings = replace(whole, num_boost_round=rounds, tuning_rate=whole.learning_rate)
         super().fit(features, relative_throughput, task)
         self.settings = whole
 
 
-def compare(pool: Pool, fraction: float, rounds: int, seed: int) -> dict[str, np.ndarray]:
+def compare(pool: Pool, budget: float, rounds: int, seed: int) -> dict[str, np.ndarray]:
     """Seconds, Top-1 and Top-5 of every round, ``rounds x 3`` for each way."""
     rng, task = np.random.default_rng(seed), pool.task_of_program
     test, train = [], []
     for k, of in enumerate(pool.tasks):
         programs = np.array(pool.programs(k))
-        held_out = test_programs(len(programs), TEST_SHARE, seed, of.name)
+        held_out = held_out_indices(len(programs), TEST_SHARE, seed, of.name)
         test.append(programs[held_out])
         rest = rng.permutation(np.delete(programs, held_out))
         rest = rest[np.isfinite(pool.latency_s[rest])]
-        train.append(rest[: max(rounds, round(fraction * len(rest)))])
+        train.append(rest[: max(rounds, round(budget * len(rest)))])
     models = {"anew": XGB(seed), "boosting on": BoostOn(seed)}
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in models}
     for r in range(1, rounds + 1):
         known = np.sort(np.concatenate([t[: len(t) * r // rounds] for t in train]))
         y = relative_throughput(pool.latency_s[known], task[known])
         features = pool.features.take(known)
+        y = y * TMaxEstimator().shares(features, y, task[known], features.names, seed)
         for name, model in models.items():
             started = time.perf_counter()
             model.fit(features, y, task[known])
@@ -86,13 +90,13 @@ def compare(pool: Pool, fraction: float, rounds: int, seed: int) -> dict[str, np
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pool", nargs="?", default=POOL, help="folder of a recorded pool")
-    parser.add_argument("--fraction", type=float, default=1.0, help="of the training labels")
+    parser.add_argument("--budget", type=float, default=1.0, help="share of the training labels")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     pool = read_pool(args.pool)
-    compare(pool, args.fraction, 1, 0)  # loads compiled code
-    runs = [compare(pool, args.fraction, args.rounds, seed) for seed in range(args.seeds)]
+    compare(pool, args.budget, 1, 0)  # loads compiled code
+    runs = [compare(pool, args.budget, args.rounds, seed) for seed in range(args.seeds)]
     mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
     print(
         "round   seconds: anew  boosting on   Top-1: anew  boosting on   Top-5: anew  boosting on"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.measure.measurer import Candidate
+from balto.data.candidate import Candidate
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, _ROOT)  # for this process and our workers

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.programs.features import COLUMNS, Features
+from balto.data.features import STORE, Features, FeatureTable
 
 STORES = 4
 BLOCK = 50_000  # rows written at a time
@@ -30,7 +30,7 @@ GIB = 2**30
 def write(folder: Path, programs: int) -> None:
     """Rows like real ones: a few hundred distinct values a column, most of them small."""
     rng = np.random.default_rng(0)
-    shape = (programs * STORES, COLUMNS)
+    shape = (programs * STORES, STORE.width)
     rows = np.lib.format.open_memmap(folder / "rows.npy", "w+", np.float32, shape)
     values = np.log2(1 + np.arange(256, dtype=np.float32) ** 2)
     for start in range(0, len(rows), BLOCK):
@@ -39,11 +39,10 @@ def write(folder: Path, programs: int) -> None:
     rows.flush()
 
 
-def mapped(folder: Path, programs: int) -> Features:
+def mapped(folder: Path, programs: int) -> FeatureTable:
     rows = np.load(folder / "rows.npy", mmap_mode="r")
-    return Features(
-        rows[: programs * STORES], np.arange(0, programs * STORES + 1, STORES, dtype=np.int64)
-    )
+    offsets = np.arange(0, programs * STORES + 1, STORES, dtype=np.int64)
+    return FeatureTable({STORE.name: Features(rows[: programs * STORES], offsets)})
 
 
 def peak_rss_gib() -> float:
@@ -59,7 +58,9 @@ def train(folder: Path, programs: int, model_name: str) -> dict[str, float]:
 
     features = mapped(folder, programs)
     rng = np.random.default_rng(1)
-    y = np.clip(np.exp(-features.rows[::STORES, 5] / 8) + rng.normal(0, 0.02, programs), 0.01, 1)
+    y = np.clip(
+        np.exp(-features[STORE.name].rows[::STORES, 5] / 8) + rng.normal(0, 0.02, programs), 0.01, 1
+    )
     task = (np.arange(programs) * 2307 // programs).astype(np.int32)
     model = create(model_name)
     started = time.perf_counter()

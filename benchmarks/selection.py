@@ -16,7 +16,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.learn.split import rounds_of, share_out
+from balto.learn.split import allocate_budget, budget_by_round
 from balto.select import get
 from balto.select.base import TaskState
 
@@ -26,8 +26,8 @@ PAPER_SECONDS = 636
 
 def main() -> None:
     selector = get("balto")
-    budgets = share_out(PICKS, np.full(TASKS, PROGRAMS))
-    schedule = np.array([rounds_of(int(budget), ROUNDS) for budget in budgets])
+    budgets = allocate_budget(PICKS, np.full(TASKS, PROGRAMS))
+    schedule = np.array([budget_by_round(int(budget), ROUNDS) for budget in budgets])
     labelled = [np.empty(0, dtype=np.int64) for _ in range(TASKS)]
     rng = np.random.default_rng(0)
     for task in (0, 1):  # loads the compiled code

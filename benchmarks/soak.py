@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.measure.live import LiveMeasurer, MeasureSettings
-from balto.measure.measurer import Candidate
-from balto.pool.journal import Journal, outcome_to_record, read
+from balto.campaign.journal import Journal, outcome_to_record, read
+from balto.data.candidate import Candidate
+from balto.measure.live import LiveMeasurer
+from balto.measure.settings import MeasureSettings
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, _ROOT)  # for this process and our workers
@@ -66,7 +67,10 @@ def run(programs: list[Candidate], faults: dict[int, str], path: Path) -> dict[s
     statuses: Counter[str] = Counter()
     unexpected: Counter[str] = Counter()
     started = time.perf_counter()
-    with Journal.open(path) as journal, LiveMeasurer(settings, programs[0].task.target) as measurer:
+    with (
+        Journal.open(path) as journal,
+        LiveMeasurer.for_target(programs[0].task.target, settings) as measurer,
+    ):
         kills = sorted(i for i, fault in faults.items() if fault == KILL)
         killed = 0
         for done, (index, outcome) in enumerate(measurer.measure(programs)):

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from balto.tune.builder import Builder
+    from balto.tune.cost_model import CostModel
+    from balto.tune.operators import tune_operators
     from balto.tune.runner import Runner
+    from balto.tune.search import SearchSettings
+    from balto.tune.session import Listener, Session, TunedTask
+    from balto.tune.tuned import Tuned, load_tuned
 
-__all__ = ["Builder", "Runner"]
+#: Public name -> where it is; loaded only when asked for: some import TVM.
+_WHERE = {
+    "Builder": "balto.tune.builder",
+    "CostModel": "balto.tune.cost_model",
+    "Listener": "balto.tune.session",
+    "Runner": "balto.tune.runner",
+    "SearchSettings": "balto.tune.search",
+    "Session": "balto.tune.session",
+    "Tuned": "balto.tune.tuned",
+    "TunedTask": "balto.tune.session",
+    "load_tuned": "balto.tune.tuned",
+    "tune_operators": "balto.tune.operators",
+}
+
+__all__ = [
+    "Builder",
+    "CostModel",
+    "Listener",
+    "Runner",
+    "SearchSettings",
+    "Session",
+    "Tuned",
+    "TunedTask",
+    "load_tuned",
+    "tune_operators",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the parts only when they are asked for: they import TVM."""
-    if name == "Builder":
-        from balto.tune.builder import Builder
-
-        return Builder
-    if name == "Runner":
-        from balto.tune.runner import Runner
-
-        return Runner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -10,10 +10,13 @@ from typing import Any
 from tvm.ir.utils import derived_object
 from tvm.s_tir.meta_schedule.runner import PyRunner, RunnerFuture, RunnerInput, RunnerResult
 
-from balto.measure.live import LiveMeasurer, MeasureSettings
-from balto.measure.measurer import Candidate, Measurer
-from balto.measure.outcome import Outcome
-from balto.tasks.task import Task
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
+from balto.data.target import Target
+from balto.data.task import Task
+from balto.errors import InputError
+from balto.measure.live import LiveMeasurer
+from balto.measure.measurer import Measurer
 from balto.tune.builder import MODULE, TARGET
 
 
@@ -21,40 +24,54 @@ from balto.tune.builder import MODULE, TARGET
 class Runner(PyRunner):  # type: ignore[misc]
     """Builds and times programs with a balto measurer, in warm and isolated workers.
 
+    MetaSchedule hands over one task's programs at a time and does not say which task: two tasks
+    may have arguments of the same shapes. So what is known of the best latency, which decides how
+    often a program is run, is shared within one call of `run` and no further.
+
     Args:
-        measurer: measures them; a `LiveMeasurer` with default settings if None. It is closed by
-            whoever made it; its workers die with this process.
+        measurer: measures them; if None, a `LiveMeasurer` for each target that comes. It is closed
+            by whoever made it; its workers die with this process.
     """
 
     def __init__(self, measurer: Measurer | None = None) -> None:
         super().__init__()
-        self.measurer = measurer or LiveMeasurer(MeasureSettings())
-        self.task_ids: dict[str, int] = {}
+        self.measurer = measurer
+        self.made: dict[Target, Measurer] = {}
 
     def run(self, runner_inputs: list[RunnerInput]) -> list[RunnerFuture]:
         """Measure what `balto.tune.Builder` wrote."""
-        candidates = [self._candidate(i, each) for i, each in enumerate(runner_inputs)]
-        outcomes = dict(self.measurer.measure(candidates))
+        candidates = [_candidate(i, each) for i, each in enumerate(runner_inputs)]
+        if not candidates:
+            return []
+        outcomes = dict(self._measurer(candidates[0].task.target).measure(candidates))
         return [_future(outcomes[i]) for i in range(len(candidates))]
 
-    def _candidate(self, index: int, runner_input: Any) -> Candidate:
-        module = Path(str(runner_input.artifact_path))
-        if module.name != MODULE:
-            raise ValueError(
-                "balto.tune.Runner runs what balto.tune.Builder hands over; pass "
-                f"builder=balto.tune.Builder() too (got the artifact {module})"
-            )
-        arguments = json.dumps([str(info) for info in runner_input.args_info])
-        task = Task(
-            name=arguments,
-            op="metaschedule",
-            args=arguments,
-            weight=1,
-            target=module.with_name(TARGET).read_text(),
-            device=str(runner_input.device_type),
-            module=module.read_text(),
+    def _measurer(self, target: Target) -> Measurer:
+        if self.measurer is not None:
+            return self.measurer
+        if target not in self.made:
+            self.made[target] = LiveMeasurer.for_target(target)
+        return self.made[target]
+
+
+def _candidate(index: int, runner_input: Any) -> Candidate:
+    module = Path(str(runner_input.artifact_path))
+    if module.name != MODULE:
+        raise InputError(
+            "balto.tune.Runner runs what balto.tune.Builder hands over; pass "
+            f"builder=balto.tune.Builder() too (got the artifact {module})"
         )
-        return Candidate(task, self.task_ids.setdefault(arguments, len(self.task_ids)), index)
+    arguments = json.dumps([str(info) for info in runner_input.args_info])
+    task = Task(
+        name=arguments,
+        op="metaschedule",
+        args=arguments,
+        weight=1,
+        target=Target.from_json(module.with_name(TARGET).read_text()),
+        device=str(runner_input.device_type),
+        module=module.read_text(),
+    )
+    return Candidate(task, 0, index)
 
 
 def _future(outcome: Outcome) -> RunnerFuture:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
-from balto.measure.tvm_setup import import_tvm
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
+from balto.data.target import Target
+from balto.workers.tvm_setup import import_tvm
 
-TARGET = '{"kind": "llvm", "num-cores": 1}'
+TARGET = Target("llvm", cores=1)
 
 
 def tune_matmul(trials: int) -> list[list[float]]:
     """Tune a small matmul with `balto.tune`; the seconds that the database recorded."""
-    import json
-
     tvm = import_tvm(TARGET)
     from tvm.s_tir import meta_schedule as ms
     from tvm.s_tir.meta_schedule.testing.te_workload import matmul
@@ -22,7 +24,7 @@ def tune_matmul(trials: int) -> list[list[float]]:
 
     database: Any = ms.tune_tir(
         mod=tvm.te.create_prim_func(matmul(64, 64, 64)),
-        target=tvm.target.Target(json.loads(TARGET)),
+        target=tvm.target.Target(TARGET.to_dict()),
         work_dir=tempfile.mkdtemp(),
         max_trials_global=trials,
         num_trials_per_iter=trials,
@@ -37,8 +39,6 @@ def tune_matmul(trials: int) -> list[list[float]]:
 
 def tune_network(trials: int) -> tuple[int, float]:
     """Tune a small Relax network with `balto.tune`; records, and the error of what was compiled."""
-    import json
-
     import numpy as np
 
     tvm = import_tvm(TARGET)
@@ -47,7 +47,7 @@ def tune_network(trials: int) -> tuple[int, float]:
 
     from balto.tune import Builder, Runner
 
-    target = tvm.target.Target(json.loads(TARGET))
+    target = tvm.target.Target(TARGET.to_dict())
     blocks = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType((8, 16), "float32"))
     w = relax.Var("w", relax.TensorType((16, 32), "float32"))
@@ -77,3 +77,128 @@ def tune_network(trials: int) -> tuple[int, float]:
     got = machine["main"](tvm.runtime.tensor(a), tvm.runtime.tensor(b)).numpy()
     error = float(np.abs(got - np.maximum(a @ b, 0)).max())
     return len(database.get_all_tuning_records()), error
+
+
+def equal_shapes() -> tuple[list[int], list[int]]:
+    """Repeats that a fast and a slow operator of equal argument shapes took, in this order."""
+    tvm = import_tvm(TARGET)
+    from tvm import te
+    from tvm.s_tir import meta_schedule as ms
+    from tvm.s_tir.meta_schedule.testing.te_workload import matmul
+
+    from balto.measure.live import LiveMeasurer
+    from balto.measure.settings import MeasureSettings
+    from balto.measure.timing import TimingSettings
+    from balto.tune import Builder, Runner
+
+    size = 32
+
+    def slow_matmul() -> list[Any]:
+        """A matrix product whose every term goes through functions that take time."""
+        a, b = (te.placeholder((size, size), name=name) for name in "AB")
+        k = te.reduce_axis((0, size), name="k")
+        c = te.compute(
+            (size, size),
+            lambda i, j: te.sum(te.exp(te.sin(a[i, k]) * te.cos(b[k, j])), axis=k),
+            name="C",
+        )
+        return [a, b, c]
+
+    class Listening(LiveMeasurer):
+        """Remembers how many repeats each program of a call took."""
+
+        repeats: ClassVar[list[list[int]]] = []
+
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            outcomes = list(super().measure(candidates))
+            self.repeats.append([outcome.repeats for _, outcome in outcomes])
+            return iter(outcomes)
+
+    target = tvm.target.Target(TARGET.to_dict())
+    patient = TimingSettings(max_repeats=10_000, patience_s=60.0, precision=10.0)
+    settings = MeasureSettings(timing=patient, run_timeout_s=90.0)
+    with Listening.for_target(TARGET, settings) as measurer:
+        runner = Runner(measurer)
+        for workload in (matmul(size, size, size), slow_matmul()):
+            module = tvm.IRModule({"main": te.create_prim_func(workload)})
+            [built] = Builder().build([ms.builder.BuilderInput(module, target)])
+            arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
+            inputs = [ms.runner.RunnerInput(built.artifact_path, "cpu", arguments)] * 3
+            results = [future.result() for future in runner.run(inputs)]
+            assert all(result.error_msg is None for result in results), results
+        fast, slow = measurer.repeats
+    return fast, slow
+
+
+def tune_with_model(model: str, mode: Any) -> tuple[int, bool, bool]:
+    """Tune a small matmul by `balto.tune.CostModel` in two rounds.
+
+    Returns:
+        Trials; whether predictions before the search are the file's own; and after it.
+    """
+    import numpy as np
+
+    tvm = import_tvm(TARGET)
+    from tvm.s_tir import meta_schedule as ms
+    from tvm.s_tir.meta_schedule.testing.te_workload import matmul
+
+    import balto
+    from balto.data.features import STORE, Features, FeatureTable
+    from balto.programs.extract import Drawn, extract
+    from balto.tune import Builder, CostModel, Runner
+
+    function = tvm.te.create_prim_func(matmul(64, 64, 64))
+    target = tvm.target.Target(TARGET.to_dict())
+    cost_model = CostModel(model, mode=mode)
+    context = ms.TuneContext(
+        mod=function, target=target, space_generator="post-order-apply", num_threads=1
+    )
+    schedules = list(context.generate_design_space())
+    arguments = ms.arg_info.ArgInfo.from_entry_func(context.mod, remove_preproc=True)
+    candidates = [ms.MeasureCandidate(each, arguments) for each in schedules]
+    rows = extract(Drawn(context, schedules, []), (STORE.name,))
+    table = FeatureTable({STORE.name: Features.from_programs(rows[STORE.name])})
+    expected = balto.load_model(model)[0].predict(table)
+    before = bool(np.array_equal(cost_model.predict(context, candidates), expected))
+    database: Any = ms.tune_tir(
+        mod=function,
+        target=target,
+        work_dir=tempfile.mkdtemp(),
+        max_trials_global=8,
+        num_trials_per_iter=4,
+        builder=Builder(),
+        runner=Runner(),
+        cost_model=cost_model,
+        num_tuning_cores=1,
+        seed=1,
+    )
+    after = bool(np.array_equal(cost_model.predict(context, candidates), expected))
+    return len(database.get_all_tuning_records()), before, after
+
+
+def wrong_trace(module: str) -> str:
+    """A trace of a matmul that sums in half precision: fast, and not the same."""
+    schedule = _scheduled(module)
+    block = schedule.get_sblock("C")
+    schedule.cache_write(block, 0, "global")
+    schedule.unsafe_set_dtype(block, 0, "float16")
+    return _json(schedule)
+
+
+def right_trace(module: str) -> str:
+    """A trace of a matmul with its loops the other way round."""
+    schedule = _scheduled(module)
+    i, j, k = schedule.get_loops(schedule.get_sblock("C"))
+    schedule.reorder(k, j, i)
+    return _json(schedule)
+
+
+def _scheduled(module: str) -> Any:
+    tvm = import_tvm(TARGET)
+    return tvm.s_tir.Schedule(tvm.ir.load_json(module), debug_mask=0)
+
+
+def _json(schedule: Any) -> str:
+    from balto.programs.sample import trace_json
+
+    return trace_json(schedule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from balto.measure.worker import Worker
+from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")
 
@@ -23,3 +23,9 @@ def test_a_network_is_tuned_and_computes_what_it_should() -> None:
         recorded, error = worker.call("tests.tune.search:tune_network", 6, deadline_s=240)
     assert recorded == 6
     assert error < 1e-4
+
+
+def test_a_slow_task_with_the_argument_shapes_of_a_fast_one_is_timed_as_precisely() -> None:
+    with Worker() as worker:
+        fast, slow = worker.call("tests.tune.search:equal_shapes", deadline_s=120)
+    assert fast == slow == [3, 3, 3]

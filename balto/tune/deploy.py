@@ -1,0 +1,102 @@
+"""Check, compile and record tuned programs. Runs in a worker with TVM."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.target import Target
+from balto.measure.build import Program, build, tvm_target
+from balto.programs.schedule import schedule
+from balto.workers.tvm_setup import import_tvm
+
+#: How far a tuned program may be from the untuned one, relative to the largest value: sums of
+#: float32 in another order differ by some 1e-6.
+TOLERANCE = 1e-4
+#: The same for 16-bit floats, whose sums round at every step.
+_TOLERANCE_16 = 2e-2
+
+
+def error_of(module: str, trace: str, target: Target, seed: int = 0) -> float:
+    """How far a program is from the untuned one on random inputs, in tolerances: right up to 1.
+
+    The program is judged by its outputs; infinity if one is not finite where the untuned one's is.
+    """
+    arguments, expected = _reference(module, target, seed)
+    got = _outputs(Program(module, trace, target), arguments, seed)
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(got)):
+        return float("inf")
+    scale = float(np.abs(expected[finite]).max(initial=0.0)) or 1.0
+    tolerance = _TOLERANCE_16 if "16" in arguments[-1][1] else TOLERANCE
+    return float(np.abs(got[finite] - expected[finite]).max(initial=0.0)) / scale / tolerance
+
+
+def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:
+    """Compile a program to a shared library; returns shape and type of its arguments."""
+    tvm = import_tvm(target)
+    program = schedule(module, trace).mod
+    program = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(program)
+    tvm.tirx.build(program, tvm_target(target)).export_library(str(path))
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(program["main"])
+    return [([int(d) for d in info.shape], str(info.dtype)) for info in infos]
+
+
+def write_database(
+    folder: Path, target: Target, tasks: Sequence[tuple[str, Sequence[tuple[str, float]]]]
+) -> None:
+    """Write MetaSchedule's JSON database, in the place of what is in `folder`.
+
+    Args:
+        folder: for ``ms.database.JSONDatabase(work_dir=folder)``.
+        target: of the programs.
+        tasks: of each, TVM's JSON of its module, and ``(trace, seconds)`` of programs.
+    """
+    import_tvm(target)
+    from tvm.s_tir import meta_schedule as ms
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    database = ms.database.JSONDatabase(work_dir=str(folder))
+    for module, programs in tasks:
+        made = [(schedule(module, trace), seconds) for trace, seconds in programs]
+        for each, seconds in made:
+            workload = database.commit_workload(schedule(module, "").mod)
+            arguments = ms.arg_info.ArgInfo.from_entry_func(workload.mod, remove_preproc=True)
+            database.commit_tuning_record(
+                ms.database.TuningRecord(
+                    each.trace, workload, [seconds], tvm_target(target), arguments
+                )
+            )
+
+
+@functools.lru_cache(maxsize=2)
+def _reference(module: str, target: Target, seed: int) -> tuple[Any, NDArray[Any]]:
+    program = Program(module, "", target)
+    arguments = build(program).arguments
+    return arguments, _outputs(program, arguments, seed)
+
+
+def _outputs(program: Program, arguments: Any, seed: int) -> NDArray[Any]:
+    tvm = import_tvm(program.target)
+    device = tvm.cpu() if program.target.on_cpu else tvm.device(program.target.kind)
+    tensors = [tvm.runtime.tensor(each, device) for each in random_arrays(arguments, seed)]
+    build(program).runnable["main"](*tensors)
+    return np.asarray(tensors[-1].numpy(), np.float64)
+
+
+def random_arrays(arguments: Sequence[tuple[Sequence[int], str]], seed: int) -> list[NDArray[Any]]:
+    """Arguments of a program: random inputs, and zeros for the output, which is the last."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for shape, dtype in arguments[:-1]:
+        floats = rng.normal(size=shape)
+        arrays.append((floats if "float" in dtype else rng.integers(0, 2, shape)).astype(dtype))
+    shape, dtype = arguments[-1]
+    return [*arrays, np.zeros(shape, dtype)]

@@ -1,0 +1,346 @@
+"""Our own search of one task's space: draft, then verify; choose what to measure; step at last.
+
+Nearly all of what a candidate costs MetaSchedule's search is lowering it and reading its features.
+Here thousands of candidates are made as genes (`balto.tune.decisions`) and judged by a *draft*: a
+small forest on the decisions alone, trained in every generation on what the cost model said of
+this task's programs so far. Only the best of them become programs and are judged by the model.
+
+What is measured is not near-copies of the model's favourite: half are its favourites, and half
+are chosen by a selector, which weighs what the model believes against what it does not know. The
+last batch is drawn from the neighbours of the best programs measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.features import FEATURE_SETS, Features, FeatureTable
+from balto.data.task import Task
+from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
+from balto.models import create
+from balto.programs.decisions import COLUMNS
+from balto.select import TaskState, get
+from balto.tune.decisions import Genes, Sketches
+from balto.tune.learner import Learner
+from balto.tune.space import Made
+from balto.units import check_number
+from balto.workers.worker import Worker
+
+Floats = NDArray[np.float64]
+
+#: Seconds that making some programs may take.
+_DEADLINE_S = 300.0
+#: The forest that drafts: small, as it is trained anew in every generation.
+_DRAFT = "xgb:features=decisions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How one task's space is searched.
+
+    Attributes:
+        population: random programs that the search starts from.
+        drafted: candidates that the draft judges in a generation.
+        verified: of those, the ones that become programs and are judged by the model.
+        generations: before the first batch; one before each later batch.
+        parents: the best programs so far, whose children are the candidates.
+        favourites: share of a batch that has the highest predictions; the selector chooses the
+            rest.
+        shortlist: programs a trial among which the selector chooses: those with the highest
+            predictions.
+        selector: of the rest.
+        steps: share of the trials, the last ones, that goes to neighbours of the best programs.
+        batch: programs measured at a time.
+
+    Raises:
+        InputError: a value that cannot be.
+    """
+
+    population: int = 128
+    drafted: int = 4096
+    verified: int = 48
+    generations: int = 2
+    parents: int = 32
+    favourites: float = 0.75
+    shortlist: int = 4
+    selector: str = "biased-lcmd"
+    steps: float = 0.25
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("population", "drafted", "verified", "parents", "shortlist", "batch"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("generations", self.generations, 0, whole=True)
+        check_number("favourites", self.favourites, 0, 1)
+        check_number("steps", self.steps, 0, 1)
+
+
+class TaskSearch:
+    """The programs of one task that are known so far, and which to measure next.
+
+    A seed and the outcomes fix what is proposed.
+
+    Attributes:
+        traces: JSON of each known program's trace, as a measurer takes it.
+        latency_s: what learning was told: program -> seconds, NaN for a failure.
+        lost: how often a process died or hung on a share of programs, which were left out.
+
+    Args:
+        task: with its module.
+        learner: judges programs; shared by all tasks of a search.
+        workers: make programs; at least one.
+        settings: how to search.
+        seed: fixes every choice.
+
+    Raises:
+        InputError: TVM cannot sample the task.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        learner: Learner,
+        workers: Sequence[Worker],
+        settings: SearchSettings | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.task = task
+        self.settings = settings or SearchSettings()
+        self._learner = learner
+        self._workers = list(workers)
+        self._rng = np.random.default_rng(seed)
+        self._selector = get(self.settings.selector)
+        self.traces: list[str] = []
+        self.lost = 0
+        self._known: dict[int, int] = {}  # structural hash -> program
+        self._tried: set[tuple[int, bytes]] = set()  # genes that were made, or refused
+        self._sketch: list[int] = []
+        self._genes: list[NDArray[np.int64]] = []
+        self._tables: list[FeatureTable] = []
+        self._asked: tuple[Any, Floats] | None = None
+        self.latency_s: dict[int, float] = {}
+        self._draw(seed)
+
+    def __len__(self) -> int:
+        """How many programs are known."""
+        return len(self.traces)
+
+    @property
+    def best(self) -> int | None:
+        """The fastest program measured; None if none worked."""
+        worked = {p: s for p, s in self.latency_s.items() if np.isfinite(s)}
+        return min(worked, key=lambda p: (worked[p], p)) if worked else None
+
+    def grow(self) -> None:
+        """One generation: draft many candidates, verify the few best."""
+        scores = self._scores()
+        if scores is None:
+            return
+        draft = create(_DRAFT)
+        draft.fit(self._decisions(), _share(scores), np.zeros(len(self), np.int32))
+        parents = np.argsort(-self._with_outcomes(scores), kind="stable")[: self.settings.parents]
+        asked: list[tuple[float, int, NDArray[np.int64]]] = []
+        for number, sketch in enumerate(self._sketches.sketches):
+            if not sketch.places:
+                continue
+            mine = [self._genes[p] for p in parents if self._sketch[p] == number]
+            count = self.settings.drafted // len(self._sketches.sketches)
+            genes = sketch.random(max(1, count // 4), self._rng)
+            if mine:
+                rows = np.stack(mine)
+                some = rows[self._rng.integers(len(rows), size=count)]
+                mutated = sketch.mutated(some, self._rng)
+                genes = np.concatenate(
+                    [
+                        genes,
+                        mutated,
+                        sketch.mutated(mutated, self._rng),
+                        sketch.crossed(some, self._rng),
+                    ]
+                )
+            genes = self._untried(number, genes)
+            if len(genes):
+                judged = draft.predict(_table(sketch.rows(genes)))
+                best = np.argsort(-judged, kind="stable")[: self.settings.verified]
+                asked += [(-float(judged[k]), number, genes[k]) for k in best]
+        asked.sort(key=lambda each: each[:2])
+        self._make([(n, g) for _, n, g in asked[: self.settings.verified]])
+
+    def step(self) -> None:
+        """Make the neighbours of the best programs measured that the draft likes best."""
+        worked = sorted((s, p) for p, s in self.latency_s.items() if np.isfinite(s))
+        scores = self._scores()
+        if scores is None or not worked:
+            return
+        draft = create(_DRAFT)
+        draft.fit(self._decisions(), _share(scores), np.zeros(len(self), np.int32))
+        asked: list[tuple[float, int, NDArray[np.int64]]] = []
+        for _, program in worked[:2]:
+            number = self._sketch[program]
+            sketch = self._sketches.sketches[number]
+            genes = self._untried(number, sketch.neighbours(self._genes[program]))
+            if len(genes):
+                judged = draft.predict(_table(sketch.rows(genes)))
+                asked += [(-float(s), number, g) for s, g in zip(judged, genes, strict=True)]
+        asked.sort(key=lambda each: each[:2])
+        self._make([(n, g) for _, n, g in asked[: self.settings.verified]])
+
+    def choose(self, count: int, favourites: float | None = None) -> list[int]:
+        """Programs to measure next, at most `count`, none twice.
+
+        Args:
+            count: how many.
+            favourites: in the place of the settings' share.
+        """
+        share = self.settings.favourites if favourites is None else favourites
+        free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
+        scores = self._scores()
+        if scores is None:
+            return [int(p) for p in self._rng.permutation(free)[:count]]
+        ranked = free[np.argsort(-scores[free], kind="stable")]
+        first = ranked[: math.ceil(count * share)]
+        listed = ranked[: count * self.settings.shortlist]
+        measured = np.array(sorted(self.latency_s), np.int64)
+        among = np.concatenate([measured, listed])
+        table = self._table.take(among)
+        model = self._learner.model
+        assert model is not None
+        task = np.zeros(len(among), np.int32)
+        state = TaskState(
+            name=self.task.name,
+            size=len(among),
+            labelled=np.arange(len(measured) + len(first), dtype=np.int64),
+            labels=np.full(len(measured) + len(first), np.nan),
+            seconds=np.full(len(measured) + len(first), np.nan),
+            predictions=model.to_relative_throughput(scores[among], task),
+            ensemble_predictions=lambda: model.ensemble(table),
+        )
+        rest = self._selector.select(state, count - len(first), self._rng)
+        return [*first.tolist(), *among[rest].tolist()]
+
+    def learn(self, latency_s: dict[int, float]) -> None:
+        """Take in what measuring gave: program -> seconds, NaN for a failure."""
+        self.latency_s.update(latency_s)
+        programs = np.array(sorted(latency_s), np.int64)
+        seconds = np.array([latency_s[int(p)] for p in programs])
+        table = self._table
+        anchors = table.slice(0, self._drawn)
+        self._learner.learn(self.task.name, table.take(programs), seconds, anchors)
+
+    @property
+    def _table(self) -> FeatureTable:
+        if len(self._tables) > 1:
+            self._tables = [FeatureTable.concatenate(self._tables)]
+        return self._tables[0]
+
+    def _scores(self) -> Floats | None:
+        """What the model says of all programs; None while there is no model."""
+        model = self._learner.model
+        if model is None:
+            return None
+        if self._asked is None or self._asked[0] is not model:
+            self._asked = (model, model.predict(self._table))
+        elif len(self._asked[1]) < len(self):
+            news = np.arange(len(self._asked[1]), len(self))
+            more = model.predict(self._table.take(news))
+            self._asked = (model, np.concatenate([self._asked[1], more]))
+        return self._asked[1]
+
+    def _with_outcomes(self, scores: Floats) -> Floats:
+        """Scores, those of failed programs last."""
+        failed = [p for p, s in self.latency_s.items() if not np.isfinite(s)]
+        judged = scores.copy()
+        judged[failed] = -np.inf
+        return judged
+
+    def _decisions(self) -> FeatureTable:
+        rows = np.empty((len(self), len(COLUMNS)), np.float32)
+        numbers = np.array(self._sketch)
+        for number, sketch in enumerate(self._sketches.sketches):
+            here = np.flatnonzero(numbers == number)
+            if len(here):
+                rows[here] = sketch.rows(np.stack([self._genes[p] for p in here]))
+        return _table(rows)
+
+    def _untried(self, sketch: int, genes: Genes) -> Genes:
+        distinct = np.unique(genes, axis=0) if len(genes) else genes
+        fresh = [k for k, g in enumerate(distinct) if (sketch, g.tobytes()) not in self._tried]
+        return distinct[fresh]
+
+    def _draw(self, seed: int) -> None:
+        count = -(-self.settings.population // len(self._workers))
+        jobs = [(count, seed * len(self._workers) + k) for k in range(len(self._workers))]
+        parts = self._call("balto.tune.space:draw", jobs)
+        traces = [trace for part in parts for trace in part.traces]
+        if not traces:
+            raise InputError(f"TVM draws no program of {self.task.name}: its space is empty")
+        self._sketches = Sketches(traces)
+        for part in parts:
+            self._add(part, [self._sketches.of(trace) for trace in part.traces])
+        self._drawn = len(self)
+
+    def _make(self, asked: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
+        self._tried.update((n, g.tobytes()) for n, g in asked)
+        size = -(-len(asked) // len(self._workers))
+        shares = [asked[k : k + size] for k in range(0, len(asked), size or 1)]
+        traces = [[self._sketches.sketches[n].trace(g) for n, g in share] for share in shares]
+        for share, part in zip(
+            shares, self._call("balto.tune.space:make", [(t,) for t in traces]), strict=True
+        ):
+            self._add(part, [share[k] for k in part.asked])
+
+    def _call(self, function: str, jobs: Sequence[tuple[Any, ...]]) -> list[Made]:
+        """One job a worker, at the same time; a share whose process dies is counted in `lost`."""
+        common = (self.task.module, self.task.target)
+        for worker, job in zip(self._workers, jobs, strict=False):
+            worker.submit(
+                function, *common, *job, self._learner.feature_sets, deadline_s=_DEADLINE_S
+            )
+        parts = []
+        for worker, _ in zip(self._workers, jobs, strict=False):
+            try:
+                parts.append(worker.result())
+            except (WorkerDied, WorkerTimeout):
+                parts.append(Made([], [], [], {}))
+                self.lost += 1
+            except WorkerError as error:
+                raise InputError(f"TVM cannot sample {self.task.name}: {error}") from error
+        return parts
+
+    def _add(self, made: Made, genes: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
+        fresh = []
+        for k, (key, trace, (sketch, gene)) in enumerate(
+            zip(made.hashes, made.traces, genes, strict=True)
+        ):
+            self._tried.add((sketch, gene.tobytes()))
+            if key in self._known:
+                continue
+            self._known[key] = len(self)
+            self.traces.append(trace)
+            self._sketch.append(sketch)
+            self._genes.append(gene)
+            fresh.append(k)
+        if fresh:
+            sets = {
+                name: Features.from_programs(
+                    [made.features[name][k] for k in fresh], FEATURE_SETS[name].width
+                )
+                for name in self._learner.feature_sets
+            }
+            self._tables.append(FeatureTable(sets))
+
+
+def _share(scores: Floats) -> Floats:
+    """Scores of any unit as shares of the best, in (0, 1], for the draft."""
+    low, high = float(scores.min()), float(scores.max())
+    return np.clip((scores - low) / max(high - low, 1e-12), 1e-3, 1.0)
+
+
+def _table(rows: NDArray[np.float32]) -> FeatureTable:
+    return FeatureTable({"decisions": Features(rows, np.arange(len(rows) + 1, dtype=np.int64))})

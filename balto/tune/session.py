@@ -1,0 +1,274 @@
+"""Tune some tasks: search, measure, check, and keep what was measured. Resuming is running again.
+
+The search is fixed by its seed and by the outcomes, so what a journal holds is not measured again,
+and a search that is run again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from balto.campaign.journal import Journal, outcome_from_record, outcome_to_record
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
+from balto.data.task import Task
+from balto.errors import MeasurerError, WorkerError
+from balto.measure.measurer import Measurer
+from balto.models.base import CostModel
+from balto.tune.learner import Learner
+from balto.tune.search import SearchSettings, TaskSearch
+from balto.workers.worker import Worker
+
+_CHECK_S = 300.0
+#: Workers that make programs while nothing is timed; they share one core while something is.
+_WORKERS = 2
+
+
+class Listener:
+    """What a tuning tells while it runs. Every method does nothing unless overridden."""
+
+    def began(self, task: str, untuned_s: float) -> None:
+        """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed."""
+
+    def measured(self, task: str, outcome: Outcome, best_s: float) -> None:
+        """A program of a task was measured; `best_s` is the smallest latency so far."""
+
+    def wrong(self, task: str, error: float) -> None:
+        """The fastest program of a task does not compute the same; the next one is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedTask:
+    """What tuning a task found.
+
+    Attributes:
+        task: with its module.
+        trace: JSON of the best program's trace; empty for the untuned program.
+        latency_s: of that, seconds; of the untuned program if nothing was faster and right.
+        untuned_s: of the module compiled as it is, seconds; NaN where that does not run.
+        programs: ``(trace, outcome)`` of all trials, in order.
+        best_s: smallest latency after each trial, seconds; infinity before the first success.
+        asking_s: seconds in which nothing was measured because the search thought.
+        seconds: wall clock.
+        wrong: fast programs that computed something else.
+        lost: how often making programs killed its process; those programs were left out.
+    """
+
+    task: Task
+    trace: str
+    latency_s: float
+    untuned_s: float
+    programs: Sequence[tuple[str, Outcome]] = field(repr=False)
+    best_s: Sequence[float] = field(repr=False)
+    asking_s: float
+    seconds: float
+    wrong: int
+    lost: int
+
+    @property
+    def trials(self) -> int:
+        """How many programs were measured."""
+        return len(self.programs)
+
+
+class Session:
+    """Tunes tasks one after the other, with one measurer and one learner.
+
+    Args:
+        measurer: measures; closed by whoever made it.
+        model: a fitted model; None to learn from nothing.
+        journal: keeps what is measured; None to keep nothing.
+        records: what the journal held.
+        settings: of the search.
+        seed: fixes every choice.
+        listener: is told what happens.
+    """
+
+    def __init__(
+        self,
+        measurer: Measurer,
+        model: CostModel | None,
+        journal: Journal | None = None,
+        records: Iterable[Mapping[str, Any]] = (),
+        settings: SearchSettings | None = None,
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> None:
+        self._measurer = measurer
+        self._learner = Learner(model, seed)
+        self._journal = journal
+        self._settings = settings or SearchSettings()
+        self._seed = seed
+        self._listener = listener or Listener()
+        self._facts = {
+            (each["task"], each["trace"]): outcome_from_record(each)
+            for each in records
+            if each.get("kind") == "trial"
+        }
+        self._workers = [Worker() for _ in range(_WORKERS)]
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def model(self) -> CostModel | None:
+        """With what it learnt from the trials; None before there are any."""
+        return self._learner.model
+
+    def close(self) -> None:
+        """Stop the workers."""
+        for worker in self._workers:
+            worker.close()
+
+    def tune(self, task: Task, trials: int) -> TunedTask:
+        """Search a task with at most so many trials; fewer where its space has fewer.
+
+        Raises:
+            InputError: TVM cannot sample the task.
+            MeasurerError: measuring cannot go on.
+        """
+        started = time.perf_counter()
+        self._pin(None)
+        with ThreadPoolExecutor(1) as pool:
+            beginning = pool.submit(self._begin, task)
+            [untuned] = self._measure(task, [""], lambda _: None)
+            asked = time.perf_counter()
+            search = beginning.result()
+        asking_s = time.perf_counter() - asked
+        untuned_s = untuned.latency_median_s if untuned.ok else math.nan
+        self._listener.began(task.name, untuned_s)
+        programs: list[tuple[str, Outcome]] = []
+        best_s: list[float] = []
+
+        def tell(outcome: Outcome) -> None:
+            known = best_s[-1] if best_s else math.inf
+            best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
+            self._listener.measured(task.name, outcome, best_s[-1])
+
+        while len(programs) < trials:
+            asked = time.perf_counter()
+            count = min(trials - len(programs), self._settings.batch)
+            last = len(programs) >= trials * (1 - self._settings.steps) and bool(programs)
+            if last:
+                search.step()
+            chosen = search.choose(count, 1.0 if last else None)
+            if not chosen:
+                break  # the space is dry
+            traces = [search.traces[p] for p in chosen]
+            asking_s += time.perf_counter() - asked
+            outcomes, waited_s = self._measure_and_grow(task, search, traces, tell, last)
+            asking_s += waited_s
+            asked = time.perf_counter()
+            programs += zip(traces, outcomes, strict=True)
+            search.learn(
+                {
+                    p: o.latency_median_s if o.ok else math.nan
+                    for p, o in zip(chosen, outcomes, strict=True)
+                }
+            )
+            asking_s += time.perf_counter() - asked
+        trace, latency_s, wrong = self._best_right(task, programs, untuned_s)
+        return TunedTask(
+            task=task,
+            trace=trace,
+            latency_s=latency_s,
+            untuned_s=untuned_s,
+            programs=programs,
+            best_s=best_s,
+            asking_s=asking_s,
+            seconds=time.perf_counter() - started,
+            wrong=wrong,
+            lost=search.lost,
+        )
+
+    def _begin(self, task: Task) -> TaskSearch:
+        """A search with its first generations."""
+        seed = crc32(f"{self._seed} {task.name}".encode())
+        search = TaskSearch(task, self._learner, self._workers, self._settings, seed)
+        for _ in range(self._settings.generations):
+            search.grow()
+        return search
+
+    def _measure_and_grow(
+        self,
+        task: Task,
+        search: TaskSearch,
+        traces: Sequence[str],
+        tell: Callable[[Outcome], None],
+        last: bool,
+    ) -> tuple[list[Outcome], float]:
+        """Measure; meanwhile the next generation grows, away from the timing core.
+
+        Returns:
+            Outcomes; seconds by which growing outlasted measuring.
+        """
+        if last:
+            return self._measure(task, traces, tell), 0.0
+        self._pin(self._measurer.free_cpus)
+        with ThreadPoolExecutor(1) as pool:
+            growing = pool.submit(search.grow)
+            outcomes = self._measure(task, traces, tell)
+            asked = time.perf_counter()
+            growing.result()
+        self._pin(None)
+        return outcomes, time.perf_counter() - asked
+
+    def _pin(self, cpus: Sequence[int] | None) -> None:
+        places = list(cpus or sorted(os.sched_getaffinity(0)))
+        for worker in self._workers:
+            worker.call("balto.workers.child:pin", places, deadline_s=60)
+
+    def _measure(
+        self, task: Task, traces: Sequence[str], tell: Callable[[Outcome], None]
+    ) -> list[Outcome]:
+        """Outcomes of programs, those that the journal knows from there."""
+        known = {t: self._facts[task.name, t] for t in traces if (task.name, t) in self._facts}
+        for outcome in known.values():
+            tell(outcome)
+        ok = [o.latency_s for (name, _), o in self._facts.items() if name == task.name and o.ok]
+        missing = [t for t in traces if t not in known]
+        candidates = [
+            Candidate(task, 0, k, trace, min(ok, default=None)) for k, trace in enumerate(missing)
+        ]
+        for k, outcome in self._measurer.measure(candidates) if candidates else ():
+            self._facts[task.name, missing[k]] = outcome
+            if self._journal is not None:
+                record = {"kind": "trial", "task": task.name, "trace": missing[k]}
+                self._journal.append({**record, **outcome_to_record(outcome)})
+            tell(outcome)
+        return [self._facts[task.name, trace] for trace in traces]
+
+    def _best_right(
+        self, task: Task, programs: Sequence[tuple[str, Outcome]], untuned_s: float
+    ) -> tuple[str, float, int]:
+        """Trace and latency of the fastest program that computes what the task does."""
+        worked = [(o.latency_median_s, k) for k, (_, o) in enumerate(programs) if o.ok]
+        wrong = 0
+        for seconds, k in sorted(worked):
+            if seconds >= untuned_s:
+                break
+            error = self._error(task, programs[k][0])
+            if error <= 1:
+                return programs[k][0], seconds, wrong
+            wrong += 1
+            self._listener.wrong(task.name, error)
+        if math.isnan(untuned_s):
+            raise MeasurerError(
+                f"{task.name}: neither the untuned program nor a right one of {len(programs)} "
+                "trials runs here; try more trials, or a longer run timeout"
+            )
+        return "", untuned_s, wrong
+
+    def _error(self, task: Task, trace: str) -> float:
+        worker = self._workers[0]
+        arguments = (task.module, trace, task.target)
+        try:
+            return float(worker.call("balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S))
+        except WorkerError:
+            return math.inf

@@ -1,0 +1,148 @@
+"""`load_tuned`: what a tuning made, ready to run. Needs TVM, and no more of balto than this."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from balto.data.target import Target
+from balto.errors import InputError
+from balto.workers.tvm_setup import import_tvm
+
+#: Says what is in a folder of tuned operators.
+METADATA = "tuned.json"
+#: Version of what it says.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What `Tuned.benchmark` found.
+
+    Attributes:
+        latency_s: median over the repeats, seconds.
+        tuned_s: the same when it was tuned.
+        cores: that it ran on.
+    """
+
+    latency_s: float
+    tuned_s: float
+    cores: int
+
+
+class Tuned:
+    """Tuned operators, loaded. Make it by `load_tuned`.
+
+    Loading sets the number of threads of TVM's pool in this process to what was tuned for.
+
+    Attributes:
+        metadata: what the folder says: target, arguments, latencies, versions.
+    """
+
+    def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
+        self.metadata = metadata
+        self._target = Target.from_dict(metadata["target"])
+        self._tvm = import_tvm(self._target)
+        if self._target.on_cpu:
+            threads = self._tvm.get_global_func("runtime.config_threadpool")
+            threads(1, self.cores)
+        self._modules = {
+            name: self._tvm.runtime.load_module(str(folder / each["library"]))
+            for name, each in metadata["operators"].items()
+        }
+
+    @property
+    def cores(self) -> int:
+        """How many it was tuned for, and runs on."""
+        return self._target.cores or 1
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._modules)
+
+    def run(self, inputs: Sequence[ArrayLike], operator: str | None = None) -> NDArray[Any]:
+        """Compute an operator: arrays in, array out.
+
+        Args:
+            inputs: in the operator's order, of its shapes; cast to its types.
+            operator: its name; may be left out if there is one.
+
+        Raises:
+            InputError: no such operator, or inputs of other shapes.
+        """
+        name = self._name(operator)
+        arguments = self.metadata["operators"][name]["arguments"]
+        arrays = [np.asarray(each) for each in inputs]
+        expected = [tuple(shape) for shape, _ in arguments[:-1]]
+        if [each.shape for each in arrays] != expected:
+            raise InputError(
+                f"expected inputs of shapes {expected} for {name}, "
+                f"got {[each.shape for each in arrays]}"
+            )
+        cast = [a.astype(dtype) for a, (_, dtype) in zip(arrays, arguments, strict=False)]
+        shape, dtype = arguments[-1]
+        tensors = [self._tensor(each) for each in [*cast, np.zeros(shape, dtype)]]
+        self._modules[name]["main"](*tensors)
+        result: NDArray[Any] = tensors[-1].numpy()
+        return result
+
+    def benchmark(self, operator: str | None = None, repeats: int = 10) -> Timed:
+        """Time an operator here and now.
+
+        Raises:
+            InputError: no such operator.
+        """
+        name = self._name(operator)
+        about = self.metadata["operators"][name]
+        rng = np.random.default_rng(0)
+        tensors = [
+            self._tensor(rng.random(shape).astype(dtype)) for shape, dtype in about["arguments"]
+        ]
+        device = self._device()
+        evaluator = self._modules[name].time_evaluator(
+            "main", device, number=max(1, math.ceil(0.003 / about["latency_s"])), repeat=repeats
+        )
+        seconds = float(np.median(evaluator(*tensors).results))
+        return Timed(seconds, about["latency_s"], self.cores)
+
+    def _device(self) -> Any:
+        return self._tvm.device("cpu" if self._target.on_cpu else self._target.kind)
+
+    def _tensor(self, array: NDArray[Any]) -> Any:
+        return self._tvm.runtime.tensor(array, self._device())
+
+    def _name(self, operator: str | None) -> str:
+        if operator is None and len(self.operators) == 1:
+            return self.operators[0]
+        if operator not in self.operators:
+            raise InputError(f"expected one of {', '.join(self.operators)}, got {operator}")
+        return operator
+
+
+def load_tuned(folder: str | Path) -> Tuned:
+    """Load what ``balto tune`` made. Imports TVM in this process.
+
+    Raises:
+        InputError: there is nothing tuned in the folder, or another balto tuned it.
+    """
+    folder = Path(folder)
+    path = folder / METADATA
+    try:
+        metadata = json.loads(path.read_text())
+        layout = metadata["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected a finished `balto tune` in {folder}, but cannot read {path.name}: run the "
+            f"same balto tune again ({type(error).__name__})"
+        ) from error
+    if layout != FORMAT:
+        raise InputError(f"{path} has format {layout}, this balto reads {FORMAT}: tune again")
+    return Tuned(folder, metadata)

@@ -1,0 +1,89 @@
+"""`balto.tune.CostModel` inside MetaSchedule's own search, and what it learns from trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import balto
+from balto.testing.models import labelled_programs
+from balto.tune.learner import Learner
+from balto.workers.worker import Worker
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.balto"
+    model = balto.create_model("xgb")
+    model.fit(*labelled_programs())
+    balto.save_model(model, path, {})
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "same_after"), [("frozen", True), ("finetune", False)])
+def test_a_search_asks_the_model_and_teaches_it_if_it_may(
+    trained: Path, mode: str, same_after: bool
+) -> None:
+    pytest.importorskip("tvm")
+    with Worker() as worker:
+        trials, before, after = worker.call(
+            "tests.tune.search:tune_with_model", str(trained), mode, deadline_s=300
+        )
+    assert trials == 8
+    assert before, "the first prediction is the model's own, not random"
+    assert after == same_after
+
+
+def test_what_is_no_mode_or_no_model_is_refused(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tvm")
+    with Worker() as worker:
+        for arguments, message in [
+            ((str(trained), "thawed"), "expected mode frozen or finetune"),
+            ((str(tmp_path / "none.balto"), "frozen"), "cannot read the model file"),
+        ]:
+            with pytest.raises(balto.BaltoError, match=message):
+                worker.call("balto.tune:CostModel", *arguments, deadline_s=60)
+
+
+def test_trials_teach_without_making_the_model_forget(trained: Path) -> None:
+    base = balto.load_model(trained)[0]
+    features, labels, task = labelled_programs(seed=3)
+    learner = Learner(base)
+    assert learner.model is base
+    few = np.flatnonzero(task == 0)[:6]
+    learner.learn("a", features.take(few), 1e-3 / labels[few])
+    assert learner.model is not None
+    assert learner.model.sources == (base,)
+    new = learner.model.predict(features)
+    assert np.corrcoef(new, base.predict(features))[0, 1] > 0.9
+
+
+def test_failures_teach_nothing(trained: Path) -> None:
+    features, *_ = labelled_programs()
+    learner = Learner(balto.load_model(trained)[0])
+    before = learner.model
+    learner.learn("a", features, np.full(len(features), np.nan))
+    assert learner.model is before
+
+
+def test_a_later_and_faster_trial_moves_t_max_of_its_task_alone() -> None:
+    features, _, _ = labelled_programs(n=6, tasks=1)
+    first, second = np.arange(3), np.arange(3, 6)
+    labels: list[list[float]] = []
+
+    class Remembers(type(balto.create_model("xgb"))):  # type: ignore[misc]
+        def fit(self, features: object, relative_throughput: object, task: object) -> None:
+            labels.append(np.asarray(relative_throughput).tolist())
+            super().fit(features, relative_throughput, task)
+
+    base = Remembers()
+    base.fit(features, np.linspace(0.1, 1, 6), np.zeros(6, np.int32))
+    learner = Learner(base)
+    learner.learn("a", features.take(first), np.array([4.0, 2.0, np.nan]))
+    learner.learn("b", features.take(first), np.array([8.0, 16.0, 32.0]))
+    learner.learn("a", features.take(second), np.array([1.0, 2.0, 4.0]))
+    assert labels[1] == [0.5, 1.0]
+    assert labels[3] == [0.25, 0.5, 1.0, 0.5, 0.25, 1.0, 0.5, 0.25]

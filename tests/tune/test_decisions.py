@@ -1,0 +1,88 @@
+"""Programs as vectors of decisions: read from recorded traces, changed, and written again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import balto
+from balto.programs.decisions import extract
+from balto.tune.decisions import Sketch, Sketches
+
+POOL = Path(balto.__file__).parent.parent / "pools" / "epyc-avx2"
+
+
+@pytest.fixture(scope="module")
+def traces() -> list[str]:
+    """100 recorded programs of a convolution: tiles, unrolling, a place to compute at."""
+    pool = balto.read_pool(POOL)
+    return [str(pool.trace(0, program)) for program in range(100)]
+
+
+@pytest.fixture(scope="module")
+def sketches(traces: list[str]) -> Sketches:
+    return Sketches(traces)
+
+
+@pytest.fixture(scope="module")
+def sketch(sketches: Sketches) -> Sketch:
+    return sketches.sketches[0]
+
+
+def test_genes_say_what_the_trace_decided(traces: list[str], sketches: Sketches) -> None:
+    for trace in traces:
+        number, genes = sketches.of(trace)
+        instructions, decided = json.loads(sketches.sketches[number].trace(genes))
+        before = json.loads(trace)
+        assert instructions == before[0][: len(instructions)]
+        assert sorted(decided) == sorted(d for d in before[1] if d[0] < len(instructions))
+
+
+def test_rows_are_those_of_the_feature_set(traces: list[str], sketches: Sketches) -> None:
+    expected = extract(traces)
+    for row, trace in zip(expected, traces, strict=True):
+        number, genes = sketches.of(trace)
+        np.testing.assert_array_equal(sketches.sketches[number].rows(genes[None])[0], row)
+
+
+def test_every_option_of_a_tile_makes_the_same_extent(sketch: Sketch) -> None:
+    for kind, options in zip(sketch.kinds, sketch.options, strict=True):
+        if kind == "SamplePerfectTile":
+            assert len(set(options.prod(axis=1).tolist())) == 1
+            assert len(np.unique(options, axis=0)) == len(options)
+
+
+def test_a_mutation_changes_at_most_one_decision(sketch: Sketch) -> None:
+    rng = np.random.default_rng(0)
+    genes = sketch.random(200, rng)
+    changes = (sketch.mutated(genes, rng) != genes).sum(axis=1)
+    assert changes.max() == 1
+    assert changes.mean() > 0.7
+
+
+def test_a_child_has_its_decisions_from_its_parents(sketch: Sketch) -> None:
+    rng = np.random.default_rng(0)
+    genes = sketch.random(50, rng)
+    for child in sketch.crossed(genes, rng):
+        assert all(value in column for value, column in zip(child, genes.T, strict=True))
+
+
+def test_neighbours_are_one_step_in_one_decision_away(sketch: Sketch) -> None:
+    gene = sketch.random(1, np.random.default_rng(1))[0]
+    near = sketch.neighbours(gene)
+    assert len(np.unique(near, axis=0)) == len(near) > 0
+    for other in near:
+        [k] = np.flatnonzero(other != gene)
+        if sketch.kinds[k] == "SamplePerfectTile":
+            ratio = sketch.options[k][other[k]] / sketch.options[k][gene[k]]
+            moved = ratio[ratio != 1]
+            assert len(moved) == 2
+            assert moved.prod() == pytest.approx(1)
+
+
+def test_a_seed_fixes_what_is_drawn(sketch: Sketch) -> None:
+    first, second = (sketch.random(20, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)

@@ -1,0 +1,161 @@
+"""Our own search, with TVM's programs and a device whose latencies are a function of the trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from math import log2
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import balto
+from balto.campaign.journal import Journal, read
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome, Status
+from balto.measure.measurer import Measurer
+from balto.tune.learner import Learner
+from balto.tune.search import SearchSettings, TaskSearch
+from balto.tune.session import Listener, Session
+from balto.workers.worker import Worker
+
+pytest.importorskip("tvm")
+
+SMALL = SearchSettings(population=24, drafted=256, verified=8, generations=1, batch=4)
+
+
+class MadeUpDevice(Measurer):
+    """A program is the faster, the nearer its innermost tiles are to 8; some fail."""
+
+    def __init__(self) -> None:
+        self.measured: list[str] = []
+
+    def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+        for k, candidate in enumerate(candidates):
+            self.measured.append(candidate.trace or "")
+            seconds = latency(candidate.trace or "")
+            if len(candidate.trace or "") % 7 == 1:
+                yield k, Outcome(Status.RUN_ERROR, message="made up")
+            else:
+                yield k, Outcome(Status.OK, seconds, seconds, 0.1, 0.1, 3, 0.0)
+
+
+def latency(trace: str) -> float:
+    if not trace:
+        return 1.0
+    tiles = [d for _, d in json.loads(trace)[1] if isinstance(d, list)]
+    return 1e-3 * (1 + sum(abs(log2(tile[-1]) - 3) for tile in tiles))
+
+
+@pytest.fixture(scope="module")
+def task() -> balto.Task:
+    [found] = balto.extract_tasks([], ["matmul:64x64x64"]).tasks
+    return found
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[list[Worker]]:
+    with Worker() as first, Worker() as second:
+        yield [first, second]
+
+
+def told(search: TaskSearch, programs: Sequence[int]) -> None:
+    search.learn({p: latency(search.traces[p]) for p in programs})
+
+
+def test_a_batch_is_distinct_and_nothing_is_measured_twice(
+    task: balto.Task, workers: list[Worker]
+) -> None:
+    search = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    seen: list[int] = []
+    for _ in range(4):
+        chosen = search.choose(4)
+        told(search, chosen)
+        search.grow()
+        seen += chosen
+    assert len(set(seen)) == len(seen) == 16
+    assert len({search.traces[p] for p in seen}) == 16
+
+
+def test_generations_find_better_programs_than_were_drawn(
+    task: balto.Task, workers: list[Worker]
+) -> None:
+    search = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    drawn = range(len(search))
+    told(search, drawn)
+    for _ in range(3):
+        search.grow()
+    grown = range(len(drawn), len(search))
+    mean = [np.mean([latency(search.traces[p]) for p in part]) for part in (drawn, grown)]
+    assert mean[1] < mean[0]
+
+
+def test_steps_are_neighbours_of_the_best(task: balto.Task, workers: list[Worker]) -> None:
+    search = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    told(search, range(len(search)))
+    best, before = search.best, len(search)
+    assert best is not None
+    search.step()
+    decided = [sorted(map(str, json.loads(t)[1])) for t in search.traces]
+    changed = [len(set(decided[p]) - set(decided[best])) for p in range(before, len(search))]
+    assert changed
+    assert min(changed) == 1
+
+
+def test_failures_are_not_the_best(task: balto.Task, workers: list[Worker]) -> None:
+    search = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    search.learn({0: float("nan"), 1: 2.0, 2: 1.0})
+    assert search.best == 2
+
+
+def tuned(
+    task: balto.Task, device: MadeUpDevice, path: Path, trials: int = 12
+) -> list[tuple[str, Outcome]]:
+    """The programs of a journalled session, in order."""
+    with Journal.open(path) as journal:
+        session = Session(device, None, journal, list(read(path)), SMALL, seed=3)
+        try:
+            return list(session.tune(task, trials).programs)
+        finally:
+            session.close()
+
+
+def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest(
+    task: balto.Task, tmp_path: Path
+) -> None:
+    whole = tuned(task, MadeUpDevice(), tmp_path / "whole.jsonl")
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:7]) + lines[7][:20])  # torn, as by kill -9
+    device = MadeUpDevice()
+    resumed = tuned(task, device, tmp_path / "cut.jsonl")
+    assert [trace for trace, _ in resumed] == [trace for trace, _ in whole]
+    assert len(device.measured) == len(lines) - 7
+    again = MadeUpDevice()
+    assert tuned(task, again, tmp_path / "cut.jsonl") == resumed
+    assert not again.measured
+
+
+def test_a_program_that_computes_something_else_is_left_out_loudly(task: balto.Task) -> None:
+    heard: list[float] = []
+
+    class Hears(Listener):
+        def wrong(self, task: str, error: float) -> None:  # noqa: ARG002
+            heard.append(error)
+
+    def took(seconds: float) -> Outcome:
+        return Outcome(Status.OK, seconds, seconds)
+
+    with Worker() as worker:
+        rounded = worker.call("tests.tune.search:wrong_trace", task.module, deadline_s=60)
+        right = worker.call("tests.tune.search:right_trace", task.module, deadline_s=60)
+    session = Session(MadeUpDevice(), None, listener=Hears())
+    try:
+        programs = [(rounded, took(1e-6)), (right, took(1e-5))]
+        assert session._best_right(task, programs, 1e-3) == (right, 1e-5, 1)
+        assert session._best_right(task, programs[:1], 1e-3) == ("", 1e-3, 1)
+        assert session._best_right(task, programs[1:], 1e-6) == ("", 1e-6, 0), "untuned is faster"
+    finally:
+        session.close()
+    assert len(heard) == 2
+    assert min(heard) > 1

@@ -1,0 +1,142 @@
+"""``balto tune`` from the command line to arrays; killed, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import balto
+from balto.campaign.journal import read
+from balto.workers.worker import Worker
+
+pytest.importorskip("tvm")
+
+OPERATORS = ["--operator", "matmul:64x64x64", "--operator", "softmax_mn:32x64"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "balto", "tune", *map(str, arguments)]
+
+
+def trials(folder: Path) -> list[tuple[str, str]]:
+    records = read(folder / "journal.jsonl")
+    return [(r["task"], r["trace"]) for r in records if r["kind"] == "trial" and r["trace"]]
+
+
+def use(folder: str) -> tuple[list[str], float, float]:
+    """Runs in a worker, as a deployment: operators, error of the matmul, seconds it takes."""
+    tuned = balto.load_tuned(folder)
+    a, b = np.random.default_rng(0).normal(size=(2, 64, 64)).astype("float32")
+    name = tuned.operators[0]
+    error = float(np.abs(tuned.run([a, b], name) - a @ b).max())
+    with pytest.raises(balto.BaltoError, match="expected inputs of shapes"):
+        tuned.run([a], name)
+    with pytest.raises(balto.BaltoError, match="expected one of"):
+        tuned.run([a, b])
+    return list(tuned.operators), error, tuned.benchmark(name).latency_s
+
+
+def database(folder: str) -> tuple[int, int]:
+    """Runs in a worker: workloads and records as MetaSchedule itself reads them."""
+    from balto.workers.tvm_setup import import_tvm
+
+    import_tvm()
+    from tvm.s_tir import meta_schedule as ms
+
+    records = ms.database.JSONDatabase(work_dir=f"{folder}/database").get_all_tuning_records()
+    return len({hash(r.workload) for r in records}), len(records)
+
+
+def alone(folder: str) -> float:
+    """Runs in a worker: the largest error of the library, loaded by TVM with no more of balto."""
+    from balto.workers.tvm_setup import import_tvm
+
+    tvm = import_tvm()
+    a, b = np.random.default_rng(0).normal(size=(2, 64, 64)).astype("float32")
+    tensors = [tvm.runtime.tensor(x, tvm.cpu()) for x in (a, b, np.zeros_like(a))]
+    tvm.runtime.load_module(f"{folder}/matmul_64x64x64.so")["main"](*tensors)
+    return float(np.abs(tensors[-1].numpy() - a @ b).max())
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "tuned"
+    arguments = command(*OPERATORS, "--trials", 10, "-o", folder, "-f", "json")
+    first = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            if (folder / "journal.jsonl").exists() and len(trials(folder)) >= 3:
+                break
+            time.sleep(0.05)
+    finally:
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    kept = trials(folder)
+    assert len(kept) >= 3
+    with pytest.raises(balto.BaltoError, match="run the same balto tune again"):
+        balto.load_tuned(folder)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=True)
+    assert trials(folder)[: len(kept)] == kept
+    assert len(trials(folder)) == len(set(trials(folder))) == 20
+    found = json.loads(done.stdout)["operators"]
+    assert [each["trials"] for each in found.values()] == [10, 10]
+    assert all(each["latency_s"] <= each["untuned_s"] for each in found.values())
+    with Worker() as worker:
+        operators, error, seconds = worker.call(
+            "tests.tune.test_tune:use", str(folder), deadline_s=60
+        )
+        assert operators == list(found)
+        assert error < 1e-4
+        assert 0 < seconds < 0.1
+        workloads, records = worker.call(
+            "tests.tune.test_tune:database", str(folder), deadline_s=60
+        )
+        assert workloads == 2
+        assert records >= 10
+        assert worker.call("tests.tune.test_tune:alone", str(folder), deadline_s=60) < 1e-4
+    assert balto.load_model(folder / "model.balto")
+    other = subprocess.run(
+        [*arguments, "--seed", "1"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert other.returncode == 2
+    assert "was tuned with seed 0, now asked with 1" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--operator", "matmul:8x8"], "matmul takes 3"),
+        (["--operator", "matmul:8x8x8", "--trials", "0"], "trials"),
+        (["--operator", "matmul:8x8x8", "--model", "here.txt"], "here.txt is no model file"),
+        (["--operator", "matmul:8x8x8", "-o", "."], "holds something else"),
+        ([], "--operator"),
+    ],
+)
+def test_bad_input_costs_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "here.txt").write_text("no model")
+    done = subprocess.run(
+        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_a_model_of_another_kind_of_device_is_refused(tmp_path: Path) -> None:
+    from balto.testing.models import labelled_programs
+    from balto.tune import tune_operators
+
+    model = balto.create_model("xgb")
+    model.fit(*labelled_programs())
+    balto.save_model(model, tmp_path / "gpu.balto", {"targets": ['{"kind": "cuda"}']})
+    with pytest.raises(balto.BaltoError, match="expected a model of llvm programs"):
+        tune_operators(["matmul:8x8x8"], tmp_path / "tuned", model=tmp_path / "gpu.balto")
