@@ -30,7 +30,7 @@ def write_sampled(work_dir, pool, facts):
         rows = [pool.features["store"][i] for i in programs]
         traces = [pool.traces[i] for i in programs]
         path = work_dir / "programs" / f"{k:05d}.parquet"
-        written = write_programs(path, Sampled(traces, {"store": rows}))
+        written = write_programs(path, Sampled(traces, {"store": rows}, list(range(len(traces)))))
         facts.note({"kind": "programs", "task": task.name, **vars(written)})
 
 
