@@ -31,6 +31,7 @@ class Facts:
     Attributes:
         config: what the campaign was started with; None before it began.
         left_out: reason by task name.
+        retried: names of the tasks that were left out before and tried again.
         programs: of each task that has some, by name.
         outcomes: of all measurements.
         selections: by selector and round.
@@ -42,6 +43,7 @@ class Facts:
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
         self.config: Config | None = None
         self.left_out: dict[str, str] = {}
+        self.retried: set[str] = set()
         self.programs: dict[str, Programs] = {}
         self.outcomes = OutcomeStore()
         self.selections: dict[tuple[str, int], Selection] = {}
@@ -92,6 +94,10 @@ class Facts:
                 self.config = Config.from_dict(values)
             case "left_out":
                 self.left_out[text_of(record, "task")] = text_of(record, "reason")
+            case "retry":
+                self.left_out.pop(text_of(record, "task"), None)
+                self.retried.add(record["task"])
+                self.finished, self.reference = False, None
             case "programs":
                 task = text_of(record, "task")
                 self.programs[task] = programs_of(record, self.programs.get(task))
@@ -175,6 +181,11 @@ class JournalledRounds(RoundLog):
         super().__init__()
         self._facts, self._selector = facts, selector
 
+    @property
+    def late(self) -> frozenset[str]:
+        """Tasks that were left out before and tried again."""
+        return frozenset(self._facts.retried)
+
     def selection(self, number: int) -> Selection | None:
         """A selection that was journalled."""
         return self._facts.selections.get((self._selector, number))
@@ -187,7 +198,8 @@ class JournalledRounds(RoundLog):
         self._facts.journal.sync()
 
     def add_round(self, result: Round) -> None:
-        """Journal a round's result, once."""
-        if (self._selector, result.round) not in self._facts.rounds:
+        """Journal a round's result, once; again if it has other measurements by now."""
+        known = self._facts.rounds.get((self._selector, result.round))
+        if known is None or known.measurements != result.measurements:
             record = round_to_dict(result)
             self._facts.note({"kind": "round", "selector": self._selector, **record})

@@ -4,6 +4,7 @@ One JSON object each; tasks go by name, since that is what stays the same:
 
 - ``{"kind": "config", ...}``: what `balto.campaign.config.Config` holds, when the campaign begins;
 - ``{"kind": "left_out", "task", "reason"}``: a task that could not be sampled;
+- ``{"kind": "retry", "task"}``: it is to be tried again, and no longer finished or left out;
 - ``{"kind": "programs", "task", "count", "file", "traces"}``: how many programs a task has, and
   the SHA-256 of their file and of their traces; null where they are those of a recorded pool;
 - ``{"kind": "measurement", "task", "program", "status", "latency_s", ...}``;

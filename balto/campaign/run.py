@@ -137,7 +137,13 @@ class Campaign:
             return False  # it is made again from what the journal says
         return True
 
-    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> Result:
+    def run(
+        self,
+        measurer: Measurer | None = None,
+        listener: Listener | None = None,
+        *,
+        retry_left_out: bool = False,
+    ) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
 
         A finished campaign is gone through again without measuring, for its result.
@@ -146,12 +152,16 @@ class Campaign:
             measurer: measures this campaign's programs; the recorded pool by default, where
                 there is one.
             listener: is told what happens.
+            retry_left_out: try the tasks again that could not be sampled before; those that can
+                be now take part in every round, as if they had been there.
 
         Raises:
             InputError: a network or operator is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
+        for task in list(self.facts.left_out) if retry_left_out else ():
+            self.facts.note({"kind": "retry", "task": task})
         if self.config.pool:
             pool = read_pool(self.config.pool)
             self._begin()

@@ -51,8 +51,11 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
+@click.option("--retry-left-out", is_flag=True, help="Try the tasks again that were left out.")
 @format_option
-def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any) -> None:
+def command(
+    work_dir: Path, rpc: str, workers: int, retry_left_out: bool, output: str, **settings: Any
+) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
@@ -63,14 +66,14 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
     config = Config(**settings)
     if config.pool:
-        _run(work_dir, config, None)
+        _run(work_dir, config, None, retry_left_out)
     else:
         from balto.data.target import Target
         from balto.tasks import check
 
         check(config.networks, config.operators)
         with _measurer(Target.parse(config.target), rpc, workers) as measurer:
-            _run(work_dir, config, measurer)
+            _run(work_dir, config, measurer, retry_left_out)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -92,18 +95,19 @@ def _measurer(target: Target, rpc: str, workers: int) -> Measurer:
     return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rpc), measure=settings))
 
 
-def _run(work_dir: Path, config: Any, measurer: Any) -> None:
+def _run(work_dir: Path, config: Any, measurer: Any, retry_left_out: bool) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
 
     with Campaign(work_dir, config) as campaign:
-        if campaign.finished:
+        if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator)
+                campaign.run(measurer, narrator, retry_left_out=retry_left_out)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)
+            click.echo("the same command with --retry-left-out tries them again", err=True)
     click.echo(f"balto report {work_dir} draws it", err=True)

@@ -129,9 +129,9 @@ class ActiveLearner:
         """
         started = time.perf_counter()
         kept = self.log.selection(number)
-        selection = kept or self._select(number)
+        selection = self._select(number, kept)
         selected = time.perf_counter()
-        if kept is None:
+        if selection is not kept:
             self.log.add_selection(number, selection)
         picks = {
             k: selection.picks[task.name]
@@ -211,14 +211,20 @@ class ActiveLearner:
             state.ensemble_predictions = lambda: asked.ensemble(features.take(train))
         return state
 
-    def _select(self, number: int) -> Selection:
+    def _select(self, number: int, kept: Selection | None) -> Selection:
+        """What was chosen before, and what is chosen now: all, or what late tasks lack of it."""
         budgets = self.schedule[:, number - 1].tolist()
         ids = [k for k in self._ids if budgets[k]]
+        if kept is not None:
+            lacking = self.log.late - kept.picks.keys()
+            ids = [k for k in ids if self.pool.tasks[k].name in lacking]
+            if not ids:
+                return kept
         names = [self.pool.tasks[k].name for k in ids]
         states = [self._state(k) for k in ids]
         rngs = [selection_rng(self.settings.seed, number, name) for name in names]
         chosen = select_tasks(self.selector, states, [budgets[k] for k in ids], rngs)
-        rules: Counter[str] = Counter()
+        rules: Counter[str] = Counter(kept.rules if kept else {})
         for state, some in zip(states, chosen, strict=True):
             rules[self.selector.rule(state)] += len(some)
         picks = {
@@ -226,6 +232,7 @@ class ActiveLearner:
             for k, name, some in zip(ids, names, chosen, strict=True)
             if len(some)
         }
+        picks = {**(kept.picks if kept else {}), **picks}
         return Selection(picks, {rule: n for rule, n in rules.items() if n})
 
     def _fit(self) -> None:
