@@ -8,6 +8,7 @@ of a campaign which nobody disturbed and which was given the same outcomes.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import resource
@@ -49,6 +50,11 @@ FAULTS: dict[str, tuple[int, ...]] = {
     "other clock": (),
 }
 KILLS = tuple(name for name in FAULTS if name.startswith("kill"))
+#: What must not happen, by the names under which it is reported.
+WRONGS = (
+    *("tracebacks", "unexpected_ends", "lost", "measured_twice", "orphans"),
+    *("other_models", "left_out"),
+)
 _MOUNTED = ("full disk", "read-only")
 _TAG = "BALTO_HOSTILE_WEEK"
 #: Seconds after which an end that does not come is a hang.
@@ -70,19 +76,21 @@ class Week:
         self.kinds, self.not_tried = _possible(kinds, folder)
         self.sent: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
-        self.wrong: dict[str, list[str]] = {
-            **{"tracebacks": [], "unexpected_ends": [], "lost": [], "measured_twice": []},
-            **{"orphans": [], "other_models": [], "left_out": []},
-        }
+        self.wrong: dict[str, list[str]] = {name: [] for name in WRONGS}
         self.campaigns = 0
         self._tag = uuid.uuid4().hex
         self._whole = b""  # lines of the journal that were seen whole
         self._clock = False
 
-    def run(self, faults: int) -> dict[str, Any]:
-        """Send so many faults; every campaign is brought to its end. Returns the report."""
+    def run(self, faults: int, seconds: float = math.inf) -> dict[str, Any]:
+        """Send so many faults, or for so long; every campaign is brought to its end.
+
+        Returns:
+            The report.
+        """
         started = time.monotonic()
-        while sum(self.sent.values()) < faults:
+        self._until = started + seconds
+        while self._more(faults):
             work = self.folder / f"w{self.campaigns}"
             with self._disk(work):
                 self._campaign(work, faults)
@@ -106,7 +114,7 @@ class Week:
         self._whole = b""
         while True:
             process = self._start(work)
-            while self._goes_on(process, work) and sum(self.sent.values()) < faults:
+            while self._more(faults) and self._goes_on(process, work):
                 kind = self.rng.choice(self.kinds)
                 self.sent[kind] += 1
                 self.late[kind] += b'"kind":"round"' in _bytes(work)
@@ -119,6 +127,9 @@ class Week:
                 self._ended(process, work, FAULTS.get(kind, ()))
             if process.returncode == 0:
                 return
+
+    def _more(self, faults: int) -> bool:
+        return sum(self.sent.values()) < faults and time.monotonic() < self._until
 
     def _start(self, work: Path) -> subprocess.Popen[str]:
         before = ["unshare", "--time", "--monotonic", "86400", "--boottime", "86400"]
@@ -150,9 +161,7 @@ class Week:
             time.sleep(0.005)
         return False
 
-    def _ended(
-        self, process: subprocess.Popen[str], work: Path, expected: tuple[int, ...]
-    ) -> None:
+    def _ended(self, process: subprocess.Popen[str], work: Path, expected: tuple[int, ...]) -> None:
         """Wait for the end, and check all that must hold after it."""
         try:
             _, said = process.communicate(timeout=_HANG_S)
@@ -192,7 +201,10 @@ class Week:
         self.wrong["left_out"] += facts.left_out
         calm = self.folder / f"calm{self.campaigns}"
         config = Config(
-            operators=OPERATORS, compare="random", seed=self.campaigns, **SETTINGS  # type: ignore[arg-type]
+            operators=OPERATORS,
+            compare="random",
+            seed=self.campaigns,
+            **SETTINGS,  # type: ignore[arg-type]
         )
         with Campaign(calm, config) as campaign:
             campaign.run(_Known(facts.outcomes))
@@ -205,7 +217,8 @@ class Week:
 
     def _processes(self) -> list[int]:
         """Every process of the campaign that runs, this one's children or not."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is(pid)]
+        pids = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit())
+        return [pid for pid in pids if self._is(pid)]
 
     def _is(self, pid: int) -> bool:
         with contextlib.suppress(OSError):

@@ -6,8 +6,8 @@ address, never ends, or asks for 64 GiB.
 
     python benchmarks/soak.py
 
-With ``--hostile`` it is the campaigns themselves that are attacked instead: `benchmarks/_hostile.py`
-says how. A night of it is ``--hostile --faults 2000``.
+With ``--hostile`` it is live campaigns that are attacked instead, as `benchmarks/_hostile.py`
+says; a night of it is ``--hostile --faults 2000``.
 
     python benchmarks/soak.py --hostile --faults 100
 """
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--target", default="llvm", help="as for balto pretrain")
     parser.add_argument("--hostile", action="store_true", help="attack live campaigns instead")
     parser.add_argument("--faults", type=int, default=100, help="how many, with --hostile")
+    parser.add_argument("--minutes", type=float, default=1e9, help="no longer, with --hostile")
     parser.add_argument("--only", choices=("all", "kills"), default="all", help="with --hostile")
     parser.add_argument("--seed", type=int, default=0, help="with --hostile")
     options = parser.parse_args()
@@ -57,7 +58,7 @@ def main() -> None:
         kinds = _hostile.KILLS if options.only == "kills" else tuple(_hostile.FAULTS)
         with tempfile.TemporaryDirectory() as folder:
             week = _hostile.Week(Path(folder), options.seed, kinds)
-            print(json.dumps(week.run(options.faults)))
+            print(json.dumps(week.run(options.faults, 60 * options.minutes)))
         return
     random.seed(0)
     programs = sample(-(-options.programs // 5), options.target)[: options.programs]

@@ -10,6 +10,7 @@ from balto.campaign.config import Config
 from balto.campaign.journal import Journal, numbered, outcome_to_record
 from balto.campaign.records import (
     Programs,
+    at,
     outcome_of,
     programs_of,
     reference_of,
@@ -17,9 +18,8 @@ from balto.campaign.records import (
     selection_of,
     text_of,
 )
-from balto.data.files import one_line, reading
 from balto.data.outcome import Outcome
-from balto.errors import CampaignError, InputError
+from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection
 from balto.learn.reference import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
@@ -71,15 +71,8 @@ class Facts:
             CampaignError: as `read`.
         """
         for place, record in numbered(path):
-            try:
+            with at(f"{path}: {place}"):
                 self.add(record)
-            except InputError as error:
-                raise CampaignError(
-                    f"{path}: {place}: {one_line(error)}; restore the file from a copy"
-                ) from error
-            except Exception as error:
-                with reading(f"{path}: {place}", CampaignError, "restore the file from a copy"):
-                    raise error
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in one record.

@@ -160,8 +160,8 @@ class Campaign:
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
-        for task in list(self.facts.left_out) if retry_left_out else ():
-            self.facts.note({"kind": "retry", "task": task})
+        for name in list(self.facts.left_out) if retry_left_out else ():
+            self.facts.note({"kind": "retry", "task": name})
         if self.config.pool:
             pool = read_pool(self.config.pool)
             self._begin()
