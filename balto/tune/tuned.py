@@ -135,6 +135,15 @@ def load_tuned(folder: str | Path) -> Tuned:
         InputError: there is nothing tuned in the folder, it is damaged, or another balto tuned it.
     """
     folder = Path(folder)
+    return Tuned(folder, read_metadata(folder))
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What `balto tune` wrote last into a folder; it and the libraries are checked. Needs no TVM.
+
+    Raises:
+        InputError: as `load_tuned`.
+    """
     advice = f"run the same balto tune again, which measures nothing twice, to finish {folder}"
     with reading(folder / METADATA, InputError, advice):
         layout = json.loads((folder / METADATA).read_bytes())["format"]
@@ -148,4 +157,4 @@ def load_tuned(folder: str | Path) -> Tuned:
         with reading(library, InputError, advice):
             if sha256(library) != each["sha256"]:
                 raise ValueError("its checksum does not match")
-    return Tuned(folder, metadata)
+    return metadata
