@@ -19,7 +19,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.measure.measurer import Measurer
 
-SETTINGS = {"programs": 20, "budget": 0.5, "rounds": 5, "test_share": 0.2}
+#: Long enough to be hit forty times and more, short enough to end.
+SETTINGS = {"programs": 48, "budget": 0.5, "rounds": 8, "test_share": 0.2}
 OPERATORS = ("matmul:32x32x32", "softmax_mn:32x32", "matmul_relu:32x64x32")
 
 #: Faults that are sent to a campaign, and the exit codes that may come of each; none: it goes on.
@@ -68,10 +69,17 @@ class Week:
         folder: empty; each campaign gets a folder in it.
         seed: of when and what.
         kinds: of faults to choose from.
+        settings: of the campaigns, by their names in `Config`.
     """
 
-    def __init__(self, folder: Path, seed: int, kinds: Sequence[str]) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        kinds: Sequence[str] = tuple(FAULTS),
+        settings: Mapping[str, float] = SETTINGS,
+    ) -> None:
+        self.folder, self.settings = folder, settings
         self.rng = random.Random(seed)
         self.kinds, self.not_tried = _possible(kinds, folder)
         self.sent: Counter[str] = Counter()
@@ -143,7 +151,7 @@ class Week:
         )
 
     def _command(self, work: Path) -> list[str]:
-        options = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in self.settings.items()]
         options += [f"--operator={spec}" for spec in OPERATORS]
         command = [sys.executable, "-m", "balto", "pretrain", str(work), "--compare", "random"]
         return [*command, *options, "--seed", str(self.campaigns)]
@@ -204,7 +212,7 @@ class Week:
             operators=OPERATORS,
             compare="random",
             seed=self.campaigns,
-            **SETTINGS,  # type: ignore[arg-type]
+            **self.settings,  # type: ignore[arg-type]
         )
         with Campaign(calm, config) as campaign:
             campaign.run(_Known(facts.outcomes))

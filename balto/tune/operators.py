@@ -151,7 +151,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
     with Worker() as worker:
         for each in tuned:
             library = f"{each.task.name}.so"
-            arguments = worker.call(
+            arguments = worker.call_with_retries(
                 "balto.tune.deploy:export",
                 *(each.task.module, each.trace, target, out / library),
                 deadline_s=_EXPORT_S,
@@ -167,7 +167,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
             }
         database = [(each.task.module, _right(each)) for each in tuned]
         partial = out / f".{DATABASE}.partial"
-        worker.call(
+        worker.call_with_retries(
             "balto.tune.deploy:write_database", partial, target, database, deadline_s=_EXPORT_S
         )
         shutil.rmtree(out / DATABASE, ignore_errors=True)

@@ -255,6 +255,8 @@ def test_a_file_of_the_format_before_gets_one_line(model_path, tmp_path):
         *((("features",), v) for v in (None, [], [None], {"name": "store"})),
         *((("model",), v) for v in (None, "", "oracle", ["xgb"], "lstm", "xgb-tenset")),
         *((("trained_on",), v) for v in (None, [])),
+        *((("trained_on", "targets"), v) for v in (5, None, "llvm", ["x"], [None])),
+        (("trained_on", "device"), json.loads("[" * 900 + "]" * 900)),
         *((("versions",), v) for v in (None, 3)),
         *((("payload",), v) for v in (None, [], ["feature.npy"], [{}], ["meta.json"])),
     ],
