@@ -12,7 +12,7 @@ from balto.models import create
 from balto.models.base import CostModel
 
 #: The cost model of a search that starts with none.
-DEFAULT = "xgb"
+DEFAULT = "xgb:features=decisions+loops"
 
 
 class Learner:
