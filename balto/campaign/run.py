@@ -20,7 +20,7 @@ from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, InputError, ModelFileError
+from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
 from balto.learn.ledger import OutcomeStore, measure_missing
 from balto.learn.loop import ActiveLearner
 from balto.learn.reference import all_labels
@@ -121,7 +121,11 @@ class Campaign:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.journal.close()
+        try:
+            if isinstance(error, BaltoError):
+                self.journal.sync()  # which says so where the whole directory was deleted
+        finally:
+            self.journal.close()
 
     @property
     def finished(self) -> bool:

@@ -494,11 +494,15 @@ def test_names_and_paths_that_are_too_long_cost_one_line_in_every_command(tmp_pa
             ("export", name, "p"), ("model", name), ("replay", name),
             ("replay", pool_path, "--selector", name), ("replay", pool_path, "--model", name),
             ("pretrain", name, "--pool", pool_path), ("pretrain", "w", "--pool", name),
-            ("pretrain", "w", "--pool", pool_path, "--from", name),
+            ("pretrain", "w", "--pool", pool_path, "--from", name), ("features", name),
+            ("pretrain", "w", "--pool", pool_path, "--compare", name),
+            ("tune", "--operator", name), ("sample", "x", "--operator", name),
+            ("tune", "--operator", "matmul:8x8x8", "--model", name),
         ):  # fmt: skip
             result = balto(*args, cwd=tmp_path)
             assert result.returncode == 2, (args[0], result.stderr[-500:])
-            assert len(result.stderr.splitlines()) == 1, result.stderr[-500:]
+            lines = [x for x in result.stderr.splitlines() if "folds their constants" not in x]
+            assert len(lines) == 1, result.stderr[-500:]
             assert len(result.stderr) < 2000
 
 
