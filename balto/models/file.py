@@ -182,7 +182,13 @@ def _open(path: Path) -> IO[bytes]:
 
 def _read(file: IO[bytes], path: str) -> tuple[ModelCard, dict[str, bytes]]:
     size = file.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(file) as archive:
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise ModelFileError(
+            f"{path} is no model file of balto, or a damaged one: {one_line(error)}"
+        ) from error
+    with archive:
         members = _members(path, archive, size)
         card, payload = _card(path, archive.read(members[_META]))
         if sorted(members) != sorted([_META, *payload]):
