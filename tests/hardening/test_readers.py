@@ -136,7 +136,7 @@ READERS = {
     "model.balto": (model_of, predictions, False),
     "starter.balto": (starter_of, predictions, False),
     "config.json": (config_of, Config.load, False),
-    "tasks.json": (tasks_of, read_tasks, False),
+    "tasks.json": (tasks_of, lambda path: repr(read_tasks(path)), False),
     "journal.jsonl": (journal_of, lambda path: list(read(path)), True),
     "journal.9.parquet": (
         folded_of,
