@@ -260,7 +260,7 @@ class Campaign:
         learners = [self._learner(spec, pool, measurer, listener) for spec in specs]
         first = learners[0]
         # Round 1 is random for every selector, unless a model of another device can be asked.
-        later = int(first.schedule[:, 0 if self.config.start_from else 1 :].sum())
+        later = int(first.schedule[:, 0 if self.config.sources else 1 :].sum())
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
@@ -314,7 +314,7 @@ class Campaign:
 
 def _prior(config: Config, model: CostModel) -> CostModel | None:
     """The model that `model` starts from, if any."""
-    sources = [load(model_path(path))[0] for path in config.start_from]
+    sources = [load(model_path(path))[0] for path in config.sources]
     model.warm_start(*sources)
     return sources[0] if sources else None
 

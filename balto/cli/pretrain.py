@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     "--from",
     "start_from",
     multiple=True,
-    help="Learn from this model file too, or from the starter; may be repeated.",
+    help="Learn from this model file too; may be repeated, 'none' for none. "
+    "[default: starter, the model that ships with balto; none with --pool and --target cuda]",
 )
 @click.option("--compare", help="Run a second selector at the same budget too.")
 @click.option(
@@ -61,7 +62,7 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
-    config = Config(**settings)
+    config = Config(**{**settings, "start_from": settings["start_from"] or None})
     if config.pool:
         _run(work_dir, config, None)
     else:

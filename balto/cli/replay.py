@@ -31,6 +31,12 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
     show_default=True,
     help="Share of each task's programs held out for the test.",
 )
+@click.option(
+    "--from",
+    "start_from",
+    multiple=True,
+    help="Learn from this model file too, 'starter' for the one that ships; may be repeated.",
+)
 @format_option
 def command(
     pool: Path,
@@ -40,14 +46,17 @@ def command(
     rounds: int,
     seeds: int,
     test_share: float,
+    start_from: tuple[str, ...],
     output: str,
 ) -> None:
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
     from balto.cli.output import print_json, print_table
     from balto.cli.progress import Progress
+    from balto.data.features import FEATURE_SETS
     from balto.learn.replay import FULL, replay, summary
     from balto.learn.settings import LoopSettings
     from balto.models import create
+    from balto.models.starter import sources
     from balto.programs.recorded import read_pool
     from balto.select import get
     from balto.units import percent
@@ -57,6 +66,13 @@ def command(
     get(selector if selector != FULL else "random")
     create(model)
     recorded = read_pool(pool)
+    absent = [name for name in FEATURE_SETS if name not in recorded.features]
+    if absent and model.partition(":")[0] == "xgb":
+        click.echo(
+            f"{pool} has no feature set {', '.join(absent)}: balto features {pool} adds it from "
+            "its traces, and makes the model more accurate",
+            err=True,
+        )
     results = []
     with Progress() as progress:
         progress.begin("replay", seeds * (1 if selector == FULL else rounds), "round")
@@ -69,6 +85,7 @@ def command(
                 rounds=rounds,
                 test_share=test_share,
                 seed=seed,
+                start_from=sources(start_from),
                 on_round=lambda _: progress.advance("replay"),
             )
             results.append(result)

@@ -11,8 +11,9 @@ from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.settings import LoopSettings
 from balto.measure.recorded import ReplayMeasurer
-from balto.models import create
+from balto.models import create, load
 from balto.models.base import CostModel
+from balto.models.starter import model_path
 from balto.select import get
 from balto.select.base import Selector
 
@@ -29,6 +30,7 @@ def replay(
     rounds: int = 15,
     test_share: float = 0.25,
     seed: int = 0,
+    start_from: Sequence[str | CostModel] = (),
     on_round: Callable[[Round], None] | None = None,
 ) -> Result:
     """Run the rounds of one seed on a recorded pool, whose outcomes stand for measurements.
@@ -42,16 +44,26 @@ def replay(
         rounds: T.
         test_share: share of each task's programs held out for the test, in [0, 1).
         seed: fixes the split, every selection, and a model that is given by its name.
+        start_from: models to learn from too, or their files; ``starter`` is the one that ships with
+            balto. The first is asked in round 1.
         on_round: called after each round.
 
     Raises:
         InputError: no such selector or model, or a value out of its range.
+        ModelFileError: a file of `start_from` is no model.
     """
     if selector == FULL:
         selector, budget, rounds = "random", 1.0, 1
     settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share, seed=seed)
+    learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in start_from]
+    fresh = create(model, seed)
+    if learnt:
+        fresh.warm_start(*learnt)
     with ReplayMeasurer(pool) as measurer:
-        learner = ActiveLearner(pool, measurer, get(selector), create(model, seed), settings)
+        learner = ActiveLearner(
+            *(pool, measurer, get(selector), fresh, settings),
+            prior=learnt[0] if learnt else None,
+        )
         return learner.run(on_round)
 
 
