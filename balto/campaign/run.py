@@ -266,7 +266,8 @@ class Campaign:
         listener.planned(max(0, total - len(first.store)))
         results = []
         for spec, learner in zip(specs, learners, strict=True):
-            results.append(learner.run(partial(listener.round, spec)))
+            rounds = len(results[0].rounds) if results else None  # compared at the same budget
+            results.append(learner.run(partial(listener.round, spec), rounds))
             if learner is first:
                 self._check_trained(first)
                 save(first.model, self.path / MODEL, trained_on(self.config, first))
