@@ -264,7 +264,7 @@ class Campaign:
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
-        results = []
+        results: list[Result] = []
         for spec, learner in zip(specs, learners, strict=True):
             rounds = len(results[0].rounds) if results else None  # compared at the same budget
             results.append(learner.run(partial(listener.round, spec), rounds))

@@ -100,7 +100,9 @@ def read_record(line: bytes) -> Record:
         raise SkipLine("no whole record") from None
     ansor_steps.check(steps)
     known = isinstance(cores, int) and cores > 0
-    return Record(workload, target, cores if known else None, steps, _outcome(costs, error, seconds))
+    return Record(
+        workload, target, cores if known else None, steps, _outcome(costs, error, seconds)
+    )
 
 
 def _outcome(costs: Any, error: Any, seconds: Any) -> Outcome:
@@ -126,7 +128,9 @@ def parse_target(text: str) -> Target:
     try:
         kind, *options = shlex.split(text)
     except ValueError as error:
-        raise InputError(f"expected a target such as 'llvm -mcpu=core-avx2', got {text!r}") from error
+        raise InputError(
+            f"expected a target such as 'llvm -mcpu=core-avx2', got {text!r}"
+        ) from error
     values: dict[str, Any] = {"kind": kind}
     for option in options:
         name, _, value = option.lstrip("-").partition("=")

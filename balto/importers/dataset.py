@@ -108,7 +108,11 @@ def _dictionaries(value: Any, path: Path) -> Sequence[dict[Any, Any]]:
         if not isinstance(state, tuple) or len(state) != 5 or state[4] != FORMAT:
             raise InputError(f"{one_line(path)} is no data set of TenSet's version {FORMAT}")
         value = state[1:4]
-    if not isinstance(value, tuple) or len(value) != 3 or not all(isinstance(v, dict) for v in value):
+    if (
+        not isinstance(value, tuple)
+        or len(value) != 3
+        or not all(isinstance(v, dict) for v in value)
+    ):
         raise InputError(
             f"expected TenSet's data set, or features, throughputs and latencies by task, in "
             f"{one_line(path)}; found something else"
@@ -117,11 +121,17 @@ def _dictionaries(value: Any, path: Path) -> Sequence[dict[Any, Any]]:
 
 
 def _with_features(
-    path: Path, numbers: Mapping[int, _Numbers], weights: Mapping[str, int], device: str, names: Names
+    path: Path,
+    numbers: Mapping[int, _Numbers],
+    weights: Mapping[str, int],
+    device: str,
+    names: Names,
 ) -> Iterator[Pool]:
     coming = Machine(path).run()
     while True:
-        with reading(path, InputError):  # around the reading alone: what is yielded is not the file's
+        with reading(
+            path, InputError
+        ):  # around the reading alone: what is yielded is not the file's
             programs = next(coming, None)
             if programs is None:
                 return
@@ -151,7 +161,9 @@ def _checked(rows: NDArray[np.float32], counts: NDArray[np.int64], path: Path) -
             "they are of another version of TenSet; import its measure_records in their place"
         )
     if not len(counts) or not counts.all() or not (np.abs(rows) < LARGEST_FEATURE).all():
-        raise InputError(f"{one_line(path)} has a task with features that are missing or not finite")
+        raise InputError(
+            f"{one_line(path)} has a task with features that are missing or not finite"
+        )
     return Features(rows, np.concatenate([[0], counts]).cumsum(dtype=np.int64))
 
 
@@ -166,6 +178,9 @@ def _outcomes(latency_s: NDArray[np.float64], features: Features) -> Outcomes:
     good = ~failed & ~empty
     for name in ("latency_s", "latency_median_s"):
         outcomes.numbers[name][good] = latency_s[good]
-    words = "recorded as a failure, without its kind", "could not be lowered: its features are zeros"
+    words = (
+        "recorded as a failure, without its kind",
+        "could not be lowered: its features are zeros",
+    )
     outcomes.messages = {int(k): words[int(empty[k])] for k in np.flatnonzero(~good)}
     return outcomes

@@ -23,8 +23,8 @@ from balto.errors import InputError
 BATCH = 16_384
 
 
-class SkipLine(Exception):  # noqa: N818  (no error: the line is counted and left out)
-    """A line that is no record; the text says why, in the words of the summary."""
+class SkipLine(Exception):
+    """A line that is no record, which is counted and left out; the text says why."""
 
 
 @dataclass

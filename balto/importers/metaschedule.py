@@ -90,7 +90,9 @@ def import_metaschedule(
 def _modules(path: Path) -> list[str]:
     """TVM's JSON of each workload; empty for one that cannot be read."""
     if path.stat().st_size > LARGEST:
-        raise InputError(f"expected at most {LARGEST >> 20} MiB of workloads, {one_line(path)} has more")
+        raise InputError(
+            f"expected at most {LARGEST >> 20} MiB of workloads, {one_line(path)} has more"
+        )
     return [_module(line) for line in path.read_bytes().splitlines()]
 
 
@@ -121,7 +123,7 @@ def _fields(line: bytes) -> tuple[int, list[Any], Any, Any, Any]:
     return workload, trace, seconds, target, arguments
 
 
-def _key(line: bytes, _: Path) -> bytes:
+def _key(line: bytes, path: Path) -> bytes:  # noqa: ARG001
     workload, _, _, target, _ = _fields(line)
     text = f"{workload} {json.dumps(target, sort_keys=True)}"
     return blake2b(text.encode(), digest_size=16).digest()

@@ -6,8 +6,8 @@ and TenSet's own classes is turned into values of ours, and every other name, ca
 refused with its own name. `pickle` itself is not used.
 
 It also has to be done by hand for size: `pickle.load` of TenSet's data set takes more than 72 GiB.
-Here, features are given away array by array (`Machine.run`), and nothing is remembered that TenSet's
-files do not refer to again. So memory is bounded, whatever a file says.
+Here features are given away array by array (`Machine.run`), and nothing is remembered that TenSet's
+own files do not refer to again. So memory is bounded, whatever a file says.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from pickletools import code2op
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from pickletools import opcodes
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class Object:
 
 @dataclass(eq=False)
 class _Array:
-    """An array; `values` is None until its state comes, `since` how many values there were before."""
+    """An array: values, None until its state comes, and how many things were made before it."""
 
     since: int
     values: NDArray[Any] | None = None
@@ -125,8 +125,6 @@ class Machine:
         result: the value of the file, after `run`.
     """
 
-    _DOES: ClassVar[dict[str, Callable[[Machine], None]]] = {}
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.result: Any = None
@@ -151,11 +149,11 @@ class Machine:
             self._size = self._file.seek(0, 2)
             self._file.seek(0)
             while (code := self._read(1)) != b".":
-                name = code2op[code.decode("latin-1")].name if code.decode("latin-1") in code2op else ""
-                does = self._DOES.get(name)
+                does = _DOES.get(code)
                 if does is None:
-                    self._refuse(f"uses the instruction {name or repr(code)}")
-                does(self)
+                    self._refuse(f"uses the instruction {_CODES.get(code, repr(code))}")
+                else:
+                    does(self)
                 if self._ready is not None:
                     yield self._ready
                     self._ready = None
@@ -169,8 +167,8 @@ class Machine:
 
     def _refuse(self, what: str) -> Any:
         raise InputError(
-            f"{one_line(self.path)} {one_line(what)}, at byte {self._file.tell()}: refused, nothing "
-            "of the file was executed"
+            f"{one_line(self.path)} {one_line(what)}, at byte {self._file.tell()}: refused, "
+            "nothing of the file was executed"
         )
 
     def _read(self, count: int) -> bytes:
@@ -178,7 +176,9 @@ class Machine:
             self._refuse(f"holds a value of {count} bytes")
         data = self._file.read(count) if count <= self._size else b""
         if len(data) < count or (count == 1 and not data):
-            raise InputError(f"{one_line(self.path)} is cut off or damaged at byte {self._file.tell()}")
+            raise InputError(
+                f"{one_line(self.path)} is cut off or damaged at byte {self._file.tell()}"
+            )
         return data
 
     def _number(self, form: str) -> Any:
@@ -319,7 +319,12 @@ class Machine:
                 self._push(self._dtype(code))
             case "scalar", (np.dtype() as dtype, bytes() as data) if len(data) == dtype.itemsize:
                 self._push(float(np.frombuffer(data, dtype)[0]))
-            case "buffer", (bytes() | bytearray() as data, np.dtype() as dtype, tuple() as shape, order):
+            case "buffer", (
+                bytes() | bytearray() as data,
+                np.dtype() as dtype,
+                tuple() as shape,
+                order,
+            ):
                 values = self._numbers(data, dtype, shape, order == "F")
                 self._push(_Array(self._made, values))
             case "new object", (Named(role="object") as made,):
@@ -349,7 +354,13 @@ class Machine:
                 value.state = state
             case str(), (None, dict()):
                 pass  # TVM's own handle of a text
-            case _Array(values=None), (1, tuple() as shape, np.dtype() as dtype, bool() as column, data):
+            case _Array(values=None), (
+                1,
+                tuple() as shape,
+                np.dtype() as dtype,
+                bool() as column,
+                data,
+            ):
                 self._stack[-1] = self._array(value, shape, dtype, column, data)
             case _:
                 self._refuse(f"gives {_kind(value)} a state that is not TenSet's")
@@ -399,7 +410,9 @@ class Machine:
         if not all(isinstance(each, float | int | np.ndarray) for each in data):
             wrong = next(e for e in data if not isinstance(e, float | int | np.ndarray))
             self._refuse(f"has an array of numbers with {_kind(wrong)} in it")
-        return np.concatenate([np.empty(0, np.float32), *map(np.atleast_1d, data)]).astype(np.float32)
+        return np.concatenate([np.empty(0, np.float32), *map(np.atleast_1d, data)]).astype(
+            np.float32
+        )
 
     def _program(self, value: Any) -> NDArray[np.float32]:
         if not isinstance(value, _Array) or value.values is None or value.values.ndim != 2:
@@ -428,46 +441,46 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__.strip('_').lower()}"
 
 
-Machine._DOES.update(
-    {
-        "PROTO": lambda m: m._number("<B"),
-        "FRAME": lambda m: m._number("<Q"),
-        "NONE": lambda m: m._push(None),
-        "NEWTRUE": lambda m: m._push(True),
-        "NEWFALSE": lambda m: m._push(False),
-        "BININT": lambda m: m._push(m._number("<i")),
-        "BININT1": lambda m: m._push(m._number("<B")),
-        "BININT2": lambda m: m._push(m._number("<H")),
-        "LONG1": Machine._long,
-        "BINFLOAT": Machine._floats,
-        "SHORT_BINUNICODE": lambda m: m._text("<B"),
-        "BINUNICODE": lambda m: m._text("<I"),
-        "BINUNICODE8": lambda m: m._text("<Q"),
-        "SHORT_BINBYTES": lambda m: m._bytes("<B"),
-        "BINBYTES": lambda m: m._bytes("<I"),
-        "BINBYTES8": lambda m: m._bytes("<Q"),
-        "BYTEARRAY8": lambda m: m._bytes("<Q"),
-        "MARK": Machine._mark,
-        "EMPTY_LIST": lambda m: m._push([]),
-        "EMPTY_DICT": lambda m: m._push({}),
-        "EMPTY_TUPLE": lambda m: m._push(()),
-        "TUPLE": lambda m: m._push(tuple(m._to_mark())),
-        "TUPLE1": lambda m: m._tuple(1),
-        "TUPLE2": lambda m: m._tuple(2),
-        "TUPLE3": lambda m: m._tuple(3),
-        "APPEND": Machine._append,
-        "APPENDS": lambda m: m._extend(m._to_mark()),
-        "SETITEM": Machine._set_one,
-        "SETITEMS": lambda m: m._set(m._to_mark()),
-        "MEMOIZE": lambda m: m._remember(m._memoized),
-        "BINPUT": lambda m: m._remember(m._number("<B")),
-        "LONG_BINPUT": lambda m: m._remember(m._number("<I")),
-        "BINGET": lambda m: m._recall(m._number("<B")),
-        "LONG_BINGET": lambda m: m._recall(m._number("<I")),
-        "GLOBAL": Machine._global,
-        "STACK_GLOBAL": Machine._global_of_stack,
-        "REDUCE": Machine._call,
-        "NEWOBJ": Machine._new,
-        "BUILD": Machine._build,
-    }
-)
+_INSTRUCTIONS: dict[str, Callable[[Machine], Any]] = {
+    "PROTO": lambda m: m._number("<B"),
+    "FRAME": lambda m: m._number("<Q"),
+    "NONE": lambda m: m._push(None),
+    "NEWTRUE": lambda m: m._push(True),
+    "NEWFALSE": lambda m: m._push(False),
+    "BININT": lambda m: m._push(m._number("<i")),
+    "BININT1": lambda m: m._push(m._number("<B")),
+    "BININT2": lambda m: m._push(m._number("<H")),
+    "LONG1": Machine._long,
+    "BINFLOAT": Machine._floats,
+    "SHORT_BINUNICODE": lambda m: m._text("<B"),
+    "BINUNICODE": lambda m: m._text("<I"),
+    "BINUNICODE8": lambda m: m._text("<Q"),
+    "SHORT_BINBYTES": lambda m: m._bytes("<B"),
+    "BINBYTES": lambda m: m._bytes("<I"),
+    "BINBYTES8": lambda m: m._bytes("<Q"),
+    "BYTEARRAY8": lambda m: m._bytes("<Q"),
+    "MARK": Machine._mark,
+    "EMPTY_LIST": lambda m: m._push([]),
+    "EMPTY_DICT": lambda m: m._push({}),
+    "EMPTY_TUPLE": lambda m: m._push(()),
+    "TUPLE": lambda m: m._push(tuple(m._to_mark())),
+    "TUPLE1": lambda m: m._tuple(1),
+    "TUPLE2": lambda m: m._tuple(2),
+    "TUPLE3": lambda m: m._tuple(3),
+    "APPEND": Machine._append,
+    "APPENDS": lambda m: m._extend(m._to_mark()),
+    "SETITEM": Machine._set_one,
+    "SETITEMS": lambda m: m._set(m._to_mark()),
+    "MEMOIZE": lambda m: m._remember(m._memoized),
+    "BINPUT": lambda m: m._remember(m._number("<B")),
+    "LONG_BINPUT": lambda m: m._remember(m._number("<I")),
+    "BINGET": lambda m: m._recall(m._number("<B")),
+    "LONG_BINGET": lambda m: m._recall(m._number("<I")),
+    "GLOBAL": Machine._global,
+    "STACK_GLOBAL": Machine._global_of_stack,
+    "REDUCE": Machine._call,
+    "NEWOBJ": Machine._new,
+    "BUILD": Machine._build,
+}
+_CODES = {each.code.encode("latin-1"): each.name for each in opcodes}
+_DOES = {code: _INSTRUCTIONS[name] for code, name in _CODES.items() if name in _INSTRUCTIONS}

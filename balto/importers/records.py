@@ -1,4 +1,4 @@
-"""Ansor's logs, which are TenSet's ``measure_records/``, as a pool with the features `decisions`."""
+"""Ansor's logs, TenSet's ``measure_records/``, as pools with the features `decisions`."""
 
 from __future__ import annotations
 

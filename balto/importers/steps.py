@@ -189,7 +189,7 @@ class _Replay:
         self._emit("Annotate", [stage.loops.at(step[2]).name, step[3]], ["loop"], [])
 
     def _on_pr(self, stage: _Stage, _: int, step: Sequence[Any]) -> None:
-        name, _, value = str(step[3]).partition("$")
+        name, value = (*step[3].split("$", 1), "")[:2]
         if name == "auto_unroll_max_step" and value.isascii() and value.isdigit():
             self._categorical("unroll", stage, [int(value[:9])])
             self.sources.append(_Source("all", 0))
@@ -245,9 +245,13 @@ class _Replay:
 
 #: What follows the code of each step, by type: i number, l list of numbers, s text.
 _FORMS = {
-    **{"AN": "iii", "FU": "il", "PR": "iis", "RE": "il", "SP": "iiili", "FSP": "iiii"},
-    **{"FFSP": "iilii", "SA": "iiii", "CA": "iii", "CI": "i", "CR": "i", "CHR": "isl"},
-    **{"CHW": "is", "RF": "iii"},
+    **dict.fromkeys(("CI", "CR"), "i"),
+    **dict.fromkeys(("AN", "CA", "RF"), "iii"),
+    **dict.fromkeys(("FU", "RE"), "il"),
+    **dict.fromkeys(("FSP", "SA"), "iiii"),
+    **dict(
+        zip(("SP", "FFSP", "PR", "CHR", "CHW"), ("iiili", "iilii", "iis", "isl", "is"), strict=True)
+    ),
 }
 
 

@@ -54,7 +54,9 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
     if path.is_file():
         return ([path], []) if path.suffix in _PICKLES else ([], [path])
     if not path.is_dir():
-        raise InputError(f"expected TenSet's files or a folder of them, found none at {one_line(path)}")
+        raise InputError(
+            f"expected TenSet's files or a folder of them, found none at {one_line(path)}"
+        )
     caches = sorted(path.glob("*.feature_cache"))
     inside = path / MEASURE_RECORDS
     logs = sorted((inside if inside.is_dir() else path).rglob("*.json")) if not caches else []

@@ -67,7 +67,9 @@ def test_a_call_of_anything_else_is_refused_by_its_name(tmp_path, monkeypatch, p
 def test_what_is_inside_of_an_array_of_objects_is_refused_too(tmp_path):
     inside = np.array([np.zeros((1, 164)), Calls(os.system, ("touch owned",))], dtype=object)
     refused(tmp_path, pickle.dumps(({}, inside)), r"names (posix|os)\.system")
-    refused(tmp_path, pickle.dumps(np.array([{}, {}], dtype=object)), "has features that are a dict")
+    refused(
+        tmp_path, pickle.dumps(np.array([{}, {}], dtype=object)), "has features that are a dict"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,10 @@ def test_what_is_inside_of_an_array_of_objects_is_refused_too(tmp_path):
         (HEAD + b"\x97.", "instruction NEXT_BUFFER"),
         (HEAD + b"\x8b\xff\xff\xff\x7f" + b"\x00" * 9, "instruction LONG4"),
         (HEAD + b"cnumpy\nndarray\n)R.", r"calls numpy\.ndarray"),
-        (HEAD + b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x00\x85C\x01btR.", "calls"),
+        (
+            HEAD + b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x00\x85C\x01btR.",
+            "calls",
+        ),
         (HEAD + b"ctvm.runtime.object\n_new_object\ncnumpy\nndarray\n\x85R.", "calls"),
         (HEAD + b"ctvm.auto_scheduler.dataset\nDataset\n)\x81}b}b.", "gives an object"),
         (HEAD + b"}}b.", "gives a dict a state"),
@@ -103,7 +108,10 @@ def test_what_is_inside_of_an_array_of_objects_is_refused_too(tmp_path):
         (HEAD + b"\x8e" + struct.pack("<Q", 2**62), "holds a value of"),
         (HEAD + b"B" + struct.pack("<I", 2**27), "cut off"),
         (HEAD + b"X" + struct.pack("<I", 2**31), "holds a value of"),
-        (ARRAY + b"(K\x01(\x8a\x06\x00\x00\x00\x00\x00\x01t" + FLOATS + b"\x89C\x00tb.", "of the shape"),
+        (
+            ARRAY + b"(K\x01(\x8a\x06\x00\x00\x00\x00\x00\x01t" + FLOATS + b"\x89C\x00tb.",
+            "of the shape",
+        ),
         (ARRAY + b"(K\x01(J\x00\x00\x00\x40\x85" + OBJECTS + b"\x89]tb.", "."),
     ],
 )
