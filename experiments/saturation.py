@@ -1,7 +1,7 @@
 """When do more measurements stop paying? The rule of ``--until-saturated`` on recorded pools.
 
     python experiments/saturation.py --records FILE [POOL...] [--selectors balto biased-lcmd]
-        [--seeds 3] [--first-seed 0] [--budget 0.4] [--rounds 40]
+        [--seeds 3] [--first-seed 0] [--budget 0.4] [--rounds 40] [--every 1]
 
 Each run replays a pool to a large budget. A tenth of every task is held out as a campaign does, and
 that is all that the estimate sees; another quarter is kept from it, and judges. ``--records`` adds
@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=0.4)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--every", type=int, default=1, help="look after each N-th round alone")
     options = parser.parse_args()
     for path in options.pools if options.seeds else ():
         pool = read_pool(path)
@@ -199,6 +200,8 @@ def main() -> None:
                 with options.records.open("a") as file:
                     file.write(json.dumps({"pool": path.name, **record}) + "\n")
     records = [json.loads(line) for line in options.records.read_text().splitlines()]
+    for record in records:
+        record["curve"] = record["curve"][options.every - 1 :: options.every]
     print(f"{len(records)} runs; gains and errors in points of Top-1\n")
     print_gains(records)
     print()

@@ -332,6 +332,6 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
-        "rounds": config.rounds,
+        "rounds": learner.rounds_done,
         "seed": config.seed,
     }

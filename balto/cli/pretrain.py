@@ -106,6 +106,8 @@ def _run(work_dir: Path, config: Any, measurer: Any) -> None:
         else:
             with Narrator() as narrator:
                 result = campaign.run(measurer, narrator)
+            if len(result.rounds) < config.rounds:
+                click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
             if result.outlook is not None:
                 click.echo(outlook_words(result.outlook), err=True)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)

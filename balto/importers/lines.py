@@ -22,6 +22,23 @@ from balto.importers.imported import SkipLine
 MOST_TASKS = 200_000
 
 
+def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
+    """Places and lines of a file that have more than white space; None for one that is too long."""
+    start = 0
+    while line := file.readline(longest + 1):
+        size, whole = len(line), len(line) <= longest
+        while not whole and not line.endswith(b"\n"):  # go on to its end, and forget it
+            line = file.readline(longest + 1)
+            size += len(line)
+            if not line:
+                break
+        if not whole:
+            yield start, None
+        elif line.strip():
+            yield start, line
+        start += size
+
+
 class TaskLines:
     """Where the lines of each task lie.
 
@@ -46,7 +63,7 @@ class TaskLines:
         self._spans: dict[bytes, array[int]] = {}  # file, start, stop; file, start, stop; ...
         for number, path in enumerate(paths):
             with reading(path, InputError), path.open("rb") as file:
-                for start, line in self._lines(file):
+                for start, line in bounded_lines(file, longest):
                     try:
                         if line is None:
                             raise SkipLine("too long")
@@ -55,22 +72,6 @@ class TaskLines:
                         skipped[str(reason)] += 1
                         continue
                     self._add(key, number, start, start + len(line))
-
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-        """Places and lines; None for one that is too long. Empty lines are left out."""
-        start = 0
-        while line := file.readline(self._longest + 1):
-            size, whole = len(line), len(line) <= self._longest
-            while not whole and not line.endswith(b"\n"):  # go on to its end, and forget it
-                line = file.readline(self._longest + 1)
-                size += len(line)
-                if not line:
-                    break
-            if not whole:
-                yield start, None
-            elif line.strip():
-                yield start, line
-            start += size
 
     def _add(self, key: bytes, number: int, start: int, stop: int) -> None:
         spans = self._spans.setdefault(key, array("q"))

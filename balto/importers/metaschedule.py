@@ -31,13 +31,13 @@ from balto.errors import InputError, WorkerError
 from balto.importers.ansor import parse_target
 from balto.importers.costs import outcome_of_costs
 from balto.importers.imported import Imported, Names, SkipLine, one_row_each, part, write
-from balto.importers.lines import Members, TaskLines
+from balto.importers.lines import Members, TaskLines, bounded_lines
 from balto.programs import decisions
 from balto.workers.worker import Worker
 
 #: The files of a database.
 WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
-#: Bytes of a record's line, and of all workloads; characters of traces that are held at a time.
+#: Bytes of a line, and of all workloads; characters of traces that are held at a time.
 LONGEST_LINE, LARGEST, HELD = 1 << 24, 1 << 28, 1 << 25
 #: Larger features than this are no logarithms of counts.
 LARGEST_FEATURE = 1e30
@@ -93,7 +93,8 @@ def _modules(path: Path) -> list[str]:
         raise InputError(
             f"expected at most {LARGEST >> 20} MiB of workloads, {one_line(path)} has more"
         )
-    return [_module(line) for line in path.read_bytes().splitlines()]
+    with path.open("rb") as file:
+        return [_module(line or b"") for _, line in bounded_lines(file, LONGEST_LINE)]
 
 
 def _module(line: bytes) -> str:
@@ -102,10 +103,9 @@ def _module(line: bytes) -> str:
         _, encoded = json.loads(line)
         data = base64.b64decode(encoded, validate=True)
         text = data[8:].decode()
-        json.loads(text)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         return ""
-    return text
+    return text if text.startswith("{") else ""
 
 
 def _fields(line: bytes) -> tuple[int, list[Any], Any, Any, Any]:

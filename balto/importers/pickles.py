@@ -28,7 +28,7 @@ from balto.errors import InputError
 
 #: Bytes of one value, bytes of all that is held at a time, values that are made between two arrays
 #: of features, values on the stack, characters of a name.
-LARGEST, HELD, MOST, DEEPEST, NAME = 1 << 28, 1 << 29, 2_000_000, 200_000, 200
+LARGEST, HELD, MOST, DEEPEST, NAME = 1 << 28, 1 << 29, 1_000_000, 200_000, 200
 #: Texts and byte strings of up to this length may be referred to again; longer bytes are payloads.
 SHORT = 64
 

@@ -91,6 +91,11 @@ class ActiveLearner:
         return self.model.sets_for(self.pool.features)
 
     @property
+    def rounds_done(self) -> int:
+        """How many rounds have ended."""
+        return self._last.round if self._last else 0
+
+    @property
     def _ids(self) -> range:
         return range(len(self.pool.tasks))
 

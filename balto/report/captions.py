@@ -65,7 +65,8 @@ def outlook_words(expected: Outlook) -> str:
     """What more measurements would bring."""
     return (
         f"Another {STEP:.0%} of the programs ({expected.measurements:,} measurements) would buy "
-        f"about {points(expected.gain, expected.error)} points of Top-1, as the curve so far goes."
+        f"about {points(expected.gain, expected.error)} points of Top-1, "
+        "by the trend of the rounds so far; a single round moves by more."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_damaged_database(tmp_path, monkeypatch):
     folder = database(tmp_path / "db", records, workloads=2)
     for name in (RECORDS, WORKLOADS):
         whole = (folder / name).read_bytes()
-        for changed in damaged(whole, whole[::-1], 60):
+        for changed in damaged(whole, whole[::-1], 40):
             (folder / name).write_bytes(changed)
             is_sound(tmp_path, lambda: import_metaschedule(folder, tmp_path / "pool"))
         (folder / name).write_bytes(whole)
@@ -108,3 +109,14 @@ def test_the_command_line(tenset, tmp_path):
         done = balto(*args)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_line_without_an_end_is_not_held(tmp_path):
+    path = tmp_path / "log.json"
+    path.write_bytes(b'{"i": [[' * 5_000_000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="1 line skipped: 1 too long"):
+        import_tenset(path, tmp_path / "pool")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 << 20

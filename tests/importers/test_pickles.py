@@ -120,13 +120,13 @@ def test_odd_instructions_are_refused(tmp_path, data, says):
 
 
 FLOODS = {
-    "values on the stack": HEAD + b"N" * 4_000_000,
-    "marks": HEAD + b"(" * 4_000_000,
-    "tuples in tuples": HEAD + b")" + b"\x85" * 4_000_000,
-    "a list": HEAD + b"]" + b"(" + b"NNNNNNNNe(" * 600_000,
-    "texts that are remembered": HEAD + b"\x8c\x01a" + b"\x94" * 4_000_000,
-    "dictionaries": HEAD + b"]" + b"}a" * 3_000_000,
-    "numbers": HEAD + b"]" + b"(" + (b"G" + b"\x00" * 8) * 20_000_000,
+    "values on the stack": HEAD + b"N" * 1_500_000,
+    "marks": HEAD + b"(" * 1_500_000,
+    "tuples in tuples": HEAD + b")" + b"\x85" * 1_500_000,
+    "a list": HEAD + b"]" + b"(" + b"NNNNNNNNe(" * 200_000,
+    "texts that are remembered": HEAD + b"\x8c\x01a" + b"\x94" * 1_500_000,
+    "dictionaries": HEAD + b"]" + b"}a" * 1_200_000,
+    "numbers": HEAD + b"]" + b"(" + (b"G" + b"\x00" * 8) * 5_000_000,
 }
 
 
