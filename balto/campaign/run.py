@@ -278,9 +278,10 @@ class Campaign:
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
-        results = []
+        results: list[Result] = []
         for spec, learner in zip(specs, learners, strict=True):
-            results.append(learner.run(partial(listener.round, spec)))
+            rounds = len(results[0].rounds) if results else None  # compared at the same budget
+            results.append(learner.run(partial(listener.round, spec), rounds))
             if learner is first:
                 self._check_trained(first)
                 save(first.model, self.path / MODEL, trained_on(self.config, first))
@@ -345,6 +346,6 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
-        "rounds": config.rounds,
+        "rounds": learner.rounds_done,
         "seed": config.seed,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 if TYPE_CHECKING:
     from balto.data.target import Target
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
+@until_saturated_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
@@ -100,13 +101,18 @@ def _run(work_dir: Path, config: Any, measurer: Any, retry_left_out: bool) -> No
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
+    from balto.report.captions import outlook_words
 
     with Campaign(work_dir, config) as campaign:
         if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator, retry_left_out=retry_left_out)
+                result = campaign.run(measurer, narrator, retry_left_out=retry_left_out)
+            if len(result.rounds) < config.rounds:
+                click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
+            if result.outlook is not None:
+                click.echo(outlook_words(result.outlook), err=True)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)

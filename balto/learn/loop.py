@@ -26,6 +26,7 @@ from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missin
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round
+from balto.learn.saturation import outlook
 from balto.learn.settings import LoopSettings
 from balto.learn.split import Split, allocate_budget, budget_by_round, selection_rng
 from balto.learn.tmax import TMaxEstimator
@@ -72,7 +73,8 @@ class ActiveLearner:
         self.log = RoundLog() if log is None else log
         self.split = Split.of(pool, settings.test_share, settings.seed)
         selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
-        budget = max(1, round(settings.budget * int(selectable.sum())))
+        self.selectable = int(selectable.sum())
+        budget = max(1, round(settings.budget * self.selectable))
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
@@ -89,29 +91,43 @@ class ActiveLearner:
         return self.model.sets_for(self.pool.features)
 
     @property
+    def rounds_done(self) -> int:
+        """How many rounds have ended."""
+        return self._last.round if self._last else 0
+
+    @property
     def _ids(self) -> range:
         return range(len(self.pool.tasks))
 
-    def run(self, on_round: Callable[[Round], None] | None = None) -> Result:
+    def run(
+        self, on_round: Callable[[Round], None] | None = None, rounds: int | None = None
+    ) -> Result:
         """Measure the held-out programs, then run all rounds.
 
         Args:
             on_round: called after each of them.
+            rounds: so many; by default all, or until the next measurements would bring little,
+                if the settings say so.
 
         Raises:
             MeasurerError: measuring cannot go on.
             SelectionError: the model predicts something that is not finite.
         """
         self.measure_test()
-        rounds = []
-        for number in range(1, self.settings.rounds + 1):
-            rounds.append(self.round(number))
+        done: list[Round] = []
+        for number in range(1, (rounds or self.settings.rounds) + 1):
+            done.append(self.round(number))
             if on_round is not None:
-                on_round(rounds[-1])
+                on_round(done[-1])
+            if self.settings.until_saturated and rounds is None:
+                expected = outlook(done, self.selectable)
+                if expected is not None and expected.saturated:
+                    break
         return Result(
             selector=self.selector,
             model=self.model,
-            rounds=rounds,
+            rounds=done,
+            outlook=outlook(done, self.selectable),
             picks={task.name: self.picks[k] for k, task in enumerate(self.pool.tasks)},
         )
 
