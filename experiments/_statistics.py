@@ -44,7 +44,9 @@ class Ratio:
 
     def value(self) -> float:
         """The estimate."""
-        return float(np.mean(self.numerator.sum(axis=1) / self.denominator.sum(axis=1)))
+        below = self.denominator.sum(axis=1)
+        judged = below > 0
+        return float(np.mean(self.numerator.sum(axis=1)[judged] / below[judged]))
 
     def draws(self, seed: int = 0) -> np.ndarray:
         """`DRAWS` estimates from resampled tasks and seeds."""
@@ -57,7 +59,10 @@ class Ratio:
         failed = by_task @ np.isinf(self.denominator).T.astype(float) > 0
         above = by_task @ self.numerator.T
         ratio = np.divide(above, below, out=np.zeros_like(above), where=(below > 0) & ~failed)
-        return np.asarray((ratio * by_seed).sum(axis=1))
+        by_seed = by_seed * ((below > 0) | failed)  # a draw of unjudged tasks alone says nothing
+        total = by_seed.sum(axis=1)
+        weighed = (ratio * by_seed).sum(axis=1)
+        return np.divide(weighed, total, out=np.full(DRAWS, np.nan), where=total > 0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def difference(pools: Sequence[Ratio], other: Sequence[Ratio]) -> Estimate:
 
 
 def _estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
-    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
+    low, high = np.nanquantile(np.mean(draws, axis=0), [0.025, 0.975])
     return Estimate(float(np.mean(values)), float(low), float(high))
 
 

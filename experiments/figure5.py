@@ -82,7 +82,7 @@ def study() -> None:
     words = (
         f"Top-1 over random halves of the held-out programs, xgb, {options.seeds} seeds, "
         f"{len(options.pool)} pools; the bands are 95 % intervals of each curve alone, the table's "
-        "differences are paired and much narrower."
+        "differences are paired."
     )
     publish(
         *(options.out, "figure5", "Figure 5: selection schemes against the budget", words),

@@ -11,7 +11,7 @@ import _statistics as st
 
 import numpy as np
 from _page import publish
-from _study import arguments, main, merged, run_all
+from _study import Run, arguments, main, merged, run_all
 from figure5 import cells
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -29,8 +29,12 @@ def study() -> None:
     merged(found, options.out, "figure8")
     edges = np.linspace(0, 1, 11)
 
+    def chosen(run: Run, step: int) -> np.ndarray:
+        """Labels of the first or last of the steps that measured anything."""
+        return np.array([y for y in run.labels if y][step])
+
     def histogram(scheme: str, step: int) -> np.ndarray:
-        runs = [r.labels[step] for c, r in found.items() if c.scheme == scheme]
+        runs = [chosen(r, step) for c, r in found.items() if c.scheme == scheme]
         return np.mean([np.histogram(y, edges)[0] / len(y) for y in runs], axis=0)
 
     def of(scheme: str, step: int) -> list[st.Ratio]:
@@ -38,7 +42,7 @@ def study() -> None:
         return [
             st.Ratio.mean(
                 [
-                    np.array([np.mean(np.array(r.labels[step]) >= 0.5)])
+                    np.array([np.mean(chosen(r, step) >= 0.5)])
                     for c, r in found.items()
                     if (c.pool, c.scheme) == (pool, scheme)
                 ]
