@@ -82,12 +82,14 @@ def _signature(name: str, thing: Any) -> list[str]:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):  # written in C, or inherited from there
         return []
-    text = f"{name.rpartition('.')[2]}{signature}"
+    short = name.rpartition(".")[2]
+    text = f"{short}{signature}"
     if len(text) > 88:
         inside = ",\n    ".join(map(str, signature.parameters.values()))
         end = signature.return_annotation
-        says = "" if end is inspect.Signature.empty else f" -> {end}"
-        text = f"{name.rpartition('.')[2]}(\n    {inside},\n){says}"
+        says = "" if end is inspect.Signature.empty else f" -> {end!r}"
+        text = f"{short}(\n    {inside},\n){says}"
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are kept as text
     return [f"```python\n{text}\n```\n"]
 
 

@@ -101,22 +101,27 @@ def curves(
     series: Sequence[tuple[str, np.ndarray, np.ndarray]],
     labels: tuple[str, str],
     title: str,
-    ax: object = None,
     level: float | None = None,
     log: bool = False,
 ) -> Figure:
-    """Lines of (name, x, ``3 x R``: mean, low, high), four colours by two dashes."""
-    figure = Figure(figsize=(7.6, 4.4), layout="constrained") if ax is None else ax.figure
-    ax = figure.subplots() if ax is None else ax
+    """Lines of (name, x, ``3 x R``: mean, low, high), four colours by dashes.
+
+    The first and the last have their intervals drawn; all of them would hide each other.
+    """
+    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
+    ax = figure.subplots()
     for place, (name, x, y) in enumerate(series):
         colour = SERIES[place % len(SERIES)]
         dash = ("-", "--", ":")[place // len(SERIES) % 3]
-        ax.fill_between(x, y[1], y[2], color=colour, alpha=0.10, linewidth=0)
+        if name in (series[0][0], series[-1][0]):
+            ax.fill_between(x, y[1], y[2], color=colour, alpha=0.14, linewidth=0)
         ax.plot(x, y[0], dash, color=colour, label=name, marker="o", markersize=3, linewidth=1.8)
     if level is not None:
         ax.axhline(level, color=INK, linewidth=1.2, linestyle=":", label="all labels")
     if log:
         ax.set_xscale("log")
+    if "share" in labels[0]:
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_title(title)
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])

@@ -81,8 +81,8 @@ def study() -> None:
         head += [f"at {label}", "against random", "against output-diversity"]
     words = (
         f"Top-1 over random halves of the held-out programs, xgb, {options.seeds} seeds, "
-        f"{len(options.pool)} pools; the bands are 95 % intervals of each curve alone, the table's "
-        "differences are paired."
+        f"{len(options.pool)} pools; the bands are 95 % intervals of two curves, each alone; the "
+        "table's differences are paired."
     )
     publish(
         *(options.out, "figure5", "Figure 5: selection schemes against the budget", words),
