@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from mkdocs.structure.files import File, Files
 
 import balto
 from balto.cli import cli
+
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
 
 #: Links that lead out of docs/, as a reader of the repository follows them.
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:pools|experiments|benchmarks)[^)]*\)")
@@ -22,6 +24,8 @@ _OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:pools|experiments|benchmarks)
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages."""
+    from mkdocs.structure.files import File
+
     for path, text in (("reference/cli.md", commands()), ("reference/api.md", names())):
         files.append(File.generated(config, path, content=text))
     return files
