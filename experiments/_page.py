@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from balto.data.files import write_atomically
 from balto.report.drawing import INK, SERIES, STYLE, plain, themed
@@ -120,6 +120,9 @@ def curves(
         ax.axhline(level, color=INK, linewidth=1.2, linestyle=":", label="all labels")
     if log:
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     if "share" in labels[0]:
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_title(title)

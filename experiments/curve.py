@@ -96,16 +96,22 @@ def band(found: dict[tuple[Line, str], list[Run]], line: Line) -> np.ndarray:
     return np.array([[e.value, e.low, e.high] for e in each]).T
 
 
+def shares(found: dict[tuple[Line, str], list[Run]]) -> np.ndarray:
+    """What was measured after each round, a mean over the pools: no task has less than two."""
+    line = next(there for there, _ in found if there[0] != FULL)
+    return np.mean([runs[0].share for (there, _), runs in found.items() if there == line], axis=0)
+
+
 def study() -> None:
     options = options_of(__doc__).parse_args()
     found = replays(options, "curve")
     if found is None:
         return
-    shares = np.array(FEW if options.scale == "small" else SHARES)
+    spent = shares(found)
     level = st.estimate(ratios(found, (FULL, False), -1))
-    series = [(name_of(line), shares, band(found, line)) for line in lines(options)]
+    series = [(name_of(line), spent, band(found, line)) for line in lines(options)]
     rows = []
-    for place, share in enumerate(shares):
+    for place, share in enumerate(spent):
         row: list[object] = [f"{share:.1%}"]
         row += [st.estimate(ratios(found, line, place)) for line in lines(options)]
         pairs = [((s, True), (s, False)) for s in options.schemes]

@@ -13,21 +13,21 @@ import _statistics as st
 import numpy as np
 from _page import publish
 from _study import FULL, main
-from curve import FEW, SHARES, lines, name_of, options_of, ratios, replays
+from curve import lines, name_of, options_of, ratios, replays, shares
 
 PARTS = (0.8, 0.9, 0.95, 0.98)
 
 
-def crossing(shares: np.ndarray, curve: np.ndarray, level: np.ndarray) -> np.ndarray:
+def crossing(spent: np.ndarray, curve: np.ndarray, level: np.ndarray) -> np.ndarray:
     """Where curves, ``R x D``, pass levels, `D`, for good: shares, infinite where they do not."""
     found = np.full(curve.shape[1], np.inf)
     for d, (values, goal) in enumerate(zip(curve.T, level, strict=True)):
         below = np.flatnonzero(values < goal)
         if not len(below):
-            found[d] = shares[0]
-        elif (last := below[-1]) + 1 < len(shares):
+            found[d] = spent[0]
+        elif (last := below[-1]) + 1 < len(spent):
             part = (goal - values[last]) / (values[last + 1] - values[last])
-            ends = np.log(shares[last : last + 2])
+            ends = np.log(spent[last : last + 2])
             found[d] = np.exp(ends[0] + part * (ends[1] - ends[0]))
     return found
 
@@ -37,7 +37,7 @@ def study() -> None:
     found = replays(options, "until_full")
     if found is None:
         return
-    shares = np.array(FEW if options.scale == "small" else SHARES)
+    spent = shares(found)
 
     def with_draws(line: tuple[str, bool], place: int) -> np.ndarray:
         """The estimate, and its bootstrap draws, ``1 + D``."""
@@ -48,12 +48,13 @@ def study() -> None:
     full = with_draws((FULL, False), -1)
     rows = []
     for line in lines(options):
-        curve = np.array([with_draws(line, place) for place in range(len(shares))])
+        curve = np.array([with_draws(line, place) for place in range(len(spent))])
         row: list[object] = [name_of(line)]
         for part in PARTS:
-            at = crossing(shares, curve, part * full)
+            at = crossing(spent, curve, part * full)
             low, high = np.quantile(at[1:], [0.025, 0.975], method="nearest")
-            row.append(f"{_percent(at[0])} [{_percent(low)}, {_percent(high)}]")
+            value, low, high = (_percent(share, spent[0]) for share in (at[0], low, high))
+            row.append(f"{value} [{low}, {high}]")
         rows.append(row)
     head = ["scheme", *(f"{part:.0%} of full accuracy" for part in PARTS)]
     words = (
@@ -66,8 +67,10 @@ def study() -> None:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if np.isfinite(share) else "more"
+def _percent(share: float, least: float) -> str:
+    if not np.isfinite(share):
+        return "more"
+    return f"{'at most ' if share <= least else ''}{share:.1%}"
 
 
 if __name__ == "__main__":
