@@ -76,8 +76,9 @@ def test_every_other_script_runs_on_pools_and_makes_a_section(pool_path, tmp_pat
     other = tmp_path / "other"
     balto.write_pool(made_up_pool(seed=1), other)
     few = ("--scale", "small", "--seeds", "1", "--out", tmp_path / "out", "--pool", pool_path)
-    for script in ("figure1.py", "figure5.py", "figure8.py", "models.py"):
+    for script in ("figure1.py", "figure5.py", "figure8.py"):
         assert "| " in run(script, *few)
+    assert "| xgb |" in run("models.py", *few, "--models", "xgb")
     assert "error: expected a second pool" in run("curve.py", *few, code=2)
     sources = ("--sources", other, "--schemes", "random")
     for script in ("curve.py", "seconds.py", "until_full.py"):
