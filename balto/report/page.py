@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 import jinja2
@@ -37,31 +36,44 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
 
 def render(data: ReportData) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update(seconds=seconds, percent=percent, number=number)
-    template = environment.from_string(files("balto.report").joinpath("page.html").read_text())
     config = data.status.config
-    return template.render(
-        title=", ".join([Path(n).name for n in config.networks])
-        or (config.pool and Path(config.pool).name)
-        or f"{len(data.tasks)} operators",
-        state=data.status.state,
-        subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
-        f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
-        tiles=_tiles(data),
-        figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
-        captions=captions(data),
-        curve_words=curve_words(),
-        reference_words=data.reference and reference_words(config, data.reference.measurements),
-        failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
-        left_out=sorted(data.status.facts.left_out.items()),
-        tasks=data.tasks,
-        settings=[
-            (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
-        ],
-        version=version("balto"),
-        threshold=f"{HIGH_PERFORMANCE:.0%}",
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title=", ".join([Path(n).name for n in config.networks])
+            or (config.pool and Path(config.pool).name)
+            or f"{len(data.tasks)} operators",
+            state=data.status.state,
+            subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
+            f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
+            tiles=_tiles(data),
+            figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
+            captions=captions(data),
+            curve_words=curve_words(),
+            reference_words=data.reference and reference_words(config, data.reference.measurements),
+            failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
+            left_out=sorted(data.status.facts.left_out.items()),
+            tasks=data.tasks,
+            settings=[
+                (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
+            ],
+            version=version("balto"),
+            threshold=f"{HIGH_PERFORMANCE:.0%}",
+        )
     )
+
+
+def environment() -> jinja2.Environment:
+    """What reads the templates beside this module: text in them is text, never markup."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("balto.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(seconds=seconds, percent=percent, number=number)
+    return made
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
