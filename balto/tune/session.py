@@ -151,6 +151,7 @@ class Session:
             best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
             self._listener.measured(task.name, outcome, best_s[-1])
 
+        began, thought_s = started, 0.0
         while len(programs) < trials:
             asked = time.perf_counter()
             count = min(trials - len(programs), self._settings.batch)
@@ -162,6 +163,7 @@ class Session:
                 break  # the space is dry
             traces = [search.traces[p] for p in chosen]
             asking_s += time.perf_counter() - asked
+            new = any((task.name, trace) not in self._facts for trace in traces)
             outcomes, waited_s = self._measure_and_grow(task, search, traces, tell, last)
             asking_s += waited_s
             asked = time.perf_counter()
@@ -172,7 +174,12 @@ class Session:
                     for p, o in zip(chosen, outcomes, strict=True)
                 }
             )
-            asking_s += time.perf_counter() - asked
+            now = time.perf_counter()
+            asking_s += now - asked
+            if new:
+                spent = {"seconds": now - began, "asking_s": asking_s - thought_s}
+                self._keep({"kind": "batch", "task": task.name, **spent})
+            began, thought_s = now, asking_s
         trace, latency_s, wrong = self._best_right(task, programs, untuned_s)
         return TunedTask(
             task=task,
@@ -238,11 +245,14 @@ class Session:
         ]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
             self._facts[task.name, missing[k]] = outcome
-            if self._journal is not None:
-                record = {"kind": "trial", "task": task.name, "trace": missing[k]}
-                self._journal.append({**record, **outcome_to_record(outcome)})
+            record = {"kind": "trial", "task": task.name, "trace": missing[k]}
+            self._keep({**record, **outcome_to_record(outcome)})
             tell(outcome)
         return [self._facts[task.name, trace] for trace in traces]
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.append(record)
 
     def _best_right(
         self, task: Task, programs: Sequence[tuple[str, Outcome]], untuned_s: float
