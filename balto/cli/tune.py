@@ -40,7 +40,7 @@ class _TuneOrStatus(click.Command):
     "--operator", "operators", multiple=True, required=True, help="Such as matmul:1024x1024x1024."
 )
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="A model file, or starter; none: learn online."
+    "--model", help="A model file, or starter, balto's own; without one it learns from its trials."
 )
 @click.option(
     "--trials", type=int, default=64, show_default=True, help="Programs to measure an operator."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from balto.tune.status import TaskStatus
+    from balto.tune.stock import StockSearch
 
 
 @click.command("status")
@@ -41,15 +42,17 @@ def command(folder: Path, output: str) -> None:
     if now.network is not None:
         click.echo(plain(_network(now.network)))
     columns = ["task", "trials", "failed", "untuned", "best", "ratio", "seconds", "asking"]
-    stock = any(task.stock for task in now.tasks)
-    print_table([*columns, *(["stock's search"] if stock else [])], map(_row, now.tasks))
+    rows = [_row(task) for task in now.tasks]
+    if any(task.stock for task in now.tasks):
+        columns.append("TVM's search")
+        rows = [[*row, _stock(task.stock)] for row, task in zip(rows, now.tasks, strict=True)]
+    print_table(columns, rows)
 
 
 def _row(task: TaskStatus) -> list[object]:
     from balto.units import percent, seconds
 
     ratio = task.untuned_s / task.now_s
-    found = task.stock
     return [
         task.name,
         len(task.outcomes),
@@ -59,8 +62,13 @@ def _row(task: TaskStatus) -> list[object]:
         f"{ratio:.2f}" if math.isfinite(ratio) else "-",
         f"{task.seconds:.1f}",
         percent(task.asking_share),
-        *([f"{seconds(found.best)} in {seconds(found.seconds)}"] if found else []),
     ]
+
+
+def _stock(found: StockSearch | None) -> str:
+    from balto.units import seconds
+
+    return "-" if found is None else f"{seconds(found.best)} in {seconds(found.seconds)}"
 
 
 def _network(network: Mapping[str, Any]) -> str:
