@@ -27,6 +27,8 @@ from balto.tune.search import SearchSettings, TaskSearch
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
+#: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
+_LEAST_BATCH = 4
 #: Workers that make programs while nothing is timed; they share one core while something is.
 _WORKERS = 2
 
@@ -151,10 +153,11 @@ class Session:
             best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
             self._listener.measured(task.name, outcome, best_s[-1])
 
+        batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
         began, thought_s = started, 0.0
         while len(programs) < trials:
             asked = time.perf_counter()
-            count = min(trials - len(programs), self._settings.batch)
+            count = min(trials - len(programs), batch)
             last = len(programs) >= trials * (1 - self._settings.steps) and bool(programs)
             if last:
                 search.step()
