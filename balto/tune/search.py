@@ -5,9 +5,9 @@ Here thousands of candidates are made as genes (`balto.tune.decisions`) and judg
 small forest on the decisions alone, trained in every generation on what the cost model said of
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
-What is measured is not near-copies of the model's favourite: half are its favourites, and half
-are chosen by a selector, which weighs what the model believes against what it does not know. The
-last batch is drawn from the neighbours of the best programs measured.
+What is measured is not near-copies of the model's favourite: part of a batch are its favourites,
+and the rest are chosen by a selector, which weighs what the model believes against what it does
+not know. The last trials are drawn from the neighbours of the best programs measured.
 """
 
 from __future__ import annotations
