@@ -183,10 +183,8 @@ def network_words(rows: Sequence[tuple[str, float]] | None) -> str:
     if "tuned" not in known:
         return ""
     tuned = known.pop("tuned")
-    return (
-        f"Tuned: {seconds(tuned)}. "
-        + ", ".join(f"{name} takes {s / tuned:.2f} times as long" for name, s in known.items())
-    ).rstrip(". ") + "."
+    others = [f"{name} {s / tuned:.2f} times as long" for name, s in known.items()]
+    return f"{'; '.join([f'Tuned, it takes {seconds(tuned)}', *others])}."
 
 
 def _drawn(tasks: Sequence[TaskStatus]) -> list[TaskStatus]:
