@@ -99,7 +99,7 @@ class Rows:
         known = [row for row in self._kept if row["of"] == of]
         row = known[0] if known else self._measured(of, measure)
         self.found.append(row)
-        print(json.dumps(row), flush=True)
+        print(json.dumps({k: v for k, v in row.items() if k != "traces"}), flush=True)
 
     def _measured(self, of: list[Any], measure: Any) -> Row:
         [task] = balto.extract_tasks([], [of[1]], TARGET).tasks
@@ -127,6 +127,7 @@ def modelled(task: Task, trials: int, seed: int) -> Row:
             for name in counts
         },
         **{f"asking_share_{name}": runs[name]["asking_share"] for name in counts},
+        "traces": {name: run["trace"] for name, run in runs.items()},
     }
 
 
@@ -194,7 +195,7 @@ def summary(rows: list[Row]) -> Row:
             spec: {
                 name: round(float(np.mean([r[name] for r in found])), 4)
                 for name in found[0]
-                if name != "of"
+                if name not in ("of", "traces")
             }
             for spec, found in by_operator.items()
         },
