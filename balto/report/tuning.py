@@ -71,7 +71,10 @@ def render(now: TuneStatus) -> str:
         stock=any(task.stock for task in now.tasks),
         tasks=now.tasks,
         failures=[(kind.value, n, Status(kind).advice) for kind, n in sorted(failed.items())],
-        settings=[(name, json.dumps(value)) for name, value in now.config.items()],
+        settings=[
+            (name, value if isinstance(value, str) else json.dumps(value))
+            for name, value in now.config.items()
+        ],
         version=version("balto"),
     )
 

@@ -183,7 +183,7 @@ class Session:
             return self._measure(task, traces, tell), 0.0
         self._pin(self._measurer.free_cpus)
         with ThreadPoolExecutor(1) as pool:
-            growing = pool.submit(search.grow)
+            growing = pool.submit(search.grow, len(traces))
             outcomes = self._measure(task, traces, tell)
             asked = time.perf_counter()
             growing.result()
@@ -291,7 +291,7 @@ class TaskTuning:
         session, search, began = self._session, self._search, time.perf_counter()
         stepping = stepping and bool(self._programs)
         if stepping:
-            search.step()
+            search.step(count)
         chosen = search.choose(count, 1.0 if stepping else None)
         traces = [search.traces[p] for p in chosen]
         self._asking_s += time.perf_counter() - began

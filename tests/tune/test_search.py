@@ -23,7 +23,7 @@ from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")
 
-SMALL = SearchSettings(population=24, drafted=256, verified=8, generations=1, batch=4)
+SMALL = SearchSettings(population=24, drafted=256, verified=2, generations=1, batch=4)
 
 
 class MadeUpDevice(Measurer):
