@@ -18,7 +18,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY)  ## a small live campaign on this machine's CPU, then its report
+demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its model, and reports
 	$(BIN)/balto doctor
 	$(BIN)/balto pretrain $(DEMO) \
 		--operator matmul:128x128x128 --operator matmul_relu:128x256x256 \
@@ -27,7 +27,12 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, then its report
 		--operator depthwise_conv2d_nhwc:1x28x28x64x3x1x1 --operator conv1d_nlc:1x64x64x64x3x1x1 \
 		--programs 128 --budget 25% --rounds 6 --test-share 25% --compare random
 	$(BIN)/balto report $(DEMO)
-	@echo "open $(DEMO)/report.html in a browser"
+	$(BIN)/balto tune --operator matmul:192x320x256 --model $(DEMO)/model.balto \
+		--trials 32 --compare stock -o $(DEMO)/tuned
+	$(BIN)/balto report $(DEMO)/tuned
+	@# balto tune mobilenet-v2 --model $(DEMO)/model.balto --trials 64 -o $(DEMO)/network
+	@# balto report $(DEMO)/network
+	@echo "open $(DEMO)/report.html and $(DEMO)/tuned/report.html in a browser"
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest

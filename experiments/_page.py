@@ -27,24 +27,14 @@ _SECTION = """<section>
 {% endfor %}  </table>
 {% endfor %}</section>
 """
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>balto: experiments</title>
-{% include 'style.html' %}
-</head>
-<body>
-<main>
+_PAGE = """{% extends 'base.html' %}
+{% block content %}
 <header>
   <h1>Experiments</h1>
   <p>Replays of recorded pools; intervals are 95 %, by bootstrap over tasks and seeds.</p>
 </header>
 {% for section in sections %}{{ section }}{% endfor %}
-</main>
-</body>
-</html>
+{% endblock %}
 """
 
 #: A caption, the names of the columns, and the rows.
@@ -86,7 +76,7 @@ def publish(
     (out / "sections" / f"{name}.html").write_text(section)
     sections = [Markup(p.read_text()) for p in sorted((out / "sections").glob("*.html"))]  # noqa: S704
     with write_atomically(out / "index.html") as partial:
-        partial.write_text(made.from_string(_PAGE).render(sections=sections))
+        partial.write_text(made.from_string(_PAGE).render(title="experiments", sections=sections))
     print(f"\n{out / 'index.html'}")
 
 

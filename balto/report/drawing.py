@@ -53,7 +53,7 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
 }
 
-#: The colours of the light page, as in `style.html`.
+#: The colours of the light page, as in `base.html`.
 LIGHT = {
     "--ink": "#16202c",
     "--muted": "#5b6775",

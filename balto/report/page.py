@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import jinja2
@@ -34,6 +35,17 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
     return path
 
 
+def environment() -> jinja2.Environment:
+    """Pages of this package, with filters for numbers and their units; all text is escaped."""
+    made = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(lambda name: files("balto.report").joinpath(name).read_text()),
+    )
+    made.filters.update(seconds=seconds, percent=percent, number=number)
+    return made
+
+
 def render(data: ReportData) -> str:
     """The page as HTML."""
     config = data.status.config
@@ -62,18 +74,6 @@ def render(data: ReportData) -> str:
             threshold=f"{HIGH_PERFORMANCE:.0%}",
         )
     )
-
-
-def environment() -> jinja2.Environment:
-    """What reads the templates beside this module: text in them is text, never markup."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("balto.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    made.filters.update(seconds=seconds, percent=percent, number=number)
-    return made
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
