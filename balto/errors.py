@@ -12,6 +12,7 @@
     ├── ModelNotFitted          a cost model was asked before it was trained
     ├── MeasurerError           measuring cannot go on (no device left)
     │   └── NoDevice            no device of an RPC tracker can be had
+    ├── ClusterLost             a Ray cluster cannot be reached, or not any more
     ├── DeviceLost              a device went away while it ran a program
     ├── StorageError            a file cannot be written (disk full, no rights, folder deleted)
     ├── WorkerError             a call in a worker process did not return
@@ -74,6 +75,10 @@ class StorageError(BaltoError):
 
 class NoDevice(MeasurerError):
     """No device of the key is known to the RPC tracker, none is free in time, or no tracker."""
+
+
+class ClusterLost(BaltoError):
+    """A Ray cluster cannot be reached, or not any more."""
 
 
 class DeviceLost(BaltoError):

@@ -83,6 +83,10 @@ def outcome_of(record: Record, sizes: Mapping[str, Programs]) -> tuple[str, int,
             check_number(name, value, 0, 1e30)
     check_number("repeats", outcome.repeats, 0, 2**31 - 1, whole=True)
     _check(isinstance(outcome.message, str), "message", "text", outcome.message)
+    _check(isinstance(outcome.device, str), "device", "text", outcome.device)
+    if not (isinstance(outcome.probe_s, float) and math.isnan(outcome.probe_s)):
+        check_number("probe_s", outcome.probe_s, 1e-12, 1e30)
+    check_number("at", record.get("at", 0), 0, 1e30)
     for name in ("latency_s", "latency_median_s"):
         value = getattr(outcome, name)
         if outcome.ok != (value > 0):

@@ -35,6 +35,8 @@ from balto.models.starter import model_path
 from balto.programs.recorded import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.workers.executor import Executor
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 
 #: The trained model's file in a campaign's directory.
@@ -137,7 +139,12 @@ class Campaign:
             return False  # it is made again from what the journal says
         return True
 
-    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> Result:
+    def run(
+        self,
+        measurer: Measurer | None = None,
+        listener: Listener | None = None,
+        executor: Executor | None = None,
+    ) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
 
         A finished campaign is gone through again without measuring, for its result.
@@ -146,8 +153,11 @@ class Campaign:
             measurer: measures this campaign's programs; the recorded pool by default, where
                 there is one.
             listener: is told what happens.
+            executor: draws the programs; worker processes of this machine by default. What is
+                drawn and selected does not depend on it.
 
         Raises:
+            ClusterLost: the executor's cluster is gone; what is written is kept.
             InputError: a network or operator is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
@@ -162,7 +172,8 @@ class Campaign:
         elif measurer is None:
             raise InputError("expected a measurer, since this campaign replays no recorded pool")
         else:
-            result = self._learn(self._sample(measurer, listener), measurer, listener)
+            pool = self._sample(measurer, listener, executor)
+            result = self._learn(pool, measurer, listener)
         if not self.facts.finished:
             self.facts.note({"kind": "finished"})
             self.journal.sync()
@@ -184,27 +195,26 @@ class Campaign:
             self._begin()
             write_tasks(path, found.tasks, found.left_out)
         tasks, left_out = read_tasks(path)
+        if len(tasks) != self.facts.tasks:
+            self.facts.note({"kind": "tasks", "count": len(tasks)})
         listener.tasks(len(tasks))
         for name, reason in left_out:
             listener.left_out(name, reason)
         return tasks
 
-    def _sample(self, measurer: Measurer, listener: Listener) -> Pool:
+    def _sample(self, measurer: Measurer, listener: Listener, executor: Executor | None) -> Pool:
         """Draw all programs; meanwhile measure the held-out ones of the tasks that are drawn."""
         cpus = measurer.free_cpus
         workers = [Worker(cpus=cpus) for _ in cpus]
         workers[0].start()
-        try:
+        with LocalExecutor(workers) as local:
             tasks = self._tasks(workers[0], listener)
             paths = [self.path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
-            for k in self._drawn(tasks, paths, workers, listener):
+            for k in self._drawn(tasks, paths, executor or local, listener):
                 pool = make_pool([tasks[k]], [paths[k]], [self.facts.programs[tasks[k].name]])
                 listener.sampled(tasks[k].name, len(pool))
                 (held_out,) = Split.of(pool, self.config.test_share, self.config.seed).test
                 measure_missing(pool, {0: held_out.tolist()}, self._store(listener), measurer)
-        finally:
-            for worker in workers:
-                worker.close()
         kept = [k for k, task in enumerate(tasks) if task.name not in self.facts.left_out]
         if not kept:
             raise InputError("no task is left: TVM could draw no programs for any of them")
@@ -215,7 +225,7 @@ class Campaign:
         self,
         tasks: Sequence[Task],
         paths: Sequence[Path],
-        workers: Sequence[Worker],
+        executor: Executor,
         listener: Listener,
     ) -> Iterator[int]:
         """Yield each task's index when its programs are on disk; at once if they are already."""
@@ -228,7 +238,7 @@ class Campaign:
             else:
                 missing[k] = task
         config = self.config
-        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, workers):
+        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor):
             if isinstance(drawn, str):
                 self.facts.note({"kind": "left_out", "task": tasks[k].name, "reason": drawn})
                 listener.left_out(tasks[k].name, drawn)

@@ -24,6 +24,7 @@ COMMANDS = {
     "sample": "sample",
     "pretrain": "pretrain",
     "status": "status",
+    "watch": "watch",
     "report": "report",
     "export": "export",
     "features": "features",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ import click
 from balto.cli.options import BUDGET, TEST_SHARE, format_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from balto.data.target import Target
     from balto.measure.measurer import Measurer
+    from balto.workers.executor import Executor
 
 
 @click.command("pretrain")
@@ -49,10 +53,31 @@ if TYPE_CHECKING:
     "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
 )
 @click.option(
+    "--leave-out-device",
+    "leave_out",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Do not time on this device of the tracker; may be repeated.",
+)
+@click.option(
+    "--ray",
+    default="",
+    metavar="HOST:PORT|auto|local",
+    help="Draw and build on a Ray cluster; timing stays where the devices are.",
+)
+@click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
 @format_option
-def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any) -> None:
+def command(
+    work_dir: Path,
+    rpc: str,
+    leave_out: tuple[str, ...],
+    ray: str,
+    workers: int,
+    output: str,
+    **settings: Any,
+) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
@@ -61,16 +86,23 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
+    if leave_out and not rpc:
+        raise click.UsageError("--leave-out-device needs --rpc")
     config = Config(**settings)
     if config.pool:
-        _run(work_dir, config, None)
+        if ray or rpc:
+            raise click.UsageError("--pool replays what is recorded: leave out --ray and --rpc")
+        _run(work_dir, config, None, None)
     else:
         from balto.data.target import Target
         from balto.tasks import check
 
         check(config.networks, config.operators)
-        with _measurer(Target.parse(config.target), rpc, workers) as measurer:
-            _run(work_dir, config, measurer)
+        target = Target.parse(config.target)
+        with ExitStack() as stack:
+            executor = stack.enter_context(_executor(target, ray, workers)) if ray else None
+            made = _measurer(target, rpc, leave_out, workers, executor)
+            _run(work_dir, config, stack.enter_context(made), executor)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -78,21 +110,33 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
         print_json(status(work_dir).to_dict())
 
 
-def _measurer(target: Target, rpc: str, workers: int) -> Measurer:
+def _executor(target: Target, ray: str, workers: int) -> Executor:
+    from balto.measure.placement import untimed_cpus
+    from balto.workers.ray import RayExecutor
+
+    return RayExecutor(ray, untimed_cpus(workers, target.cores or 1))
+
+
+def _measurer(
+    target: Target, rpc: str, leave_out: Sequence[str], workers: int, executor: Executor | None
+) -> Measurer:
     from balto.measure.settings import MeasureSettings
 
     settings = MeasureSettings(workers=workers)
     if not rpc:
         from balto.measure.live import LiveMeasurer
 
-        return LiveMeasurer.for_target(target, settings)
+        return LiveMeasurer.for_target(target, settings, executor)
     from balto.measure.remote import Tracker
     from balto.measure.rpc import RpcMeasurer, RpcSettings
 
-    return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rpc), measure=settings))
+    fleet = RpcSettings(
+        tracker=Tracker.parse(rpc), measure=settings, leave_out=frozenset(leave_out)
+    )
+    return RpcMeasurer.for_target(target, fleet, executor)
 
 
-def _run(work_dir: Path, config: Any, measurer: Any) -> None:
+def _run(work_dir: Path, config: Any, measurer: Any, executor: Any) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
@@ -102,7 +146,7 @@ def _run(work_dir: Path, config: Any, measurer: Any) -> None:
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator)
+                campaign.run(measurer, narrator, executor)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)

@@ -27,7 +27,13 @@ from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.settings import LoopSettings
-from balto.learn.split import Split, allocate_budget, budget_by_round, selection_rng
+from balto.learn.split import (
+    Split,
+    allocate_budget,
+    budget_by_round,
+    selection_rng,
+    total_budget,
+)
 from balto.learn.tmax import TMaxEstimator
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
@@ -72,7 +78,7 @@ class ActiveLearner:
         self.log = RoundLog() if log is None else log
         self.split = Split.of(pool, settings.test_share, settings.seed)
         selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
-        budget = max(1, round(settings.budget * int(selectable.sum())))
+        budget = total_budget(settings.budget, int(selectable.sum()))
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
