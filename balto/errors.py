@@ -8,7 +8,8 @@
     │   └── ModelFileError      a cost-model file is damaged, or of another version
     ├── CampaignError           a working directory cannot be used as asked
     │   ├── CampaignLocked      another process is writing to it
-    │   └── ConfigurationChanged  it was started with other settings
+    │   ├── ConfigurationChanged  it was started with other settings
+    │   └── PartsMissing        shards have not measured yet what a merge needs
     ├── ModelNotFitted          a cost model was asked before it was trained
     ├── MeasurerError           measuring cannot go on (no device left)
     │   └── NoDevice            no device of an RPC tracker can be had
@@ -59,6 +60,10 @@ class CampaignLocked(CampaignError):
 
 class ConfigurationChanged(CampaignError):
     """The working directory was started with other settings."""
+
+
+class PartsMissing(CampaignError):
+    """Shards have not drawn or measured yet what a merge needs: run them, then merge again."""
 
 
 class ModelNotFitted(BaltoError):

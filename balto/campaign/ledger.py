@@ -42,7 +42,7 @@ class Facts:
         rounds: round by selector and number.
         reference: what a model of all labels reaches; None while that is not known.
         finished: whether nothing is left to do.
-        tasks: how many tasks there are to draw programs of; 0 while that is not known.
+        tasks: how many tasks there are to draw programs of; None while that is not known.
         times: when each measurement was journalled, seconds since 1970, in order; those of
             campaigns before this was kept have none.
         fleet: what the devices did that outcomes name.
@@ -57,7 +57,7 @@ class Facts:
         self.rounds: dict[tuple[str, int], Round] = {}
         self.reference: Reference | None = None
         self.finished = False
-        self.tasks = 0
+        self.tasks: int | None = None
         self.times = array("d")
         self.fleet = Fleet()
         for record in records:

@@ -48,7 +48,7 @@ class Progress:
 def progress(config: Config, facts: Facts) -> Progress:
     """The progress that a journal tells of."""
     drawn = len(facts.programs)
-    tasks = max(drawn, facts.tasks - len(facts.left_out))
+    tasks = max(drawn, (facts.tasks or 0) - len(facts.left_out))
     planned = _planned(config, facts, tasks)
     measured = sum(facts.outcomes.counts().values())
     times = np.asarray(facts.times)

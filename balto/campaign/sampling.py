@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from balto.workers.executor import Call, Executor, run_all
 
 def draw_programs(
     tasks: Mapping[int, Task],
-    paths: Sequence[Path],
+    paths: Mapping[int, Path],
     count: int,
     seed: int,
     executor: Executor,

@@ -23,6 +23,7 @@ COMMANDS = {
     "tasks": "tasks",
     "sample": "sample",
     "pretrain": "pretrain",
+    "merge": "merge",
     "status": "status",
     "watch": "watch",
     "report": "report",

@@ -13,6 +13,7 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from balto.campaign.shards import ShardId
     from balto.data.target import Target
     from balto.measure.measurer import Measurer
     from balto.workers.executor import Executor
@@ -66,6 +67,13 @@ if TYPE_CHECKING:
     help="Draw and build on a Ray cluster; timing stays where the devices are.",
 )
 @click.option(
+    "--shard",
+    default="",
+    metavar="I/N",
+    help="Do the I-th part of N of the tasks; balto merge makes one campaign of the parts.",
+)
+@click.option("--wait", is_flag=True, help="With --shard: go on until the campaign is finished.")
+@click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
 @format_option
@@ -74,6 +82,8 @@ def command(
     rpc: str,
     leave_out: tuple[str, ...],
     ray: str,
+    shard: str,
+    wait: bool,
     workers: int,
     output: str,
     **settings: Any,
@@ -83,15 +93,19 @@ def command(
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
     """
     from balto.campaign.config import Config
+    from balto.campaign.shards import ShardId
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
     if leave_out and not rpc:
         raise click.UsageError("--leave-out-device needs --rpc")
+    if wait and not shard:
+        raise click.UsageError("--wait needs --shard; balto merge has a --wait of its own")
     config = Config(**settings)
+    part = ShardId.parse(shard) if shard else None
     if config.pool:
-        if ray or rpc:
-            raise click.UsageError("--pool replays what is recorded: leave out --ray and --rpc")
+        if ray or rpc or shard:
+            raise click.UsageError("--pool replays a record: leave out --ray, --rpc and --shard")
         _run(work_dir, config, None, None)
     else:
         from balto.data.target import Target
@@ -102,7 +116,11 @@ def command(
         with ExitStack() as stack:
             executor = stack.enter_context(_executor(target, ray, workers)) if ray else None
             made = _measurer(target, rpc, leave_out, workers, executor)
-            _run(work_dir, config, stack.enter_context(made), executor)
+            measurer = stack.enter_context(made)
+            if part:
+                _follow(work_dir, config, part, wait, measurer, executor)
+                return
+            _run(work_dir, config, measurer, executor)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -134,6 +152,22 @@ def _measurer(
         tracker=Tracker.parse(rpc), measure=settings, leave_out=frozenset(leave_out)
     )
     return RpcMeasurer.for_target(target, fleet, executor)
+
+
+def _follow(
+    work_dir: Path, config: Any, shard: ShardId, wait: bool, measurer: Any, executor: Any
+) -> None:
+    from balto.campaign.shards import Shard
+    from balto.cli.live import Narrator
+    from balto.cli.output import left_out_line
+
+    with Shard(work_dir, config, shard) as part:
+        with Narrator() as narrator:
+            finished = part.follow(measurer, narrator, executor, wait=wait)
+        if part.facts.left_out:
+            click.echo(left_out_line(part.facts.left_out), err=True)
+    said = "the campaign is finished" if finished else f"next: balto merge {work_dir}"
+    click.echo(f"shard {shard} has nothing left to do now; {said}", err=True)
 
 
 def _run(work_dir: Path, config: Any, measurer: Any, executor: Any) -> None:

@@ -30,7 +30,7 @@ def draw(task, folder, worker):
     folder.mkdir()
     path = folder / "programs.parquet"
     with LocalExecutor([worker]) as executor:
-        reasons = dict(draw_programs({0: task}, [path], COUNT, 0, executor))
+        reasons = dict(draw_programs({0: task}, {0: path}, COUNT, 0, executor))
     return reasons[0], pq.read_table(path)["trace"].to_pylist() if path.exists() else []
 
 
