@@ -72,6 +72,8 @@ class CrewMeasurer(Measurer):
         failed_starts = 0
         try:
             while todo or busy:
+                for index, error, seconds in todo.failures():
+                    yield index, outcome_of_error(error, seconds)
                 for number, worker in enumerate(self._workers):
                     worker.start()
                     free = number not in busy and worker.ready
@@ -80,8 +82,6 @@ class CrewMeasurer(Measurer):
                         self._submit(number, todo.work(index), best_s)
                         busy[number] = index, time.monotonic()
                         tries[index] += 1
-                for index, error, seconds in todo.failures():
-                    yield index, outcome_of_error(error, seconds)
                 for number in self._wait(busy, todo):
                     if number not in busy:
                         failed_starts = self._poll_start(self._workers[number], failed_starts)

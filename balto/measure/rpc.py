@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -86,7 +85,7 @@ class RpcMeasurer(CrewMeasurer):
         self.settings = settings
         self._memory_bytes = settings.measure.memory_for(target)
         self._preload: list[tuple[Any, ...]] = [(_IMPORT, target)]
-        self._since_probe: Counter[str] = Counter()  # programs, by device
+        self._since_probe: dict[str, int] = {}  # programs, by device
         self._own = None if executor else LocalExecutor([self._worker() for _ in self.free_cpus])
         self._executor = executor or self._own
         workers = [self._worker() for _ in range(settings.measure.workers or 1)]
@@ -124,9 +123,9 @@ class RpcMeasurer(CrewMeasurer):
         self._hire()
         with contextlib.closing(super().measure(candidates)) as measured:
             for index, outcome in measured:
-                if outcome.device:
-                    probed = math.isfinite(outcome.probe_s)
-                    self._since_probe[outcome.device] *= not probed
+                if math.isfinite(outcome.probe_s):
+                    self._since_probe[outcome.device] = 1
+                elif outcome.device in self._since_probe:
                     self._since_probe[outcome.device] += 1
                 yield index, outcome
 
