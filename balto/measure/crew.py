@@ -72,8 +72,8 @@ class CrewMeasurer(Measurer):
         failed_starts = 0
         try:
             while todo or busy:
-                for index, error, seconds in todo.failures():
-                    yield index, outcome_of_error(error, seconds)
+                for unbuilt, reason, seconds in todo.failures():
+                    yield unbuilt, outcome_of_error(reason, seconds)
                 for number, worker in enumerate(self._workers):
                     worker.start()
                     free = number not in busy and worker.ready
