@@ -256,8 +256,11 @@ def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
 
 def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
     """The inverse of `outcome_to_record`; keys of other things are left alone."""
-    fields = {name: record[name] for name in Outcome.__dataclass_fields__ if name in record}
-    fields = {name: math.nan if value is None else value for name, value in fields.items()}
+    fields: dict[str, Any] = {
+        name: math.nan if record[name] is None else record[name]
+        for name in Outcome.__dataclass_fields__
+        if name in record
+    }
     return Outcome(**{**fields, "status": Status(fields["status"])})
 
 
