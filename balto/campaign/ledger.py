@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal, numbered, outcome_to_record
+from balto.campaign.fleet import Fleet
+from balto.campaign.journal import Follower, Journal, numbered, outcome_to_record
 from balto.campaign.records import (
     Programs,
     at,
@@ -23,6 +27,7 @@ from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection
 from balto.learn.reference import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
+from balto.units import check_number
 
 
 class Facts:
@@ -38,6 +43,10 @@ class Facts:
         rounds: round by selector and number.
         reference: what a model of all labels reaches; None while that is not known.
         finished: whether nothing is left to do.
+        tasks: how many tasks there are to draw programs of; None while that is not known.
+        times: when each measurement was journalled, seconds since 1970, in order; those of
+            campaigns before this was kept have none.
+        fleet: what the devices did that outcomes name.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -50,6 +59,9 @@ class Facts:
         self.rounds: dict[tuple[str, int], Round] = {}
         self.reference: Reference | None = None
         self.finished = False
+        self.tasks: int | None = None
+        self.times = array("d")
+        self.fleet = Fleet()
         for record in records:
             self.add(record)
 
@@ -70,9 +82,23 @@ class Facts:
         Raises:
             CampaignError: as `read`.
         """
-        for place, record in numbered(path):
+        self._add_numbered(path, numbered(path))
+
+    def _add_numbered(self, path: Path, records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        for place, record in records:
             with at(f"{path}: {place}"):
                 self.add(record)
+
+    def follow(self, follower: Follower) -> Self:
+        """Take in what a journal says since the last time; returns new facts if it began anew.
+
+        Raises:
+            CampaignError: as `read`.
+        """
+        anew, records = follower.new()
+        facts = type(self)() if anew else self
+        facts._add_numbered(follower.path, records)
+        return facts
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in one record.
@@ -85,6 +111,9 @@ class Facts:
             case "config":
                 values = {k: v for k, v in record.items() if k != "kind"}
                 self.config = Config.from_dict(values)
+            case "tasks":
+                check_number("count of tasks", record["count"], 0, whole=True)
+                self.tasks = record["count"]
             case "left_out":
                 self.left_out[text_of(record, "task")] = text_of(record, "reason")
             case "retry":
@@ -95,7 +124,13 @@ class Facts:
                 task = text_of(record, "task")
                 self.programs[task] = programs_of(record, self.programs.get(task))
             case "measurement":
-                self.outcomes.add(*outcome_of(record, self.programs))
+                task, program, outcome = outcome_of(record, self.programs)
+                self.outcomes.add(task, program, outcome)
+                at = float(record.get("at", math.nan))
+                if "at" in record:
+                    self.times.append(at)
+                if outcome.device:
+                    self.fleet.add(outcome, at)
             case "selection":
                 key, selection = selection_of(record, self.programs)
                 self.selections[key] = selection
@@ -158,7 +193,8 @@ class JournalledOutcomes(OutcomeStore):
     def add(self, task: str, program: int, outcome: Outcome) -> None:
         """Journal a measurement."""
         record = {"kind": "measurement", "task": task, "program": program}
-        self._facts.note({**record, **outcome_to_record(outcome)})
+        at = {"at": round(time.time(), 1)}
+        self._facts.note({**record, **outcome_to_record(outcome), **at})
         self._on_outcome(outcome)
 
 

@@ -28,7 +28,13 @@ from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.saturation import outlook
 from balto.learn.settings import LoopSettings
-from balto.learn.split import Split, allocate_budget, budget_by_round, selection_rng
+from balto.learn.split import (
+    Split,
+    allocate_budget,
+    budget_by_round,
+    selection_rng,
+    total_budget,
+)
 from balto.learn.tmax import TMaxEstimator
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
@@ -74,7 +80,7 @@ class ActiveLearner:
         self.split = Split.of(pool, settings.test_share, settings.seed)
         selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
         self.selectable = int(selectable.sum())
-        budget = max(1, round(settings.budget * self.selectable))
+        budget = total_budget(settings.budget, self.selectable)
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice

@@ -133,7 +133,7 @@ def moments(journal):
 
 
 def without_times(journal):
-    return [{k: v for k, v in r.items() if k not in ("select_s", "fit_s")} for r in journal]
+    return [{k: v for k, v in r.items() if k not in ("select_s", "fit_s", "at")} for r in journal]
 
 
 def test_a_second_process_is_refused(tmp_path, pool_path):

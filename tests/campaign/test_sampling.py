@@ -10,6 +10,7 @@ import pytest
 
 from balto.campaign.sampling import draw_programs
 from balto.tasks import extract_tasks
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
 
@@ -28,7 +29,8 @@ def draw(task, folder, worker):
     """The reasons of what is left out, and the traces that were drawn."""
     folder.mkdir()
     path = folder / "programs.parquet"
-    reasons = dict(draw_programs({0: task}, [path], COUNT, 0, [worker]))
+    with LocalExecutor([worker]) as executor:
+        reasons = dict(draw_programs({0: task}, {0: path}, COUNT, 0, executor))
     return reasons[0], pq.read_table(path)["trace"].to_pylist() if path.exists() else []
 
 
