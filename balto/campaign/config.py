@@ -55,7 +55,7 @@ class Config(LoopSettings):
     device: str | None = None
     programs: int = 256
     pool: str | None = None
-    selector: str | Selector = "balto"
+    selector: str | Selector = "biased-lcmd"
     model: str | CostModel = "xgb"
     start_from: tuple[str, ...] | None = None
     compare: str | Selector | None = None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--programs", type=int, default=256, show_default=True, help="Random programs a task, M."
 )
-@click.option("--selector", default="balto", show_default=True, help="Such as balto:C=0.5.")
+@click.option("--selector", default="biased-lcmd", show_default=True, help="Such as balto:C=0.5.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
 @click.option(
     "--from",
@@ -174,9 +174,7 @@ def _follow(
     click.echo(f"shard {shard} has nothing left to do now; {said}", err=True)
 
 
-def _run(
-    work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool
-) -> None:
+def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line

@@ -11,7 +11,7 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated
 
 @click.command("replay")
 @click.argument("pool", type=click.Path(path_type=Path))
-@click.option("--selector", default="balto", show_default=True, help="Or 'full': all labels.")
+@click.option("--selector", default="biased-lcmd", show_default=True, help="Or 'full': all labels.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
 @click.option(
     "--budget",

@@ -25,7 +25,7 @@ FULL = "full"
 def replay(
     pool: Pool,
     *,
-    selector: str | Selector = "balto",
+    selector: str | Selector = "biased-lcmd",
     model: str | CostModel = "xgb",
     budget: float = 0.05,
     rounds: int = 15,

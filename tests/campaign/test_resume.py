@@ -209,8 +209,8 @@ def test_a_damaged_configuration_is_named_and_made_again_from_the_journal(tmp_pa
 @pytest.mark.parametrize(
     ("before", "now", "says"),
     [
-        ({}, {"selector": "balto:C=0.5"}, 'selector: "balto" before, "balto:C=0.5" now'),
-        ({"selector": Balto(C=2.0)}, {}, 'selector: "balto:C=2.0" before, "balto" now'),
+        ({}, {"selector": "balto:C=0.5"}, 'selector: "biased-lcmd" before, "balto:C=0.5" now'),
+        ({"selector": Balto(C=2.0)}, {}, 'selector: "balto:C=2.0" before, "biased-lcmd" now'),
         ({"model": "xgb:max_depth=4"}, {}, 'model: "xgb:max_depth=4" before, "xgb" now'),
         ({"compare": "random"}, {}, 'compare: "random" before, null now'),
     ],
@@ -266,8 +266,8 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
         ({"test_share": 1.0}, "test share to be a share from 0 to under 1"),
         ({"rounds": 0}, "rounds to be a whole number from 1"),
         ({"programs": 1}, "programs to be a whole number from 2"),
-        ({"compare": "balto"}, "another selector than balto"),
-        ({"compare": "balto:C=1.0"}, "another selector than balto"),
+        ({"compare": "biased-lcmd"}, "another selector than biased-lcmd"),
+        ({"compare": "biased-lcmd:power=1.0"}, "another selector than biased-lcmd"),
         ({"operators": ("matmul:8x8x8",)}, "either networks and operators, or a recorded pool"),
         ({"pool": None}, "at least one network, operator or pool"),
     ],

@@ -11,7 +11,7 @@ pytest.importorskip("tvm")
 
 
 def test_the_target_and_the_workers_reach_the_live_measurer():
-    with _measurer(Target("llvm", cores=2), rpc="", workers=1) as measurer:
+    with _measurer(Target("llvm", cores=2), "", (), 1, None) as measurer:
         [worker] = measurer._workers
         assert worker._env["TVM_NUM_THREADS"] == "2"
         assert worker._preload == [("balto.measure.local:prepare", Target("llvm", cores=2))]
@@ -19,7 +19,7 @@ def test_the_target_and_the_workers_reach_the_live_measurer():
 
 def test_the_tracker_the_target_and_the_workers_reach_the_rpc_measurer():
     target = Target("llvm", mcpu="cortex-a72")
-    with _measurer(target, rpc="127.0.0.1:9190/pi", workers=3) as measurer:
+    with _measurer(target, "127.0.0.1:9190/pi", (), 3, None) as measurer:
         assert len(measurer.pids()) == 3
         assert measurer.settings.tracker.key == "pi"
         assert measurer._workers[0]._preload == [("balto.workers.tvm_setup:import_tvm", target)]

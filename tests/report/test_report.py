@@ -48,7 +48,9 @@ def recorded(tmp_path_factory):
 def campaign(tmp_path_factory, recorded):
     """A finished campaign with a comparison."""
     work_dir = tmp_path_factory.mktemp("campaign") / "w"
-    with Campaign(work_dir, Config(pool=str(recorded), compare="random", **SETTINGS)) as running:
+    with Campaign(
+        work_dir, Config(pool=str(recorded), selector="balto", compare="random", **SETTINGS)
+    ) as running:
         running.run()
     return work_dir
 
@@ -113,7 +115,7 @@ def test_figure_1_compares_the_held_out_programs_with_those_that_the_model_chose
 
 
 def test_without_held_out_programs_figure_1_takes_the_random_round(tmp_path, recorded):
-    config = Config(pool=str(recorded), budget=0.3, rounds=3, test_share=0)
+    config = Config(pool=str(recorded), selector="balto", budget=0.3, rounds=3, test_share=0)
     with Campaign(tmp_path / "w", config) as running:
         running.run()
     journal, data = list(read(tmp_path / "w" / "journal.jsonl")), gather(tmp_path / "w")
@@ -211,7 +213,7 @@ def test_a_live_campaign_compares_with_all_that_it_measured_outside_the_test_sha
 
 
 def test_the_level_is_journalled_once_and_a_resumed_campaign_finds_it(tmp_path, recorded):
-    config = Config(pool=str(recorded), **SETTINGS)
+    config = Config(pool=str(recorded), selector="balto", **SETTINGS)
     with Campaign(tmp_path / "w", config) as running:
         running.run()
     first = status(tmp_path / "w").facts.reference
@@ -232,7 +234,7 @@ def test_a_campaign_that_was_finished_without_the_level_gets_it_when_it_is_resum
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if b'"kind":"reference"' not in line))
     assert status(tmp_path / "w").facts.reference is None
-    config = Config(pool=str(recorded), compare="random", **SETTINGS)
+    config = Config(pool=str(recorded), selector="balto", compare="random", **SETTINGS)
     with Campaign(tmp_path / "w", config) as running:
         running.run()
     assert status(tmp_path / "w").facts.reference == status(campaign).facts.reference
