@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help demo test quick lint format bench clean
+.PHONY: help demo test quick lint format bench site clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench: $(READY)  ## the benchmarks that need no recorded pool
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/selection.py
 	$(BIN)/python benchmarks/measure.py
+
+site: $(READY)  ## the documentation as a site, build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) $(DEMO)

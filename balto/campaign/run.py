@@ -20,7 +20,7 @@ from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, InputError, ModelFileError
+from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
 from balto.learn.ledger import OutcomeStore, measure_missing
 from balto.learn.loop import ActiveLearner
 from balto.learn.reference import all_labels
@@ -121,7 +121,11 @@ class Campaign:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.journal.close()
+        try:
+            if isinstance(error, BaltoError):
+                self.journal.sync()  # which says so where the whole directory was deleted
+        finally:
+            self.journal.close()
 
     @property
     def finished(self) -> bool:
@@ -137,7 +141,13 @@ class Campaign:
             return False  # it is made again from what the journal says
         return True
 
-    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> Result:
+    def run(
+        self,
+        measurer: Measurer | None = None,
+        listener: Listener | None = None,
+        *,
+        retry_left_out: bool = False,
+    ) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
 
         A finished campaign is gone through again without measuring, for its result.
@@ -146,12 +156,16 @@ class Campaign:
             measurer: measures this campaign's programs; the recorded pool by default, where
                 there is one.
             listener: is told what happens.
+            retry_left_out: try the tasks again that could not be sampled before; those that can
+                be now take part in every round, as if they had been there.
 
         Raises:
             InputError: a network or operator is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
+        for name in list(self.facts.left_out) if retry_left_out else ():
+            self.facts.note({"kind": "retry", "task": name})
         if self.config.pool:
             pool = read_pool(self.config.pool)
             self._begin()
@@ -264,9 +278,10 @@ class Campaign:
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
-        results = []
+        results: list[Result] = []
         for spec, learner in zip(specs, learners, strict=True):
-            results.append(learner.run(partial(listener.round, spec)))
+            rounds = len(results[0].rounds) if results else None  # compared at the same budget
+            results.append(learner.run(partial(listener.round, spec), rounds))
             if learner is first:
                 self._check_trained(first)
                 save(first.model, self.path / MODEL, trained_on(self.config, first))
@@ -331,6 +346,6 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
-        "rounds": config.rounds,
+        "rounds": learner.rounds_done,
         "seed": config.seed,
     }

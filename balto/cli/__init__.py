@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "status",
     "report": "report",
     "export": "export",
+    "import": "import_",
     "features": "features",
     "replay": "replay",
     "model": "model",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 if TYPE_CHECKING:
     from balto.data.target import Target
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
+@until_saturated_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
@@ -52,8 +53,11 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
+@click.option("--retry-left-out", is_flag=True, help="Try the tasks again that were left out.")
 @format_option
-def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any) -> None:
+def command(
+    work_dir: Path, rpc: str, workers: int, retry_left_out: bool, output: str, **settings: Any
+) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
@@ -64,14 +68,14 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
     config = Config(**{**settings, "start_from": settings["start_from"] or None})
     if config.pool:
-        _run(work_dir, config, None)
+        _run(work_dir, config, None, retry_left_out)
     else:
         from balto.data.target import Target
         from balto.tasks import check
 
         check(config.networks, config.operators)
         with _measurer(Target.parse(config.target), rpc, workers) as measurer:
-            _run(work_dir, config, measurer)
+            _run(work_dir, config, measurer, retry_left_out)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -93,18 +97,24 @@ def _measurer(target: Target, rpc: str, workers: int) -> Measurer:
     return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rpc), measure=settings))
 
 
-def _run(work_dir: Path, config: Any, measurer: Any) -> None:
+def _run(work_dir: Path, config: Any, measurer: Any, retry_left_out: bool) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
+    from balto.report.captions import outlook_words
 
     with Campaign(work_dir, config) as campaign:
-        if campaign.finished:
+        if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator)
+                result = campaign.run(measurer, narrator, retry_left_out=retry_left_out)
+            if len(result.rounds) < config.rounds:
+                click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
+            if result.outlook is not None:
+                click.echo(outlook_words(result.outlook), err=True)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)
+            click.echo("the same command with --retry-left-out tries them again", err=True)
     click.echo(f"balto report {work_dir} draws it", err=True)

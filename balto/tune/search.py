@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -317,22 +318,28 @@ class TaskSearch:
             self._add(part, [share[k] for k in part.asked])
 
     def _call(self, function: str, jobs: Sequence[tuple[Any, ...]]) -> list[Made]:
-        """One job a worker, at the same time; a share whose process dies is counted in `lost`."""
-        common = (self.task.module, self.task.target)
-        for worker, job in zip(self._workers, jobs, strict=False):
-            worker.submit(
-                function, *common, *job, self._learner.feature_sets, deadline_s=_DEADLINE_S
-            )
-        parts = []
-        for worker, _ in zip(self._workers, jobs, strict=False):
+        """One job a worker, at the same time; a share whose process dies is counted in `lost`.
+
+        A process that was killed from outside has lost nothing: its share is made again.
+        """
+        common, sets = (self.task.module, self.task.target), self._learner.feature_sets
+
+        def made(worker: Worker, job: tuple[Any, ...]) -> Made | None:
             try:
-                parts.append(worker.result())
+                part: Made = worker.call_with_retries(
+                    function, *common, *job, sets, deadline_s=_DEADLINE_S
+                )
             except (WorkerDied, WorkerTimeout):
-                parts.append(Made([], [], [], {}))
-                self.lost += 1
+                return None
+            return part
+
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            try:
+                parts = list(threads.map(made, self._workers, jobs))
             except WorkerError as error:
                 raise InputError(f"TVM cannot sample {self.task.name}: {error}") from error
-        return parts
+        self.lost += parts.count(None)
+        return [part or Made([], [], [], {}) for part in parts]
 
     def _add(self, made: Made, genes: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
         fresh = []

@@ -193,7 +193,7 @@ class Session:
     def _pin(self, cpus: Sequence[int] | None) -> None:
         places = list(cpus or sorted(os.sched_getaffinity(0)))
         for worker in self._workers:
-            worker.call("balto.workers.child:pin", places, deadline_s=60)
+            worker.call_with_retries("balto.workers.child:pin", places, deadline_s=60)
 
     def _measure(
         self, task: Task, traces: Sequence[str], tell: Callable[[Outcome], None]
@@ -238,7 +238,11 @@ class Session:
         worker = self._workers[0]
         arguments = (task.module, trace, task.target)
         try:
-            return float(worker.call("balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S))
+            return float(
+                worker.call_with_retries(
+                    "balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S
+                )
+            )
         except WorkerError:
             return math.inf
 

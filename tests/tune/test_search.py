@@ -20,6 +20,7 @@ from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _places
 from balto.tune.session import Listener, Session
 from balto.workers.worker import Worker
+from tests.workers.killing import killed
 
 pytest.importorskip("tvm")
 
@@ -63,6 +64,17 @@ def workers() -> Iterator[list[Worker]]:
 
 def told(search: TaskSearch, programs: Sequence[int]) -> None:
     search.learn({p: latency(search.traces[p]) for p in programs})
+
+
+def test_workers_that_are_killed_from_outside_change_nothing(
+    task: balto.Task, workers: list[Worker]
+) -> None:
+    calm = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    with Worker() as victim, killed(victim, "", times=2) as pids:
+        hit = TaskSearch(task, Learner(None), [victim, workers[1]], SMALL, seed=1)
+    assert len(pids) == 2
+    assert hit.traces == calm.traces
+    assert hit.lost == 0
 
 
 def test_a_batch_is_distinct_and_nothing_is_measured_twice(
