@@ -72,7 +72,7 @@ class SearchSettings:
     verified: int = 6
     generations: int = 2
     parents: int = 32
-    favourites: float = 0.75
+    favourites: float = 0.5
     shortlist: int = 4
     selector: str = "biased-lcmd"
     steps: float = 0.25
