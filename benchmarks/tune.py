@@ -43,7 +43,7 @@ TARGET = Target("llvm", cores=1, mcpu="znver3")
 QUICK = (
     "matmul:640x640x640",
     "conv2d_nhwc:1x28x28x96x128x3x1x1",
-    "depthwise_conv2d_nhwc:1x56x56x96x3x1x1",
+    "depthwise_conv2d_nhwc:1x28x28x160x3x1x1",
 )
 OPERATORS = (
     *QUICK,

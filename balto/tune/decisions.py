@@ -56,6 +56,14 @@ class Sketch:
         ]
         return f"[{self.instructions}, {json.dumps(decided)}]"
 
+    def niche(self, gene: NDArray[np.int64]) -> tuple[int, ...]:
+        """Where its parts are computed: what a model is wrong about, it is for a whole niche."""
+        return tuple(
+            int(option)
+            for kind, option in zip(self.kinds, gene, strict=True)
+            if kind not in (_TILE, _CATEGORY)
+        )
+
     def random(self, n: int, rng: np.random.Generator) -> Genes:
         """Genes of `n` programs, every option equally likely."""
         return np.stack([rng.integers(len(o), size=n) for o in self.options], axis=1)

@@ -13,7 +13,8 @@ not know. The last trials are drawn from the neighbours of the best programs mea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -49,14 +50,15 @@ class SearchSettings:
         population: random programs that the search starts from.
         drafted: candidates that the draft judges in a generation.
         verified: of those, the ones that become programs and are judged by the model, for each
-            trial of the batch that is measured meanwhile.
+            trial of the batch that is measured meanwhile: half of them are the best, half the
+            best of every niche in turn.
         generations: before the first batch, as large as for a whole batch; one while each batch
             but the last ones is measured.
         parents: the best programs so far, whose children are the candidates.
         favourites: share of a batch that has the highest predictions; the selector chooses the
             rest.
         shortlist: programs a trial among which the selector chooses: those with the highest
-            predictions.
+            predictions, of every niche in turn (`balto.tune.decisions.Sketch.niche`).
         selector: of the rest.
         steps: share of the trials, the last ones, that goes to neighbours of the best programs.
         batch: programs measured at a time.
@@ -70,7 +72,7 @@ class SearchSettings:
     verified: int = 6
     generations: int = 2
     parents: int = 32
-    favourites: float = 0.75
+    favourites: float = 0.5
     shortlist: int = 4
     selector: str = "biased-lcmd"
     steps: float = 0.25
@@ -175,10 +177,12 @@ class TaskSearch:
             genes = self._untried(number, genes)
             if len(genes):
                 judged = draft.predict(_table(sketch.rows(genes)))
-                best = np.argsort(-judged, kind="stable")[:verified]
-                asked += [(-float(judged[k]), number, genes[k]) for k in best]
+                asked += [(-float(s), number, g) for s, g in zip(judged, genes, strict=True)]
         asked.sort(key=lambda each: each[:2])
-        self._make([(n, g) for _, n, g in asked[:verified]])
+        best, others = asked[: verified // 2], asked[verified // 2 :]
+        places = _places([(n, *self._sketches.sketches[n].niche(g)) for _, n, g in others])
+        turns = np.argsort(places, kind="stable")[: verified - len(best)]
+        self._make([(n, g) for _, n, g in [*best, *(others[k] for k in turns)]])
 
     def step(self, trials: int | None = None) -> None:
         """Make the neighbours of the best programs measured that the draft likes best.
@@ -218,9 +222,10 @@ class TaskSearch:
             return [int(p) for p in self._rng.permutation(free)[:count]]
         ranked = free[np.argsort(-scores[free], kind="stable")]
         first = ranked[: math.ceil(count * share)]
-        listed = ranked[: count * self.settings.shortlist]
+        others = ranked[len(first) :]
+        turns = np.argsort(_places([self._niche(p) for p in others]), kind="stable")
         measured = np.array(sorted(self.latency_s), np.int64)
-        among = np.concatenate([measured, listed])
+        among = np.concatenate([measured, first, others[turns[: count * self.settings.shortlist]]])
         table = self._table.take(among)
         model = self._learner.model
         assert model is not None
@@ -245,6 +250,10 @@ class TaskSearch:
         table = self._table
         anchors = table.slice(0, self._drawn)
         self._learner.learn(self.task.name, table.take(programs), seconds, anchors)
+
+    def _niche(self, program: int) -> tuple[int, ...]:
+        number = self._sketch[program]
+        return (number, *self._sketches.sketches[number].niche(self._genes[program]))
 
     @property
     def _table(self) -> FeatureTable:
@@ -353,6 +362,16 @@ class TaskSearch:
                 for name in self._learner.feature_sets
             }
             self._tables.append(FeatureTable(sets))
+
+
+def _places(groups: Sequence[Hashable]) -> list[int]:
+    """How many of its group came before each: sorted by that, the groups take turns."""
+    seen: Counter[Hashable] = Counter()
+    places = []
+    for group in groups:
+        places.append(seen[group])
+        seen[group] += 1
+    return places
 
 
 def _share(scores: Floats) -> Floats:

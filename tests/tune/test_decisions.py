@@ -86,3 +86,11 @@ def test_neighbours_are_one_step_in_one_decision_away(sketch: Sketch) -> None:
 def test_a_seed_fixes_what_is_drawn(sketch: Sketch) -> None:
     first, second = (sketch.random(20, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_niche_is_where_things_are_computed_whatever_the_tiles(sketch: Sketch) -> None:
+    genes = sketch.random(50, np.random.default_rng(1))
+    where = [k for k, kind in enumerate(sketch.kinds) if kind == "SampleComputeLocation"]
+    assert where, "this convolution pads its input somewhere"
+    for gene in genes:
+        assert sketch.niche(gene) == tuple(gene[where])

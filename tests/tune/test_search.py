@@ -17,7 +17,7 @@ from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.measure.measurer import Measurer
 from balto.tune.learner import Learner
-from balto.tune.search import SearchSettings, TaskSearch
+from balto.tune.search import SearchSettings, TaskSearch, _places
 from balto.tune.session import Listener, Session
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
@@ -190,3 +190,10 @@ def test_a_program_that_computes_something_else_is_left_out_loudly(task: balto.T
         session.close()
     assert len(heard) == 2
     assert min(heard) > 1
+
+
+def test_the_programs_chosen_for_what_is_unknown_come_from_every_niche_in_turn() -> None:
+    groups = ["a", "a", "b", "a", "c", "b"]  # from the best program to the worst
+    turns = np.argsort(_places(groups), kind="stable")
+    assert turns.tolist() == [0, 2, 4, 1, 5, 3]
+    assert [groups[k] for k in turns[:3]] == ["a", "b", "c"]
