@@ -12,11 +12,11 @@ from typing import Any
 from balto.data.files import one_line, read_json, reading, sha256, write_json
 from balto.data.pool import MOST_PROGRAMS
 from balto.data.pool_schema import POOL_FILES
+from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.learn.settings import LoopSettings
-from balto.models import MODELS, create
+from balto.models import MODELS, create, starter
 from balto.models.base import CostModel
-from balto.models.starter import model_path
 from balto.registry import Registry, spec_of
 from balto.select import SELECTORS
 from balto.select.base import Selector
@@ -38,8 +38,10 @@ class Config(LoopSettings):
         pool: path of a recorded pool to replay in the place of all the above; None if live.
         selector: an object, or a name with hyper-parameters, ``balto:C=0.5``.
         model: the same for the cost model; a name gets `seed`.
-        start_from: paths of models to warm-start from, or ``starter`` for the one that ships with
-            balto; the first is asked in round 1.
+        start_from: paths of models to learn from too, or ``starter`` for the one that ships with
+            balto; the first is asked in round 1. ``none`` or empty for none. By default the
+            starter for a live campaign on a CPU, the kind of device that it was trained on, and
+            none for a recorded pool, on which selectors and models are compared.
         compare: a second selector, run at the same budget for comparison; None for none.
         digests: SHA-256 of the files named above, filled in by `resolve`.
 
@@ -55,16 +57,20 @@ class Config(LoopSettings):
     pool: str | None = None
     selector: str | Selector = "balto"
     model: str | CostModel = "xgb"
-    start_from: tuple[str, ...] = ()
+    start_from: tuple[str, ...] | None = None
     compare: str | Selector | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.start_from is None:
+            live_on_cpu = not self.pool and Target.parse(self.target).on_cpu
+            object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
         for name in ("networks", "operators", "start_from"):
             given = getattr(self, name)
             named = (given,) if isinstance(given, str) else tuple(given or ())
             object.__setattr__(self, name, named)
+        object.__setattr__(self, "start_from", starter.sources(self.sources))
         if not (self.networks or self.operators or self.pool):
             raise InputError("expected at least one network, operator or pool, got none")
         if self.pool and (self.networks or self.operators):
@@ -88,6 +94,11 @@ class Config(LoopSettings):
         """The cost model's name and hyper-parameters."""
         return _spec(self.model, MODELS)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """`start_from`, whether given or not."""
+        return self.start_from or ()
+
     def new_model(self) -> CostModel:
         """An untrained model of this campaign's kind."""
         return copy.deepcopy(create(self.model, self.seed))
@@ -104,7 +115,7 @@ class Config(LoopSettings):
             networks.append(_absolute(spec) if is_file else spec)
             files += [networks[-1]] if is_file else []
         pool = self.pool and _absolute(self.pool)
-        start_from = tuple(_absolute(model_path(spec)) for spec in self.start_from)
+        start_from = tuple(_absolute(starter.model_path(spec)) for spec in self.sources)
         files += start_from
         files += [str(Path(pool) / name) for name in POOL_FILES] if pool else []
         digests = {}
@@ -121,7 +132,7 @@ class Config(LoopSettings):
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "networks": list(self.networks),
             "operators": list(self.operators),
-            "start_from": list(self.start_from),
+            "start_from": list(self.sources),
             "selector": self.selector_spec,
             "model": self.model_spec,
             "compare": self.compare_spec,
@@ -188,7 +199,7 @@ class Config(LoopSettings):
         values = self.to_dict()
         del values["digests"]
         values["pool"] = of(self.pool)
-        values["start_from"] = [_only(of(path)) for path in self.start_from]
+        values["start_from"] = [_only(of(path)) for path in self.sources]
         values["networks"] = [_only(of(spec)) for spec in self.networks]
         return values
 

@@ -14,6 +14,7 @@ from balto.campaign.fleet import Fleet
 from balto.campaign.journal import Follower, Journal, numbered, outcome_to_record
 from balto.campaign.records import (
     Programs,
+    at,
     outcome_of,
     programs_of,
     reference_of,
@@ -21,9 +22,8 @@ from balto.campaign.records import (
     selection_of,
     text_of,
 )
-from balto.data.files import one_line, reading
 from balto.data.outcome import Outcome
-from balto.errors import CampaignError, InputError
+from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection
 from balto.learn.reference import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
@@ -36,6 +36,7 @@ class Facts:
     Attributes:
         config: what the campaign was started with; None before it began.
         left_out: reason by task name.
+        retried: names of the tasks that were left out before and tried again.
         programs: of each task that has some, by name.
         outcomes: of all measurements.
         selections: by selector and round.
@@ -51,6 +52,7 @@ class Facts:
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
         self.config: Config | None = None
         self.left_out: dict[str, str] = {}
+        self.retried: set[str] = set()
         self.programs: dict[str, Programs] = {}
         self.outcomes = OutcomeStore()
         self.selections: dict[tuple[str, int], Selection] = {}
@@ -84,15 +86,8 @@ class Facts:
 
     def _add_numbered(self, path: Path, records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         for place, record in records:
-            try:
+            with at(f"{path}: {place}"):
                 self.add(record)
-            except InputError as error:
-                raise CampaignError(
-                    f"{path}: {place}: {one_line(error)}; restore the file from a copy"
-                ) from error
-            except Exception as error:
-                with reading(f"{path}: {place}", CampaignError, "restore the file from a copy"):
-                    raise error
 
     def follow(self, follower: Follower) -> Self:
         """Take in what a journal says since the last time; returns new facts if it began anew.
@@ -121,6 +116,10 @@ class Facts:
                 self.tasks = record["count"]
             case "left_out":
                 self.left_out[text_of(record, "task")] = text_of(record, "reason")
+            case "retry":
+                self.left_out.pop(text_of(record, "task"), None)
+                self.retried.add(record["task"])
+                self.finished, self.reference = False, None
             case "programs":
                 task = text_of(record, "task")
                 self.programs[task] = programs_of(record, self.programs.get(task))
@@ -211,6 +210,11 @@ class JournalledRounds(RoundLog):
         super().__init__()
         self._facts, self._selector = facts, selector
 
+    @property
+    def late(self) -> frozenset[str]:
+        """Tasks that were left out before and tried again."""
+        return frozenset(self._facts.retried)
+
     def selection(self, number: int) -> Selection | None:
         """A selection that was journalled."""
         return self._facts.selections.get((self._selector, number))
@@ -223,7 +227,8 @@ class JournalledRounds(RoundLog):
         self._facts.journal.sync()
 
     def add_round(self, result: Round) -> None:
-        """Journal a round's result, once."""
-        if (self._selector, result.round) not in self._facts.rounds:
+        """Journal a round's result, once; again if it has other measurements by now."""
+        known = self._facts.rounds.get((self._selector, result.round))
+        if known is None or known.measurements != result.measurements:
             record = round_to_dict(result)
             self._facts.note({"kind": "round", "selector": self._selector, **record})

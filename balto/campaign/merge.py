@@ -111,7 +111,9 @@ class Merge(Campaign):
         self,
         measurer: Measurer | None = None,
         listener: Listener | None = None,
+        *,
         executor: Executor | None = None,
+        retry_left_out: bool = False,  # noqa: ARG002
     ) -> Result:
         """Go on with the campaign as far as the parts allow; returns when it is finished.
 
@@ -119,11 +121,12 @@ class Merge(Campaign):
             measurer: what the parts say by default.
             listener: is told what happens.
             executor: not used; the shards draw.
+            retry_left_out: not used, likewise.
 
         Raises:
             PartsMissing: shards have to run first.
         """
-        return super().run(measurer or PartsMeasurer(self), listener, executor)
+        return super().run(measurer or PartsMeasurer(self), listener, executor=executor)
 
     def _draw(
         self,

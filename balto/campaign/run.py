@@ -20,7 +20,7 @@ from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, InputError, ModelFileError
+from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
 from balto.learn.ledger import OutcomeStore, measure_missing
 from balto.learn.loop import ActiveLearner
 from balto.learn.reference import all_labels
@@ -126,7 +126,11 @@ class Campaign:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.journal.close()
+        try:
+            if isinstance(error, BaltoError):
+                self.journal.sync()  # which says so where the whole directory was deleted
+        finally:
+            self.journal.close()
 
     @property
     def finished(self) -> bool:
@@ -146,7 +150,9 @@ class Campaign:
         self,
         measurer: Measurer | None = None,
         listener: Listener | None = None,
+        *,
         executor: Executor | None = None,
+        retry_left_out: bool = False,
     ) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
 
@@ -158,6 +164,8 @@ class Campaign:
             listener: is told what happens.
             executor: draws the programs; worker processes of this machine by default. What is
                 drawn and selected does not depend on it.
+            retry_left_out: try the tasks again that could not be sampled before; those that can
+                be now take part in every round, as if they had been there.
 
         Raises:
             ClusterLost: the executor's cluster is gone; what is written is kept.
@@ -165,6 +173,8 @@ class Campaign:
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
+        for name in list(self.facts.left_out) if retry_left_out else ():
+            self.facts.note({"kind": "retry", "task": name})
         if self.config.pool:
             pool = read_pool(self.config.pool)
             self._begin()
@@ -299,13 +309,14 @@ class Campaign:
         learners = [self._learner(spec, pool, measurer, listener) for spec in specs]
         first = learners[0]
         # Round 1 is random for every selector, unless a model of another device can be asked.
-        later = int(first.schedule[:, 0 if self.config.start_from else 1 :].sum())
+        later = int(first.schedule[:, 0 if self.config.sources else 1 :].sum())
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
-        results = []
+        results: list[Result] = []
         for spec, learner in zip(specs, learners, strict=True):
-            results.append(learner.run(partial(listener.round, spec)))
+            rounds = len(results[0].rounds) if results else None  # compared at the same budget
+            results.append(learner.run(partial(listener.round, spec), rounds))
             if learner is first:
                 self._check_trained(first)
                 save(first.model, self.path / MODEL, trained_on(self.config, first))
@@ -353,7 +364,7 @@ class Campaign:
 
 def _prior(config: Config, model: CostModel) -> CostModel | None:
     """The model that `model` starts from, if any."""
-    sources = [load(model_path(path))[0] for path in config.start_from]
+    sources = [load(model_path(path))[0] for path in config.sources]
     model.warm_start(*sources)
     return sources[0] if sources else None
 
@@ -370,6 +381,6 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
-        "rounds": config.rounds,
+        "rounds": learner.rounds_done,
         "seed": config.seed,
     }

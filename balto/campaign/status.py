@@ -116,7 +116,7 @@ class Watcher:
         if not there:
             raise CampaignError(f"expected a campaign's directory, found none at {self._path}")
         self._facts = self._facts.follow(self._follower)
-        running = "running" if _locked(self._journal) else "interrupted"
+        running = "running" if locked(self._journal) else "interrupted"
         state = "finished" if self._facts.finished else running
         return CampaignStatus(state, self._facts.config or Config.load(saved), self._facts)
 
@@ -154,7 +154,8 @@ def pool_of(work_dir: str | Path) -> Pool:
     return pool
 
 
-def _locked(journal: Path) -> bool:
+def locked(journal: Path) -> bool:
+    """Whether a process has a journal open for writing."""
     if not journal.exists():
         return False
     with journal.open("rb") as file:

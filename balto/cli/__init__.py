@@ -28,6 +28,7 @@ COMMANDS = {
     "watch": "watch",
     "report": "report",
     "export": "export",
+    "import": "import_",
     "features": "features",
     "replay": "replay",
     "model": "model",

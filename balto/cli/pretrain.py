@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     "--from",
     "start_from",
     multiple=True,
-    help="Learn from this model file too, or from the starter; may be repeated.",
+    help="Learn from this model file too; may be repeated, 'none' for none. "
+    "[default: starter, the model that ships with balto; none with --pool and --target cuda]",
 )
 @click.option("--compare", help="Run a second selector at the same budget too.")
 @click.option(
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
+@until_saturated_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
+@click.option("--retry-left-out", is_flag=True, help="Try the tasks again that were left out.")
 @format_option
 def command(
     work_dir: Path,
@@ -85,6 +88,7 @@ def command(
     shard: str,
     wait: bool,
     workers: int,
+    retry_left_out: bool,
     output: str,
     **settings: Any,
 ) -> None:
@@ -101,12 +105,12 @@ def command(
         raise click.UsageError("--leave-out-device needs --rpc")
     if wait and not shard:
         raise click.UsageError("--wait needs --shard; balto merge has a --wait of its own")
-    config = Config(**settings)
+    config = Config(**{**settings, "start_from": settings["start_from"] or None})
     part = ShardId.parse(shard) if shard else None
     if config.pool:
         if ray or rpc or shard:
             raise click.UsageError("--pool replays a record: leave out --ray, --rpc and --shard")
-        _run(work_dir, config, None, None)
+        _run(work_dir, config, None, None, retry_left_out)
     else:
         from balto.data.target import Target
         from balto.tasks import check
@@ -120,7 +124,7 @@ def command(
             if part:
                 _follow(work_dir, config, part, wait, measurer, executor)
                 return
-            _run(work_dir, config, measurer, executor)
+            _run(work_dir, config, measurer, executor, retry_left_out)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -170,18 +174,28 @@ def _follow(
     click.echo(f"shard {shard} has nothing left to do now; {said}", err=True)
 
 
-def _run(work_dir: Path, config: Any, measurer: Any, executor: Any) -> None:
+def _run(
+    work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool
+) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
+    from balto.report.captions import outlook_words
 
     with Campaign(work_dir, config) as campaign:
-        if campaign.finished:
+        if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator, executor)
+                result = campaign.run(
+                    measurer, narrator, executor=executor, retry_left_out=retry_left_out
+                )
+            if len(result.rounds) < config.rounds:
+                click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
+            if result.outlook is not None:
+                click.echo(outlook_words(result.outlook), err=True)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)
+            click.echo("the same command with --retry-left-out tries them again", err=True)
     click.echo(f"balto report {work_dir} draws it", err=True)

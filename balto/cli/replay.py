@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 
 @click.command("replay")
@@ -31,6 +31,13 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
     show_default=True,
     help="Share of each task's programs held out for the test.",
 )
+@until_saturated_option
+@click.option(
+    "--from",
+    "start_from",
+    multiple=True,
+    help="Learn from this model file too, 'starter' for the one that ships; may be repeated.",
+)
 @format_option
 def command(
     pool: Path,
@@ -40,23 +47,36 @@ def command(
     rounds: int,
     seeds: int,
     test_share: float,
+    until_saturated: bool,
+    start_from: tuple[str, ...],
     output: str,
 ) -> None:
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
     from balto.cli.output import print_json, print_table
     from balto.cli.progress import Progress
+    from balto.data.features import FEATURE_SETS
     from balto.learn.replay import FULL, replay, summary
     from balto.learn.settings import LoopSettings
     from balto.models import create
+    from balto.models.starter import sources
     from balto.programs.recorded import read_pool
     from balto.select import get
-    from balto.units import percent
+    from balto.units import percent, points
     from balto.units import seconds as for_people
 
-    settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share)
+    settings = LoopSettings(
+        budget=budget, rounds=rounds, test_share=test_share, until_saturated=until_saturated
+    )
     get(selector if selector != FULL else "random")
     create(model)
     recorded = read_pool(pool)
+    absent = [name for name in FEATURE_SETS if name not in recorded.features]
+    if absent and model.partition(":")[0] == "xgb":
+        click.echo(
+            f"{pool} has no feature set {', '.join(absent)}: balto features {pool} adds it from "
+            "its traces, and makes the model more accurate",
+            err=True,
+        )
     results = []
     with Progress() as progress:
         progress.begin("replay", seeds * (1 if selector == FULL else rounds), "round")
@@ -69,6 +89,8 @@ def command(
                 rounds=rounds,
                 test_share=test_share,
                 seed=seed,
+                until_saturated=until_saturated,
+                start_from=sources(start_from),
                 on_round=lambda _: progress.advance("replay"),
             )
             results.append(result)
@@ -76,7 +98,7 @@ def command(
         print_json(summary(selector, model, settings, seeds, results))
         return
     print_table(
-        ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took"],
+        ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took", "another 2 %"],
         [
             (
                 seed,
@@ -86,6 +108,7 @@ def command(
                 ),
                 result.measurements,
                 for_people(result.seconds),
+                points(result.outlook.gain, result.outlook.error) if result.outlook else "-",
             )
             for seed, result in enumerate(results)
         ],

@@ -8,6 +8,7 @@ from typing import Self
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
+from balto.errors import InputError
 from balto.measure.build import Built, Program
 from balto.measure.crew import CrewMeasurer
 from balto.measure.local import Job
@@ -78,9 +79,17 @@ class LiveMeasurer(CrewMeasurer):
             target: of the programs.
             settings: how programs are measured.
             executor: builds the programs; the workers themselves if it is None.
+
+        Raises:
+            InputError: the target has more cores than this process may use.
         """
         settings = settings or MeasureSettings()
         cpus = sorted(os.sched_getaffinity(0))
+        if (target.cores or 1) > len(cpus):
+            raise InputError(
+                f"the target has num-cores {target.cores}, but this process may use {len(cpus)}: "
+                "ask for fewer, or measure over RPC"
+            )
         placements = cpu_placements(cpus, settings.workers, target.cores or 1)
         return cls(target, settings, placements, cpus, executor)
 

@@ -401,4 +401,12 @@ COLUMNS: tuple[str, ...] = tuple(_names())
 
 def from_drawn(drawn: Drawn) -> Sequence[NDArray[np.float32]]:
     """One ``1 x len(COLUMNS)`` array a program that was drawn."""
-    return list(extract(schedule.mod for schedule in drawn.schedules)[:, None])
+    return list(extract(map(_deployed, drawn.schedules))[:, None])
+
+
+def _deployed(schedule: Any) -> Any:
+    """The module that is measured: weights come laid out, by a statement that runs no more."""
+    import tvm
+
+    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
+    return strip(schedule.mod)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,11 +53,10 @@ def extract_in_worker(
     except ImportError as error:
         raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
-    tasks = _Merged(target, device or device_name(target))
+    tasks = Merged(target, device or device_name(target))
     for spec in networks:
         module = graphs.relax_module(spec)
-        for name, weight, task in graphs.task_modules(module, tvm.target.Target(target.to_dict())):
-            tasks.add(_family(name), _shapes(task), weight, task)
+        tasks.add_all(graphs.task_modules(module, tvm.target.Target(target.to_dict())))
     for spec in operator_specs:
         name, args = operators.parse(spec)
         try:
@@ -68,8 +67,13 @@ def extract_in_worker(
     return Extracted(list(tasks.tasks.values()), tasks.left_out)
 
 
-class _Merged:
-    """Tasks by structure; an identical one adds its weight."""
+class Merged:
+    """Tasks by structure; an identical one adds its weight.
+
+    Attributes:
+        tasks: by the structural hash of their modules.
+        left_out: ``(name, reason)`` of what cannot be a task.
+    """
 
     def __init__(self, target: Target, device: str) -> None:
         self.target, self.device = target, device
@@ -77,7 +81,13 @@ class _Merged:
         self.left_out: list[tuple[str, str]] = []
         self._names: dict[str, int] = {}
 
+    def add_all(self, modules: Iterable[tuple[str, int, Any]]) -> None:
+        """Add what `balto.tasks.graphs.task_modules` found in a network."""
+        for name, weight, module in modules:
+            self.add(_family(name), _shapes(module), weight, module)
+
     def add(self, op: str, args: list[Any] | None, weight: int, module: Any) -> None:
+        """Add one; `args` is None where a shape is not constant."""
         import tvm
         import tvm_ffi
         from tvm.s_tir.analysis import estimate_tir_flops

@@ -49,6 +49,15 @@ def relax_module(spec: str) -> Any:
     Raises:
         InputError: the model file cannot be read, or has an operator that TVM does not know.
     """
+    return imported(spec)[0]
+
+
+def imported(spec: str) -> tuple[Any, list[Any]]:
+    """`relax_module`, and the weights as TVM tensors, in the order in which ``main`` takes them.
+
+    Raises:
+        InputError: as `relax_module`.
+    """
     check(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters warn about their own internals
@@ -62,33 +71,48 @@ def relax_module(spec: str) -> Any:
             raise InputError(f"cannot read {spec} as a model: {reason}") from error
 
 
-def _from_torch(spec: str) -> Any:
+def exported_program(spec: str) -> Any:
+    """A built-in network or a ``.pt2`` file as torch's ``ExportedProgram``."""
     import torch
-    from tvm import relax
-    from tvm.relax.frontend.torch import from_exported_program
+
+    if spec not in NETWORKS:
+        return torch.export.load(spec)
+    from balto.tasks.networks import build
 
     with torch.no_grad():
-        if spec in NETWORKS:
-            from balto.tasks.networks import build
-
-            network, example = build(spec)
-            program = torch.export.export(network, example)
-        else:
-            program = torch.export.load(spec)
-        module = from_exported_program(program, keep_params_as_input=True)
-    return relax.frontend.detach_params(module)[0]
+        return torch.export.export(*build(spec))
 
 
-def _from_onnx(spec: str) -> Any:
+def onnx_model(spec: str) -> Any:
+    """An ONNX file whose inputs are what changes from run to run."""
     import onnx
-    from tvm import relax
-    from tvm.relax.frontend.onnx import from_onnx
 
     model = onnx.load(spec)
     onnx.checker.check_model(model)
     _leave_weights_out_of_inputs(model)
-    module = from_onnx(model, keep_params_in_input=True)
-    return relax.frontend.detach_params(module)[0]
+    return model
+
+
+def _from_torch(spec: str) -> tuple[Any, list[Any]]:
+    import torch
+    from tvm.relax.frontend.torch import from_exported_program
+
+    program = exported_program(spec)
+    with torch.no_grad():
+        return _detached(from_exported_program(program, keep_params_as_input=True))
+
+
+def _from_onnx(spec: str) -> tuple[Any, list[Any]]:
+    from tvm.relax.frontend.onnx import from_onnx
+
+    return _detached(from_onnx(onnx_model(spec), keep_params_in_input=True))
+
+
+def _detached(module: Any) -> tuple[Any, list[Any]]:
+    from tvm import relax
+
+    module, weights = relax.frontend.detach_params(module)
+    return module, list(weights.get("main", []))
 
 
 def _leave_weights_out_of_inputs(model: Any) -> None:
@@ -107,20 +131,40 @@ def _leave_weights_out_of_inputs(model: Any) -> None:
 
 def task_modules(module: Any, target: Any) -> list[tuple[str, int, Any]]:
     """The tasks of a Relax module: ``(fused operator's name, weight, IRModule)`` each."""
+    return tasks_of(lowered(module, target)[0], target)
+
+
+def tasks_of(fused: Any, target: Any) -> list[tuple[str, int, Any]]:
+    """The tasks of what `lowered` made."""
+    from tvm.s_tir import meta_schedule as ms
+
+    return [
+        (str(task.task_name), int(task.weight), task.dispatched[0])
+        for task in ms.relax_integration.extract_tasks(fused, target)
+    ]
+
+
+def lowered(module: Any, target: Any, rewrite: Any = None) -> tuple[Any, Any]:
+    """A Relax module in fused functions, and what depends on weights alone, in a module of its own.
+
+    Args:
+        module: of `imported`.
+        target: TVM's own.
+        rewrite: a pass to run on the network's operators first, such as one of layouts.
+
+    Returns:
+        A module whose ``main`` takes the inputs, then what the second one's
+        ``main_transform_params`` makes of the weights.
+    """
     import tvm
     from tvm import relax
-    from tvm.s_tir import meta_schedule as ms
 
     with target:
         module = relax.transform.DecomposeOpsForInference()(module)
+        if rewrite is not None:
+            module = rewrite(module)
         module = relax.transform.LiftTransformParams()(module)
-        kept = {
-            var: function
-            for var, function in module.functions.items()
-            if not var.name_hint.endswith("transform_params")
-        }
-        module = relax.get_pipeline("zero")(tvm.IRModule(kept))
-    return [
-        (str(task.task_name), int(task.weight), task.dispatched[0])
-        for task in ms.relax_integration.extract_tasks(module, target)
-    ]
+        parts: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
+        for var, function in module.functions.items():
+            parts[var.name_hint.endswith("transform_params")][var] = function
+        return relax.get_pipeline("zero")(tvm.IRModule(parts[0])), tvm.IRModule(parts[1])

@@ -130,17 +130,19 @@ class Bert(nn.Module):
 
 
 def build(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """A network in evaluation mode, and an example input."""
+    """A network in evaluation mode, with the same random weights each time; an example input."""
     image = (torch.zeros(1, 3, 224, 224),)
     tokens = (torch.zeros(1, 128, dtype=torch.int64),)
-    if name == "resnet-50":
-        return residual_network(groups=1, width_per_group=64).eval(), image
-    if name == "resnext-50":
-        return residual_network(groups=32, width_per_group=4).eval(), image
-    if name == "mobilenet-v2":
-        return mobilenet_v2().eval(), image
-    if name == "bert-tiny":
-        return Bert(layers=6, hidden=512, heads=8).eval(), tokens
-    if name == "bert-base":
-        return Bert(layers=12, hidden=768, heads=12).eval(), tokens
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if name == "resnet-50":
+            return residual_network(groups=1, width_per_group=64).eval(), image
+        if name == "resnext-50":
+            return residual_network(groups=32, width_per_group=4).eval(), image
+        if name == "mobilenet-v2":
+            return mobilenet_v2().eval(), image
+        if name == "bert-tiny":
+            return Bert(layers=6, hidden=512, heads=8).eval(), tokens
+        if name == "bert-base":
+            return Bert(layers=12, hidden=768, heads=12).eval(), tokens
     raise KeyError(name)

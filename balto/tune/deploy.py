@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.target import Target
-from balto.measure.build import Program, build, tvm_target
+from balto.measure.build import tvm_target
 from balto.programs.schedule import schedule
 from balto.workers.tvm_setup import import_tvm
 
@@ -29,12 +29,22 @@ def error_of(module: str, trace: str, target: Target, seed: int = 0) -> float:
     The program is judged by its outputs; infinity if one is not finite where the untuned one's is.
     """
     arguments, expected = _reference(module, target, seed)
-    got = _outputs(Program(module, trace, target), arguments, seed)
+    return distance(_outputs(module, trace, target, arguments, seed), expected)
+
+
+def distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
+    """How far an output is from what it should be, in tolerances: right up to 1.
+
+    Infinity if the shapes differ, or one is not finite where the other is.
+    """
+    if got.shape != expected.shape:
+        return float("inf")
+    tolerance = _TOLERANCE_16 if "16" in expected.dtype.name else TOLERANCE
+    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     finite = np.isfinite(expected)
     if not np.array_equal(finite, np.isfinite(got)):
         return float("inf")
     scale = float(np.abs(expected[finite]).max(initial=0.0)) or 1.0
-    tolerance = _TOLERANCE_16 if "16" in arguments[-1][1] else TOLERANCE
     return float(np.abs(got[finite] - expected[finite]).max(initial=0.0)) / scale / tolerance
 
 
@@ -78,17 +88,21 @@ def write_database(
 
 @functools.lru_cache(maxsize=2)
 def _reference(module: str, target: Target, seed: int) -> tuple[Any, NDArray[Any]]:
-    program = Program(module, "", target)
-    arguments = build(program).arguments
-    return arguments, _outputs(program, arguments, seed)
+    tvm = import_tvm(target)
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(schedule(module, "").mod["main"])
+    arguments = [([int(d) for d in info.shape], str(info.dtype)) for info in infos]
+    return arguments, _outputs(module, "", target, arguments, seed)
 
 
-def _outputs(program: Program, arguments: Any, seed: int) -> NDArray[Any]:
-    tvm = import_tvm(program.target)
-    device = tvm.cpu() if program.target.on_cpu else tvm.device(program.target.kind)
+def _outputs(
+    module: str, trace: str, target: Target, arguments: Any, seed: int
+) -> NDArray[Any]:
+    """What a program computes, the layout of weights included, which a measurement leaves out."""
+    tvm = import_tvm(target)
+    device = tvm.cpu() if target.on_cpu else tvm.device(target.kind)
     tensors = [tvm.runtime.tensor(each, device) for each in random_arrays(arguments, seed)]
-    build(program).runnable["main"](*tensors)
-    return np.asarray(tensors[-1].numpy(), np.float64)
+    tvm.tirx.build(schedule(module, trace).mod, tvm_target(target))["main"](*tensors)
+    return tensors[-1].numpy()  # type: ignore[no-any-return]
 
 
 def random_arrays(arguments: Sequence[tuple[Sequence[int], str]], seed: int) -> list[NDArray[Any]]:

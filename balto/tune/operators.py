@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from typing import Any
 from zlib import crc32
 
 from balto import models
-from balto.campaign.journal import Journal, read
-from balto.data.files import write_atomically
+from balto.campaign.journal import Journal, numbered
+from balto.campaign.records import at, possible_outcome, text_of
+from balto.data.files import make_folder, sha256, write_json
 from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.measure.live import LiveMeasurer
@@ -81,9 +81,9 @@ def tune_operators(
         "target": target.to_json(),
         "seed": seed,
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with Journal.open(out / JOURNAL) as journal:
-        records = list(read(journal.path))
+        records = _records(journal.path)
         _check_same(out, config, records)
         if not records:
             journal.append({"kind": "config", **config})
@@ -114,6 +114,25 @@ def _check_kind(model: str | Path | None, trained_on: dict[str, Any], target: Ta
         )
 
 
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What the journal says: the settings, then the trials.
+
+    Raises:
+        CampaignError: it is damaged, or a record says what cannot be; with its line.
+    """
+    records: list[dict[str, Any]] = []
+    for place, record in numbered(path):
+        with at(f"{path}: {place}"):
+            kind = record["kind"]
+            if kind != ("trial" if records else "config"):
+                raise InputError(f"expected the settings, then trials; got {kind!r}")
+            if kind == "trial":
+                text_of(record, "task"), text_of(record, "trace")
+                possible_outcome(record)
+        records.append(record)
+    return records
+
+
 def _check_same(out: Path, config: dict[str, Any], records: Sequence[dict[str, Any]]) -> None:
     if not records:
         return
@@ -132,13 +151,14 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
     with Worker() as worker:
         for each in tuned:
             library = f"{each.task.name}.so"
-            arguments = worker.call(
+            arguments = worker.call_with_retries(
                 "balto.tune.deploy:export",
                 *(each.task.module, each.trace, target, out / library),
                 deadline_s=_EXPORT_S,
             )
             about[each.task.name] = {
                 "library": library,
+                "sha256": sha256(out / library),
                 "arguments": arguments,
                 "latency_s": each.latency_s,
                 "untuned_s": None if math.isnan(each.untuned_s) else each.untuned_s,
@@ -147,7 +167,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
             }
         database = [(each.task.module, _right(each)) for each in tuned]
         partial = out / f".{DATABASE}.partial"
-        worker.call(
+        worker.call_with_retries(
             "balto.tune.deploy:write_database", partial, target, database, deadline_s=_EXPORT_S
         )
         shutil.rmtree(out / DATABASE, ignore_errors=True)
@@ -160,8 +180,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
         "operators": about,
         "versions": _versions(),
     }
-    with write_atomically(out / METADATA) as partial:
-        partial.write_text(json.dumps(metadata, indent=1, allow_nan=False))
+    write_json(out / METADATA, metadata)
 
 
 def _right(tuned: TunedTask) -> list[tuple[str, float]]:

@@ -27,6 +27,8 @@ from balto.tune.search import SearchSettings, TaskSearch
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
+#: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
+_LEAST_BATCH = 4
 #: Workers that make programs while nothing is timed; they share one core while something is.
 _WORKERS = 2
 
@@ -79,7 +81,7 @@ class TunedTask:
 
 
 class Session:
-    """Tunes tasks one after the other, with one measurer and one learner.
+    """Tunes tasks with one measurer and one learner: one to its end, or many in slices.
 
     Args:
         measurer: measures; closed by whoever made it.
@@ -131,61 +133,30 @@ class Session:
 
         Raises:
             InputError: TVM cannot sample the task.
+            MeasurerError: measuring cannot go on, or neither the untuned nor a right program runs.
+        """
+        tuning = self.begin(task)
+        batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
+        while tuning.trials < trials:
+            stepping = tuning.trials >= trials * (1 - self._settings.steps)
+            if not tuning.advance(min(trials - tuning.trials, batch), stepping):
+                break  # the space is dry
+        tuned = tuning.finish()
+        if math.isnan(tuned.latency_s):
+            raise MeasurerError(
+                f"{task.name}: neither the untuned program nor a right one of {tuned.trials} "
+                "trials runs here; try more trials, or a longer run timeout"
+            )
+        return tuned
+
+    def begin(self, task: Task) -> TaskTuning:
+        """Begin to tune a task, which then goes on in slices: time the untuned program, draw.
+
+        Raises:
+            InputError: TVM cannot sample the task.
             MeasurerError: measuring cannot go on.
         """
-        started = time.perf_counter()
-        self._pin(None)
-        with ThreadPoolExecutor(1) as pool:
-            beginning = pool.submit(self._begin, task)
-            [untuned] = self._measure(task, [""], lambda _: None)
-            asked = time.perf_counter()
-            search = beginning.result()
-        asking_s = time.perf_counter() - asked
-        untuned_s = untuned.latency_median_s if untuned.ok else math.nan
-        self._listener.began(task.name, untuned_s)
-        programs: list[tuple[str, Outcome]] = []
-        best_s: list[float] = []
-
-        def tell(outcome: Outcome) -> None:
-            known = best_s[-1] if best_s else math.inf
-            best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
-            self._listener.measured(task.name, outcome, best_s[-1])
-
-        while len(programs) < trials:
-            asked = time.perf_counter()
-            count = min(trials - len(programs), self._settings.batch)
-            last = len(programs) >= trials * (1 - self._settings.steps) and bool(programs)
-            if last:
-                search.step()
-            chosen = search.choose(count, 1.0 if last else None)
-            if not chosen:
-                break  # the space is dry
-            traces = [search.traces[p] for p in chosen]
-            asking_s += time.perf_counter() - asked
-            outcomes, waited_s = self._measure_and_grow(task, search, traces, tell, last)
-            asking_s += waited_s
-            asked = time.perf_counter()
-            programs += zip(traces, outcomes, strict=True)
-            search.learn(
-                {
-                    p: o.latency_median_s if o.ok else math.nan
-                    for p, o in zip(chosen, outcomes, strict=True)
-                }
-            )
-            asking_s += time.perf_counter() - asked
-        trace, latency_s, wrong = self._best_right(task, programs, untuned_s)
-        return TunedTask(
-            task=task,
-            trace=trace,
-            latency_s=latency_s,
-            untuned_s=untuned_s,
-            programs=programs,
-            best_s=best_s,
-            asking_s=asking_s,
-            seconds=time.perf_counter() - started,
-            wrong=wrong,
-            lost=search.lost,
-        )
+        return TaskTuning(self, task)
 
     def _begin(self, task: Task) -> TaskSearch:
         """A search with its first generations."""
@@ -212,7 +183,7 @@ class Session:
             return self._measure(task, traces, tell), 0.0
         self._pin(self._measurer.free_cpus)
         with ThreadPoolExecutor(1) as pool:
-            growing = pool.submit(search.grow)
+            growing = pool.submit(search.grow, len(traces))
             outcomes = self._measure(task, traces, tell)
             asked = time.perf_counter()
             growing.result()
@@ -222,7 +193,7 @@ class Session:
     def _pin(self, cpus: Sequence[int] | None) -> None:
         places = list(cpus or sorted(os.sched_getaffinity(0)))
         for worker in self._workers:
-            worker.call("balto.workers.child:pin", places, deadline_s=60)
+            worker.call_with_retries("balto.workers.child:pin", places, deadline_s=60)
 
     def _measure(
         self, task: Task, traces: Sequence[str], tell: Callable[[Outcome], None]
@@ -238,11 +209,14 @@ class Session:
         ]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
             self._facts[task.name, missing[k]] = outcome
-            if self._journal is not None:
-                record = {"kind": "trial", "task": task.name, "trace": missing[k]}
-                self._journal.append({**record, **outcome_to_record(outcome)})
+            record = {"kind": "trial", "task": task.name, "trace": missing[k]}
+            self._keep({**record, **outcome_to_record(outcome)})
             tell(outcome)
         return [self._facts[task.name, trace] for trace in traces]
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.append(record)
 
     def _best_right(
         self, task: Task, programs: Sequence[tuple[str, Outcome]], untuned_s: float
@@ -258,17 +232,127 @@ class Session:
                 return programs[k][0], seconds, wrong
             wrong += 1
             self._listener.wrong(task.name, error)
-        if math.isnan(untuned_s):
-            raise MeasurerError(
-                f"{task.name}: neither the untuned program nor a right one of {len(programs)} "
-                "trials runs here; try more trials, or a longer run timeout"
-            )
         return "", untuned_s, wrong
 
     def _error(self, task: Task, trace: str) -> float:
         worker = self._workers[0]
         arguments = (task.module, trace, task.target)
         try:
-            return float(worker.call("balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S))
+            return float(
+                worker.call_with_retries(
+                    "balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S
+                )
+            )
         except WorkerError:
             return math.inf
+
+
+class TaskTuning:
+    """One task under way; `Session.begin` makes it.
+
+    What it does next is fixed by the seed, the outcomes, and by how the trials of all tasks of the
+    session follow each other: they share what is learnt.
+
+    Attributes:
+        task: with its module.
+        untuned_s: seconds of the module compiled as it is; NaN where that does not run.
+        best_s: smallest latency after each trial, seconds; infinity before the first success.
+    """
+
+    def __init__(self, session: Session, task: Task) -> None:
+        self.task = task
+        self._session = session
+        began = time.perf_counter()
+        self._programs: list[tuple[str, Outcome]] = []
+        self.best_s: list[float] = []
+        session._pin(None)
+        with ThreadPoolExecutor(1) as pool:
+            beginning = pool.submit(session._begin, task)
+            [untuned] = session._measure(task, [""], lambda _: None)
+            asked = time.perf_counter()
+            self._search = beginning.result()
+        self._asking_s = time.perf_counter() - asked
+        self.untuned_s = untuned.latency_median_s if untuned.ok else math.nan
+        self._seconds = time.perf_counter() - began
+        self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
+        session._listener.began(task.name, self.untuned_s)
+
+    @property
+    def trials(self) -> int:
+        """How many programs were measured."""
+        return len(self._programs)
+
+    def advance(self, count: int, stepping: bool = False) -> int:
+        """Measure at most so many more programs, and learn from them.
+
+        Args:
+            count: how many.
+            stepping: try neighbours of the best programs; the trials then come to their end.
+
+        Returns:
+            How many were measured; 0 if the space is dry.
+        """
+        session, search, began = self._session, self._search, time.perf_counter()
+        stepping = stepping and bool(self._programs)
+        if stepping:
+            search.step(count)
+        chosen = search.choose(count, 1.0 if stepping else None)
+        traces = [search.traces[p] for p in chosen]
+        self._asking_s += time.perf_counter() - began
+        if not chosen:
+            return 0
+        new = any((self.task.name, trace) not in session._facts for trace in traces)
+        outcomes, waited_s = session._measure_and_grow(
+            self.task, search, traces, self._tell, stepping
+        )
+        asked = time.perf_counter()
+        self._programs += zip(traces, outcomes, strict=True)
+        search.learn(
+            {
+                p: o.latency_median_s if o.ok else math.nan
+                for p, o in zip(chosen, outcomes, strict=True)
+            }
+        )
+        ended = time.perf_counter()
+        self._asking_s += waited_s + ended - asked
+        self._seconds += ended - began
+        self._note(new)
+        return len(chosen)
+
+    def finish(self) -> TunedTask:
+        """The fastest right program; the untuned one if nothing right is faster.
+
+        Its latency is NaN if neither runs.
+        """
+        began = time.perf_counter()
+        trace, latency_s, wrong = self._session._best_right(
+            self.task, self._programs, self.untuned_s
+        )
+        self._seconds += time.perf_counter() - began
+        return TunedTask(
+            task=self.task,
+            trace=trace,
+            latency_s=latency_s,
+            untuned_s=self.untuned_s,
+            programs=self._programs,
+            best_s=self.best_s,
+            asking_s=self._asking_s,
+            seconds=self._seconds,
+            wrong=wrong,
+            lost=self._search.lost,
+        )
+
+    def _note(self, new: bool) -> None:
+        """Keep what a batch took, unless the journal knew it: then it took nothing."""
+        if new:
+            spent = {
+                "seconds": self._seconds - self._noted[0],
+                "asking_s": self._asking_s - self._noted[1],
+            }
+            self._session._keep({"kind": "batch", "task": self.task.name, **spent})
+        self._noted = (self._seconds, self._asking_s)
+
+    def _tell(self, outcome: Outcome) -> None:
+        known = self.best_s[-1] if self.best_s else math.inf
+        self.best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
+        self._session._listener.measured(self.task.name, outcome, self.best_s[-1])

@@ -156,6 +156,13 @@ def test_a_work_dir_that_is_deleted_while_it_runs_is_one_clear_line(tmp_path, po
             campaign.run()
 
 
+def test_what_is_missing_of_a_deleted_work_dir_is_not_what_is_complained_of(tmp_path, pool_path):
+    campaign, missing = Campaign(tmp_path / "w", configuration(pool_path)), CampaignError("a file")
+    shutil.rmtree(tmp_path / "w")
+    with pytest.raises(StorageError, match="was deleted while"):
+        campaign.__exit__(CampaignError, missing, None)
+
+
 MEASURED = {
     "kind": "measurement",
     "task": TASK,

@@ -12,6 +12,7 @@ import pytest
 
 import balto
 from balto.data.pool_reader import read_pool
+from balto.data.target import Target
 from balto.programs import decisions, loops, nests
 from balto.programs.sample import sample_in_worker
 from balto.programs.schedule import schedule
@@ -130,7 +131,7 @@ def test_programs_of_every_task_have_finite_and_repeatable_rows(name):
 @pytest.mark.slow
 def test_gpu_programs_have_threads_shared_memory_and_tensor_intrinsics():
     """Scheduled for a GPU that need not be there."""
-    target = json.dumps(CUDA)
+    target = Target.from_dict(CUDA)
     tvm = import_tvm(target)
     from tvm import te
     from tvm.s_tir.meta_schedule.testing import te_workload
@@ -141,7 +142,7 @@ def test_gpu_programs_have_threads_shared_memory_and_tensor_intrinsics():
         (te.create_prim_func(half), True),
     ):
         json_ = tvm.ir.save_json(tvm.IRModule({"main": function}))
-        traces = sample_in_worker(json_, target, 4, 0).traces
+        traces = sample_in_worker(json_, target, 4, 0, []).traces
         table = loops.extract(schedule(json_, trace).mod for trace in traces)
         column = {name: table[:, k] for k, name in enumerate(loops.COLUMNS)}
         assert np.isfinite(table).all()
