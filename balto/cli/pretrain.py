@@ -174,9 +174,7 @@ def _follow(
     click.echo(f"shard {shard} has nothing left to do now; {said}", err=True)
 
 
-def _run(
-    work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool
-) -> None:
+def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
     from balto.campaign.run import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line

@@ -52,11 +52,13 @@ def test_programs_for_a_gpu_are_drawn_with_their_threads_where_there_is_none(
     assert task.target.option("arch") == "sm_90"
     assert len(pool) == 16
     rows = pool.features["loops"].rows
-    for name in ("block_threads", "grid_blocks"):
+    for name in ("program.block_threads", "program.grid_blocks"):
         column = rows[:, COLUMNS.index(name)]  # logarithms to base 2
         assert (column > 0).all(), name
-    assert (rows[:, COLUMNS.index("block_threads")] <= 10).all(), "a block has 1,024 at most"
-    assert len(np.unique(rows[:, COLUMNS.index("block_threads")])) > 1
+    assert (rows[:, COLUMNS.index("program.block_threads")] <= 10).all(), (
+        "a block has 1,024 at most"
+    )
+    assert len(np.unique(rows[:, COLUMNS.index("program.block_threads")])) > 1
 
 
 @pytest.mark.slow
