@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from balto.measure.measurer import Measurer
 from balto.measure.remote import Tracker
 from balto.measure.rpc import RpcMeasurer, RpcSettings
 from balto.measure.settings import MeasureSettings
+from balto.workers.worker import Worker
 from tests.measure.programs import TARGET, candidate
 from tests.measure.test_contract import RealPrograms
 
@@ -97,6 +99,34 @@ def test_bad_programs_cost_themselves_alone(fleet: Fleet) -> None:
     ]
     assert outcomes[5].latency_s > 20 * outcomes[0].latency_s
     assert outcomes[0].build_s > 0
+
+
+@pytest.mark.slow
+def test_a_device_is_named_probed_and_left_out(fleet: Fleet) -> None:
+    programs = [candidate("sound", i) for i in range(8)]
+    with RpcMeasurer(TARGET, fleet.settings()) as measurer:
+        outcomes = [outcome for _, outcome in measurer.measure(programs)]
+    probed = [each.device for each in outcomes if each.probe_s > 0]
+    names = {each.device for each in outcomes}
+    assert sorted(probed) == sorted(names), "once on each device, before its first program"
+    assert all(each.startswith("127.0.0.1:") for each in names)
+
+    left_out = sorted(names)[0]
+    settings = replace(fleet.settings(), leave_out=frozenset({left_out}))
+    with RpcMeasurer(TARGET, settings) as measurer:
+        outcomes = [outcome for _, outcome in measurer.measure(programs)]
+    assert len(outcomes) == 8
+    assert left_out not in {each.device for each in outcomes}
+
+    with Worker() as worker:
+        everyone = worker.call("balto.measure.remote:devices", settings.tracker, deadline_s=60)
+    assert len(everyone) == 2
+    nobody = replace(fleet.settings(grace_s=0.5), leave_out=frozenset(everyone))
+    with (
+        RpcMeasurer(TARGET, nobody) as measurer,
+        pytest.raises(MeasurerError, match="but for 2 left out"),
+    ):
+        list(measurer.measure(programs))
 
 
 @pytest.mark.slow
