@@ -86,7 +86,7 @@ def status(work_dir: str | Path) -> CampaignStatus:
     if not there:
         raise CampaignError(f"expected a campaign's directory, found none at {path}")
     facts = Facts.read(journal) if journal.exists() else Facts()
-    state = "finished" if facts.finished else "running" if _locked(journal) else "interrupted"
+    state = "finished" if facts.finished else "running" if locked(journal) else "interrupted"
     return CampaignStatus(state, facts.config or Config.load(saved), facts)
 
 
@@ -123,7 +123,8 @@ def pool_of(work_dir: str | Path) -> Pool:
     return pool
 
 
-def _locked(journal: Path) -> bool:
+def locked(journal: Path) -> bool:
+    """Whether a process has a journal open for writing."""
     if not journal.exists():
         return False
     with journal.open("rb") as file:

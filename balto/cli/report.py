@@ -13,7 +13,10 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), help="[default: WORK_DIR/report.html]"
 )
 def command(work_dir: Path, output: Path | None) -> None:
-    """Draw the campaign in WORK_DIR on one HTML page."""
+    """Draw the campaign, or the tuning, in WORK_DIR on one HTML page."""
     from balto.report.page import write_report
+    from balto.report.tuning import write_tuning_report
+    from balto.tune.status import is_tuning
 
-    click.echo(write_report(work_dir, output))
+    write = write_tuning_report if is_tuning(work_dir) else write_report
+    click.echo(write(work_dir, output))

@@ -17,11 +17,31 @@ if TYPE_CHECKING:
     from balto.tune.session import TunedTask
 
 
-@click.command("tune")
+class _TuneOrStatus(click.Command):
+    """``balto tune status FOLDER`` beside ``balto tune ...``."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Of the command that the first argument asks for."""
+        if args[:1] != ["status"]:
+            return super().make_context(info_name, args, parent, **extra)
+        from balto.cli.tune_status import command as status
+
+        return status.make_context(f"{info_name} status", args[1:], parent, **extra)
+
+
+@click.command("tune", cls=_TuneOrStatus)
 @click.option(
     "--operator", "operators", multiple=True, required=True, help="Such as matmul:1024x1024x1024."
 )
-@click.option("--model", type=click.Path(path_type=Path), help="A model file; none: learn online.")
+@click.option(
+    "--model", help="A model file, or starter, balto's own; without one it learns from its trials."
+)
 @click.option(
     "--trials", type=int, default=64, show_default=True, help="Programs to measure an operator."
 )
@@ -34,17 +54,31 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for the libraries.",
 )
+@click.option(
+    "--compare",
+    type=click.Choice(["stock"]),
+    help="Then search with TVM's own search and model too, for as many trials; for the report.",
+)
 @format_option
-def command(operators: tuple[str, ...], out: Path, output: str, **settings: Any) -> None:
+def command(
+    operators: tuple[str, ...], out: Path, compare: str | None, output: str, **settings: Any
+) -> None:
     """Tune operators; resumable.
 
     Repeat the command to go on after any interruption. The folder holds a library of each
-    operator, which `balto.load_tuned` or TVM alone loads.
+    operator, which `balto.load_tuned` or TVM alone loads. `balto tune status` shows how far it is,
+    `balto report` draws it.
     """
+    from balto.models.starter import model_path
     from balto.tune.operators import tune_operators
+
+    if settings["model"] is not None:
+        settings["model"] = model_path(settings["model"])
 
     with _narrator(len(operators) * settings["trials"]) as narrator:
         tuned = tune_operators(operators, out, listener=narrator, **settings)
+        if compare:
+            _compare(out, tuned, settings["trials"], settings["seed"], narrator)
     if output == "json":
         from balto.cli.output import print_json
 
@@ -55,6 +89,14 @@ def command(operators: tuple[str, ...], out: Path, output: str, **settings: Any)
         if each.lost:
             click.echo(f"{each.task.name}: TVM died {each.lost} times making programs", err=True)
     click.echo(f"balto.load_tuned('{out}') loads it", err=True)
+
+
+def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narrator: Any) -> None:
+    from balto.tune.stock import compare_with_stock
+
+    narrator.say(f"TVM's own search, {trials} trials each")
+    for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
+        narrator.say(f"{name}: stock's search {_microseconds(found.best)} in {found.seconds:.0f} s")
 
 
 def _row(tuned: TunedTask) -> dict[str, Any]:
@@ -114,6 +156,9 @@ def _narrator(trials: int) -> Any:
             trace: TracebackType | None,
         ) -> None:
             self._progress.close()
+
+        def say(self, line: str) -> None:
+            self._progress.say(line)
 
         def began(self, task: str, untuned_s: float) -> None:
             self._progress.say(f"{task}: {_microseconds(untuned_s)} untuned")

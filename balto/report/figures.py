@@ -1,6 +1,6 @@
 """The report's figures, as SVG that takes its colours and its font from the page around it.
 
-matplotlib draws with marker colours; `_themed` turns them into CSS variables, so that one figure
+matplotlib draws with marker colours; `themed` turns them into CSS variables, so that one figure
 serves both the light and the dark page.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -69,8 +70,13 @@ def all_figures(data: ReportData) -> dict[str, str]:
         "high": (np.isfinite(data.high_random), high_performance),
         "rules": (any(data.rules), selections),
     }
-    with mpl.rc_context(_STYLE):
-        return {name: _themed(draw(data)) for name, (there, draw) in drawings.items() if there}
+    with style():
+        return {name: themed(draw(data)) for name, (there, draw) in drawings.items() if there}
+
+
+def style() -> AbstractContextManager[None]:
+    """In it, matplotlib draws as the page needs it."""
+    return mpl.rc_context(_STYLE)
 
 
 def learning_curves(data: ReportData) -> Figure:
@@ -194,7 +200,7 @@ def _colours(names: Sequence[str]) -> list[str]:
     return [SERIES[1] if name == "random" else next(others) for name in names]
 
 
-def _themed(figure: Figure) -> str:
+def themed(figure: Figure) -> str:
     """The figure as SVG with the page's colours and font, and no size of its own."""
     file = io.StringIO()
     options: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}

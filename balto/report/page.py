@@ -35,13 +35,21 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
     return path
 
 
+def template(name: str) -> jinja2.Template:
+    """A page of this package, with filters for numbers and their units; all text is escaped."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(lambda name: files("balto.report").joinpath(name).read_text()),
+    )
+    environment.filters.update(seconds=seconds, percent=percent, number=number)
+    return environment.get_template(name)
+
+
 def render(data: ReportData) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update(seconds=seconds, percent=percent, number=number)
-    template = environment.from_string(files("balto.report").joinpath("page.html").read_text())
     config = data.status.config
-    return template.render(
+    return template("page.html").render(
         title=", ".join([Path(n).name for n in config.networks])
         or (config.pool and Path(config.pool).name)
         or f"{len(data.tasks)} operators",

@@ -207,11 +207,14 @@ class Session:
         ]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
             self._facts[task.name, missing[k]] = outcome
-            if self._journal is not None:
-                record = {"kind": "trial", "task": task.name, "trace": missing[k]}
-                self._journal.append({**record, **outcome_to_record(outcome)})
+            record = {"kind": "trial", "task": task.name, "trace": missing[k]}
+            self._keep({**record, **outcome_to_record(outcome)})
             tell(outcome)
         return [self._facts[task.name, trace] for trace in traces]
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.append(record)
 
     def _best_right(
         self, task: Task, programs: Sequence[tuple[str, Outcome]], untuned_s: float
@@ -287,10 +290,11 @@ class TaskTuning:
         if stepping:
             search.step()
         chosen = search.choose(count, 1.0 if stepping else None)
-        traces = [search.traces[p] for p in chosen]
-        self._asking_s += time.perf_counter() - began
         if not chosen:
             return 0
+        traces = [search.traces[p] for p in chosen]
+        new = any((self.task.name, trace) not in session._facts for trace in traces)
+        thought_s = time.perf_counter() - began
         outcomes, waited_s = session._measure_and_grow(
             self.task, search, traces, self._tell, stepping
         )
@@ -303,8 +307,12 @@ class TaskTuning:
             }
         )
         ended = time.perf_counter()
-        self._asking_s += waited_s + ended - asked
+        thought_s += waited_s + ended - asked
+        self._asking_s += thought_s
         self._seconds += ended - began
+        if new:
+            spent = {"seconds": ended - began, "asking_s": thought_s}
+            session._keep({"kind": "batch", "task": self.task.name, **spent})
         return len(chosen)
 
     def finish(self) -> TunedTask:

@@ -1,0 +1,84 @@
+"""``balto tune status``: how far a tuning is, and what it found."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from balto.cli.options import format_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from balto.tune.status import TaskStatus
+    from balto.tune.stock import StockSearch
+
+
+@click.command("status")
+@click.argument("folder", type=click.Path(path_type=Path))
+@format_option
+def command(folder: Path, output: str) -> None:
+    """Show how far the tuning in FOLDER is."""
+    from balto.cli.output import plain, print_json, print_table
+    from balto.tune.status import tune_status
+    from balto.units import percent, seconds
+
+    now = tune_status(folder)
+    if output == "json":
+        print_json(now.to_dict())
+        return
+    advice = {
+        "finished": f"balto report {folder} shows it",
+        "running": "",
+        "interrupted": "repeat the balto tune command to go on",
+    }
+    click.echo(plain(f"{folder}: {now.state}. {advice[now.state]}".rstrip(" .")))
+    share = "" if math.isnan(now.asking_share) else f", {percent(now.asking_share)} of them asking"
+    click.echo(f"{now.trials} trials in {seconds(now.seconds)}{share}")
+    if now.network is not None:
+        click.echo(plain(_network(now.network)))
+    columns = ["task", "trials", "failed", "untuned", "best", "ratio", "seconds", "asking"]
+    rows = [_row(task) for task in now.tasks]
+    if any(task.stock for task in now.tasks):
+        columns.append("TVM's search")
+        rows = [[*row, _stock(task.stock)] for row, task in zip(rows, now.tasks, strict=True)]
+    print_table(columns, rows)
+
+
+def _row(task: TaskStatus) -> list[object]:
+    from balto.units import percent, seconds
+
+    ratio = task.untuned_s / task.now_s
+    return [
+        task.name,
+        len(task.outcomes),
+        task.failed,
+        seconds(task.untuned_s),
+        seconds(task.now_s),
+        f"{ratio:.2f}" if math.isfinite(ratio) else "-",
+        f"{task.seconds:.1f}",
+        percent(task.asking_share),
+    ]
+
+
+def _stock(found: StockSearch | None) -> str:
+    from balto.units import seconds
+
+    return "-" if found is None else f"{seconds(found.best)} in {seconds(found.seconds)}"
+
+
+def _network(network: Mapping[str, Any]) -> str:
+    from balto.units import seconds
+
+    parts = [
+        f"{label} {seconds(network[key])}"
+        for key, label in (("untuned_s", "untuned"), ("latency_s", "tuned"))
+        if isinstance(network.get(key), float)
+    ]
+    reference = network.get("reference") or {}
+    parts += [f"{name} {seconds(value)}" for name, value in reference.items()]
+    return f"{network.get('name', 'network')}: {', '.join(parts)}"

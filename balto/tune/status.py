@@ -1,0 +1,199 @@
+"""What a tuning has done so far, read from its folder while it may be running."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balto.campaign.journal import outcome_from_record, read
+from balto.campaign.status import locked
+from balto.data.files import reading
+from balto.data.outcome import Outcome
+from balto.errors import CampaignError
+from balto.tune.stock import StockSearch, read_stock, running_best
+from balto.tune.tuned import METADATA
+
+_JOURNAL = "journal.jsonl"
+#: In the journal: a program that was measured; what a batch of them took.
+TRIAL, BATCH = "trial", "batch"
+
+
+@dataclass(kw_only=True)
+class TaskStatus:
+    """How far one task is.
+
+    Attributes:
+        name: of the task.
+        untuned_s: latency of the module compiled as it is, seconds; NaN where that is not known.
+        latency_s: of what is deployed, seconds; NaN until the tuning is finished.
+        outcomes: of its trials, in order.
+        seconds: wall clock of its search so far, over all runs of the command.
+        asking_s: of those, seconds in which nothing was measured because the search thought.
+        stock: TVM's own search of the same task, if it was asked for.
+    """
+
+    name: str
+    untuned_s: float = math.nan
+    latency_s: float = math.nan
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+    asking_s: float = 0.0
+    stock: StockSearch | None = None
+
+    @property
+    def best_s(self) -> list[float]:
+        """Smallest latency after each trial, seconds; infinity before the first success."""
+        return running_best([o.latency_median_s if o.ok else math.nan for o in self.outcomes])
+
+    @property
+    def now_s(self) -> float:
+        """What a user would get now, seconds: deployed, or the best of all so far; NaN if none."""
+        if math.isfinite(self.latency_s):
+            return self.latency_s
+        known = [s for s in (*self.best_s[-1:], self.untuned_s) if math.isfinite(s)]
+        return min(known, default=math.nan)
+
+    @property
+    def asking_share(self) -> float:
+        """Share of `seconds` that is `asking_s`; NaN if unknown."""
+        return self.asking_s / self.seconds if self.seconds else math.nan
+
+    @property
+    def failed(self) -> int:
+        """How many trials failed."""
+        return sum(not outcome.ok for outcome in self.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "untuned_s": self.untuned_s,
+            "latency_s": self.now_s,
+            "trials": len(self.outcomes),
+            "failed": self.failed,
+            "seconds": self.seconds,
+            "asking_s": self.asking_s,
+            "stock_s": self.stock.best if self.stock else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneStatus:
+    """The state of a tuning.
+
+    Attributes:
+        state: ``finished``, ``running`` or ``interrupted``.
+        config: the settings, as the journal has them.
+        metadata: what the finished folder says of itself; empty before.
+        tasks: in the order in which they were begun.
+    """
+
+    state: str
+    config: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    tasks: list[TaskStatus]
+
+    @property
+    def trials(self) -> int:
+        """Programs measured, all tasks together."""
+        return sum(len(task.outcomes) for task in self.tasks)
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of the searches, all tasks together."""
+        return sum(task.seconds for task in self.tasks)
+
+    @property
+    def asking_share(self) -> float:
+        """Share of that in which the search thought and nothing was measured; NaN if unknown."""
+        asking = sum(task.asking_s for task in self.tasks)
+        return asking / self.seconds if self.seconds else math.nan
+
+    @property
+    def network(self) -> Mapping[str, Any] | None:
+        """What the folder says of a whole network; None if operators were tuned, or not yet."""
+        found = self.metadata.get("network")
+        return found if isinstance(found, Mapping) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "state": self.state,
+            "trials": self.trials,
+            "seconds": self.seconds,
+            "asking_share": self.asking_share,
+            "network": self.network,
+            "tasks": {task.name: task.to_dict() for task in self.tasks},
+        }
+
+
+def is_tuning(folder: str | Path) -> bool:
+    """Whether ``balto tune`` works or worked in a folder, and not ``balto pretrain``."""
+    folder = Path(folder)
+    with reading(folder, CampaignError):
+        if (folder / METADATA).is_file():
+            return True
+        if not (folder / _JOURNAL).is_file() or (folder / "config.json").exists():
+            return False
+    first = next(read(folder / _JOURNAL), {})
+    return first.get("kind") == "config" and "trials" in first
+
+
+def tune_status(folder: str | Path) -> TuneStatus:
+    """Read how far a tuning is.
+
+    Raises:
+        CampaignError: nothing is being tuned there, or its journal is damaged.
+    """
+    folder = Path(folder)
+    if not is_tuning(folder):
+        raise CampaignError(
+            f"expected a folder of balto tune, {folder} is none; balto status shows a campaign"
+        )
+    metadata = _metadata(folder / METADATA)
+    config, tasks = _read_journal(folder)
+    stock = read_stock(folder)
+    operators = metadata.get("operators", {})
+    for name, task in tasks.items():
+        task.stock = stock.get(name)
+        deployed = operators.get(name, {}).get("latency_s")
+        task.latency_s = math.nan if deployed is None else float(deployed)
+    state = "finished" if metadata else "running" if locked(folder / _JOURNAL) else "interrupted"
+    return TuneStatus(state=state, config=config, metadata=metadata, tasks=list(tasks.values()))
+
+
+def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
+    config: dict[str, Any] = {}
+    tasks: dict[str, TaskStatus] = {}
+    for record in read(folder / _JOURNAL):
+        kind = record.get("kind")
+        if kind == "config":
+            config = {name: value for name, value in record.items() if name != "kind"}
+        if kind not in (TRIAL, BATCH):
+            continue
+        task = tasks.setdefault(record["task"], TaskStatus(name=record["task"]))
+        if kind == BATCH:
+            task.seconds += record["seconds"]
+            task.asking_s += record["asking_s"]
+        elif record["trace"]:
+            task.outcomes.append(outcome_from_record(record))
+        else:
+            outcome = outcome_from_record(record)
+            task.untuned_s = outcome.latency_median_s if outcome.ok else math.nan
+    return config, tasks
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What a finished folder says of itself; empty if it is not finished."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise CampaignError(f"{path} is damaged: run the same balto tune again") from error
+    if not isinstance(found, dict):
+        raise CampaignError(f"{path} is damaged: run the same balto tune again")
+    return found

@@ -1,0 +1,87 @@
+"""Figures 6 and 7: best latency against trials: a batched matmul, and a convolution.
+
+    python experiments/figure6_7.py --scale small   # 64 trials with a model, 128 from scratch
+    python experiments/figure6_7.py --scale paper   # 1,000 trials of each, 5 seeds
+
+From scratch is MetaSchedule's search with its own model; the others are our search with a model of
+all labels of a recorded pool, and with one of the 5 % that BALTO chose.
+"""
+
+from __future__ import annotations
+
+import _tuning as tuning
+import matplotlib.pyplot as plt
+import numpy as np
+
+OPERATORS = {
+    "figure6": ("batched matmul", "batch_matmul_nkkm:12x128x64x128"),
+    "figure7": ("2D convolution", "conv2d_nhwc:1x28x28x96x96x3x1x1"),
+}
+#: Trials with a model, from scratch, and seeds.
+SCALES = {"small": (64, 128, 1), "paper": (1000, 1000, 5)}
+
+
+def main() -> None:
+    options = tuning.arguments(__doc__, "figure6_7").parse_args()
+    rows = tuning.Rows(options.out)
+    with_model, from_scratch, seeds = SCALES[options.scale]
+    models = {
+        name: rows.get(
+            ["model", name],
+            lambda n=name, s=spec: tuning.model_of(options.out, options.pool, n, *s),
+        )
+        for name, spec in tuning.MODELS.items()
+    }
+    for figure, (title, operator) in OPERATORS.items():
+        task = tuning.task_of(operator, options.pool)
+        found = []
+        for seed in range(max(seeds, options.seeds)):
+            runs = {
+                tuning.SCRATCH: rows.get(
+                    [tuning.SCRATCH, operator, from_scratch, seed],
+                    lambda t=task, s=seed: tuning.scratch(t, from_scratch, s),
+                )
+            }
+            for name, model in models.items():
+                runs[name] = rows.get(
+                    [name, operator, with_model, seed],
+                    lambda t=task, m=model, s=seed: tuning.ours(t, m["path"], with_model, s),
+                )
+            found += [
+                {"search": name, "seed": seed, "trial": k, "best_s": float(best)}
+                for name, run in runs.items()
+                for k, best in enumerate(running_best(run), 1)
+                if np.isfinite(best)
+            ]
+        tuning.publish(options.out, figure, draw(f"{title}, {operator}", found), found)
+
+
+def running_best(run: tuning.Row) -> np.ndarray:
+    """Best latency after each trial, seconds."""
+    return np.minimum.accumulate([s or np.inf for s in run["latency_s"]])
+
+
+def draw(title: str, found: list[tuning.Row]) -> plt.Figure:
+    """Mean over the seeds, and their range."""
+    figure, ax = plt.subplots(figsize=(5.6, 4), layout="constrained")
+    for name, colour in zip([tuning.SCRATCH, *tuning.MODELS], tuning.COLOURS, strict=False):
+        by_trial: dict[int, list[float]] = {}
+        for row in found:
+            if row["search"] == name:
+                by_trial.setdefault(row["trial"], []).append(row["best_s"] * 1e6)
+        trials = sorted(by_trial)
+        ax.step(
+            *(trials, [np.mean(by_trial[k]) for k in trials]),
+            where="post",
+            color=colour,
+            label=name,
+        )
+        low, high = ([f(by_trial[k]) for k in trials] for f in (min, max))
+        ax.fill_between(trials, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+    ax.set(xlabel="trials", ylabel="best latency, us", title=title, yscale="log")
+    ax.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    main()
