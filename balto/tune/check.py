@@ -47,9 +47,7 @@ def error_of_network(
     return max(distance(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def time_in_turns(
-    paths: Sequence[Path], inputs: Sequence[Tensor], target: Target
-) -> list[float]:
+def time_in_turns(paths: Sequence[Path], inputs: Sequence[Tensor], target: Target) -> list[float]:
     """Median seconds of a run of each library, run in turns.
 
     Args:
@@ -114,7 +112,9 @@ def _reference(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[An
         model = graphs.onnx_model(spec)
         names = [each.name for each in model.graph.input]
         evaluator = ReferenceEvaluator(model)
-        return [np.asarray(each) for each in evaluator.run(None, dict(zip(names, arrays, strict=True)))]
+        return [
+            np.asarray(each) for each in evaluator.run(None, dict(zip(names, arrays, strict=True)))
+        ]
     import torch
     from torch.utils import _pytree
 

@@ -129,7 +129,7 @@ def _apart(fused: Any) -> tuple[Any, Any]:
     from tvm import relax
 
     functions = {var.name_hint: (var, function) for var, function in fused.functions.items()}
-    parts = []
+    parts: list[Any] = []
     for name, other in (("main", _TRANSFORM), (_TRANSFORM, "main")):
         if name not in functions:
             parts.append(None)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.workers.tvm_setup import import_tvm
+
+if TYPE_CHECKING:
+    from balto.tune.deployed import DeployedNetwork
 
 #: Says what is in a folder of tuned operators.
 METADATA = "tuned.json"
@@ -127,8 +130,8 @@ class Tuned:
         return operator
 
 
-def load_tuned(folder: str | Path) -> Tuned:
-    """Load what ``balto tune`` made. Imports TVM in this process.
+def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
+    """Load what ``balto tune`` made: operators, or a network. Imports TVM in this process.
 
     Raises:
         InputError: there is nothing tuned in the folder, or another balto tuned it.
@@ -145,4 +148,8 @@ def load_tuned(folder: str | Path) -> Tuned:
         ) from error
     if layout != FORMAT:
         raise InputError(f"{path} has format {layout}, this balto reads {FORMAT}: tune again")
+    if "network" in metadata:
+        from balto.tune.deployed import DeployedNetwork
+
+        return DeployedNetwork(folder, metadata)
     return Tuned(folder, metadata)
