@@ -130,7 +130,7 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
         (["net.onnx", "--trials", "0"], ["trials", "got 0"]),
         (["here.txt"], ["no network is called", "resnet-50"]),
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
-        (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
+        (["net.onnx", "--model", "here.txt"], ["here.txt is damaged"]),
         (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
         (["unknown.onnx"], ["Det"]),
         (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
