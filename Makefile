@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help demo test quick lint format bench clean
+.PHONY: help demo test quick lint format bench site clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY)  ## a small live campaign on this machine's CPU, then its report
+demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its model, and reports
 	$(BIN)/balto doctor
 	$(BIN)/balto pretrain $(DEMO) \
 		--operator matmul:128x128x128 --operator matmul_relu:128x256x256 \
@@ -27,7 +27,12 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, then its report
 		--operator depthwise_conv2d_nhwc:1x28x28x64x3x1x1 --operator conv1d_nlc:1x64x64x64x3x1x1 \
 		--programs 128 --budget 25% --rounds 6 --test-share 25% --compare random
 	$(BIN)/balto report $(DEMO)
-	@echo "open $(DEMO)/report.html in a browser"
+	$(BIN)/balto tune --operator matmul:192x320x256 --model $(DEMO)/model.balto \
+		--trials 32 --compare stock -o $(DEMO)/tuned
+	$(BIN)/balto report $(DEMO)/tuned
+	@# balto tune mobilenet-v2 --model $(DEMO)/model.balto --trials 64 -o $(DEMO)/network
+	@# balto report $(DEMO)/network
+	@echo "open $(DEMO)/report.html and $(DEMO)/tuned/report.html in a browser"
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest
@@ -48,6 +53,10 @@ bench: $(READY)  ## the benchmarks that need no recorded pool
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/selection.py
 	$(BIN)/python benchmarks/measure.py
+
+site: $(READY)  ## the documentation as a site, build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) $(DEMO)

@@ -8,10 +8,12 @@
     │   └── ModelFileError      a cost-model file is damaged, or of another version
     ├── CampaignError           a working directory cannot be used as asked
     │   ├── CampaignLocked      another process is writing to it
-    │   └── ConfigurationChanged  it was started with other settings
+    │   ├── ConfigurationChanged  it was started with other settings
+    │   └── PartsMissing        shards have not measured yet what a merge needs
     ├── ModelNotFitted          a cost model was asked before it was trained
     ├── MeasurerError           measuring cannot go on (no device left)
     │   └── NoDevice            no device of an RPC tracker can be had
+    ├── ClusterLost             a Ray cluster cannot be reached, or not any more
     ├── DeviceLost              a device went away while it ran a program
     ├── StorageError            a file cannot be written (disk full, no rights, folder deleted)
     ├── WorkerError             a call in a worker process did not return
@@ -60,6 +62,10 @@ class ConfigurationChanged(CampaignError):
     """The working directory was started with other settings."""
 
 
+class PartsMissing(CampaignError):
+    """Shards have not drawn or measured yet what a merge needs: run them, then merge again."""
+
+
 class ModelNotFitted(BaltoError):
     """A cost model was asked before it was trained."""
 
@@ -74,6 +80,10 @@ class StorageError(BaltoError):
 
 class NoDevice(MeasurerError):
     """No device of the key is known to the RPC tracker, none is free in time, or no tracker."""
+
+
+class ClusterLost(BaltoError):
+    """A Ray cluster cannot be reached, or not any more."""
 
 
 class DeviceLost(BaltoError):

@@ -24,6 +24,11 @@ def percent(value: float) -> str:
     return f"{value:.1%}" if math.isfinite(value) else "-"
 
 
+def points(value: float, error: float) -> str:
+    """A difference of two shares and its error in percentage points: ``+0.8 ± 0.2``."""
+    return f"{100 * value:+.1f} ± {100 * error:.1f}"
+
+
 def number(value: float) -> str:
     """A number with thousands separators, one decimal; ``-`` if NaN."""
     return f"{value:,.1f}" if math.isfinite(value) else "-"

@@ -5,6 +5,11 @@ real: their process is killed while they build or run, or the program itself wri
 address, never ends, or asks for 64 GiB.
 
     python benchmarks/soak.py
+
+With ``--hostile`` it is live campaigns that are attacked instead, as `benchmarks/_hostile.py`
+says; a night of it is ``--hostile --faults 2000``.
+
+    python benchmarks/soak.py --hostile --faults 100
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, _ROOT)  # for this process and our workers
 os.environ["PYTHONPATH"] = _ROOT  # for the processes that TVM starts
 
+from benchmarks import _hostile  # noqa: E402
 from benchmarks._faults import FAULTS, faulty  # noqa: E402
 from benchmarks._workloads import candidates as sample  # noqa: E402
 
@@ -40,12 +46,23 @@ KILL = "kill"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=3000)
-    parser.add_argument("--faults", type=float, default=0.02, help="share of programs that fail")
+    parser.add_argument("--share", type=float, default=0.02, help="of the programs that fail")
     parser.add_argument("--target", default="llvm", help="as for balto pretrain")
+    parser.add_argument("--hostile", action="store_true", help="attack live campaigns instead")
+    parser.add_argument("--faults", type=int, default=100, help="how many, with --hostile")
+    parser.add_argument("--minutes", type=float, default=1e9, help="no longer, with --hostile")
+    parser.add_argument("--only", choices=("all", "kills"), default="all", help="with --hostile")
+    parser.add_argument("--seed", type=int, default=0, help="with --hostile")
     options = parser.parse_args()
+    if options.hostile:
+        kinds = _hostile.KILLS if options.only == "kills" else tuple(_hostile.FAULTS)
+        with tempfile.TemporaryDirectory() as folder:
+            week = _hostile.Week(Path(folder), options.seed, kinds)
+            print(json.dumps(week.run(options.faults, 60 * options.minutes)))
+        return
     random.seed(0)
     programs = sample(-(-options.programs // 5), options.target)[: options.programs]
-    number = round(options.faults * len(programs))
+    number = round(options.share * len(programs))
     faults = {
         index: [*FAULTS, KILL][i % (len(FAULTS) + 1)]
         for i, index in enumerate(random.sample(range(len(programs)), number))

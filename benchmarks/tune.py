@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -99,7 +100,7 @@ class Rows:
         known = [row for row in self._kept if row["of"] == of]
         row = known[0] if known else self._measured(of, measure)
         self.found.append(row)
-        print(json.dumps(row), flush=True)
+        print(json.dumps({k: v for k, v in row.items() if k != "traces"}), flush=True)
 
     def _measured(self, of: list[Any], measure: Any) -> Row:
         [task] = balto.extract_tasks([], [of[1]], TARGET).tasks
@@ -121,12 +122,14 @@ def modelled(task: Task, trials: int, seed: int) -> Row:
     return {
         **{f"{name}_us": latency[name] * 1e6 for name in runs},
         **{f"{name}_s": run["seconds"] for name, run in runs.items()},
+        **{f"{name}_cpu_s": run["cpu_s"] for name, run in runs.items()},
         **{f"latency_ratio_{name}": latency["rival"] / latency[name] for name in counts},
         **{
             f"wall_ratio_{name}": runs["rival"]["seconds"] / runs[name]["seconds"]
             for name in counts
         },
         **{f"asking_share_{name}": runs[name]["asking_share"] for name in counts},
+        "traces": {name: run["trace"] for name, run in runs.items()},
     }
 
 
@@ -158,19 +161,31 @@ def local(task: Task, trials: int) -> Row:
 
 
 def ours(task: Task, model: Any, count: int, seed: int) -> Row:
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), cpu_seconds()
     with LiveMeasurer.for_target(TARGET) as measurer:
         session = Session(measurer, model, seed=seed)
         tuned = session.tune(task, count)
         session.close()
     seconds = time.perf_counter() - began
-    return {"trace": tuned.trace, "seconds": seconds, "asking_share": tuned.asking_s / seconds}
+    return {
+        "trace": tuned.trace,
+        "seconds": seconds,
+        "cpu_s": cpu_seconds() - cpu,
+        "asking_share": tuned.asking_s / seconds,
+    }
 
 
 def stock(task: Task, trials: int, seed: int) -> Row:
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), cpu_seconds()
     found = stock_search(task, trials, seed)
-    return {"trace": found.trace, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
+    return {"trace": found.trace, "seconds": seconds, "cpu_s": cpu_seconds() - cpu}
+
+
+def cpu_seconds() -> float:
+    """Of this process and of all that it started and that has ended: not disturbed by others."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def timed(task: Task, traces: dict[str, str]) -> dict[str, float]:
@@ -194,7 +209,7 @@ def summary(rows: list[Row]) -> Row:
             spec: {
                 name: round(float(np.mean([r[name] for r in found])), 4)
                 for name in found[0]
-                if name != "of"
+                if name not in ("of", "traces")
             }
             for spec, found in by_operator.items()
         },

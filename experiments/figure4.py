@@ -12,6 +12,7 @@ from __future__ import annotations
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 SIZES = {"small": (0, 2, 4), "paper": tuple(range(80))}
 TRIALS = {"small": 160, "paper": 1000}
@@ -77,6 +78,7 @@ def draw(found: list[tuning.Row], models: dict[str, tuning.Row]) -> plt.Figure:
     left.set(xlabel="N", ylabel="relative performance", title="(a) optimized performance")
     right.set(xlabel="tasks", ylabel="minutes", title="(b) total tuning time")
     left.set_ylim(bottom=0)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(loc="lower right")
     return figure
 

@@ -67,7 +67,8 @@ def onnx_runtime(name: str) -> float | None:
         path = f"{folder}/network.onnx"
         torch.onnx.export(network, example, path, dynamo=False)
         session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-    given = dict(zip([i.name for i in session.get_inputs()], [e.numpy() for e in example]))
+    names = [each.name for each in session.get_inputs()]
+    given = {name: each.numpy() for name, each in zip(names, example, strict=True)}
     return median_s(lambda: session.run(None, given))
 
 

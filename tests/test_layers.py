@@ -13,7 +13,7 @@ ROOT = Path(balto.__file__).parent
 #: Each package may import those before it, and none after it.
 ORDER = (
     *("errors", "units", "version", "compiled", "registry", "data", "workers", "tasks", "programs"),
-    *("measure", "models", "select", "learn", "campaign", "tune", "report", "testing"),
+    *("importers", "measure", "models", "select", "learn", "campaign", "tune", "report", "testing"),
     *("doctor", "cli", "__main__"),
 )
 

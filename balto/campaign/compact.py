@@ -36,18 +36,20 @@ _MEASUREMENT = pa.schema(
         ("repeats", pa.int32()),
         ("spread", pa.float64()),
         ("message", pa.string()),
+        ("device", pa.string()),
+        ("probe_s", pa.float64()),
+        ("at", pa.float64()),
     ]
 )
+#: What a measurement may do without.
+_OPTIONAL = {"device", "probe_s", "at"}
 #: A record that is no measurement is kept as JSON, in a column of its own.
 _SCHEMA = _MEASUREMENT.append(pa.field("record", pa.string()))
 
 
 def write_compacted(folder: Path, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Write `records` to Parquet; returns the record with which the journal starts again."""
-    rows = [
-        record if set(record) == set(_MEASUREMENT.names) else {"record": json.dumps(record)}
-        for record in records
-    ]
+    rows = [record if _is_row(record) else {"record": json.dumps(record)} for record in records]
     name = f"journal.{len(rows)}.parquet"
     with write_atomically(folder / name) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), partial, compression="zstd")
@@ -65,6 +67,16 @@ def read_compacted(folder: Path, first: Mapping[str, Any]) -> Iterator[dict[str,
         if sha256(path) != first["sha256"]:
             raise ValueError("its checksum does not match")
         table = pq.read_table(path, schema=_SCHEMA)
-        for row in table.to_pylist():
-            record = row.pop("record")
-            yield row if record is None else json.loads(record)
+        for batch in table.to_batches(max_chunksize=65_536):
+            for row in batch.to_pylist():
+                record = row.pop("record")
+                if record is not None:
+                    yield json.loads(record)
+                else:
+                    yield {k: v for k, v in row.items() if v is not None or k not in _OPTIONAL}
+
+
+def _is_row(record: Mapping[str, Any]) -> bool:
+    """Whether the columns of a measurement hold all of a record."""
+    names = set(_MEASUREMENT.names)
+    return names - _OPTIONAL <= set(record) <= names

@@ -184,11 +184,55 @@ def numbered(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     path = Path(path)
     for number, (_, record) in enumerate(_records(path), start=1):
-        if number == 1 and record.get("kind") == compact.KIND:
-            folded = compact.read_compacted(path.parent, record)
-            yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
-        else:
-            yield f"line {number}", record
+        yield from _unfolded(path, number, record)
+
+
+def _unfolded(
+    path: Path, number: int, record: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What line `number` stands for: itself, or all that was folded into a file."""
+    if number == 1 and record.get("kind") == compact.KIND:
+        folded = compact.read_compacted(path.parent, record)
+        yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
+    else:
+        yield f"line {number}", record
+
+
+class Follower:
+    """Reads a journal that is being written, again and again, each record once.
+
+    It takes no lock and writes nothing, so that it disturbs nobody.
+
+    Args:
+        path: of the journal; it need not be there yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._inode, self._offset, self._lines = 0, 0, 0
+
+    def new(self) -> tuple[bool, Iterator[tuple[str, dict[str, Any]]]]:
+        """Whether the journal began anew (it was folded, or made), and the records since.
+
+        Each comes with where it is, as from `numbered`.
+
+        Raises:
+            CampaignError: a record is damaged.
+        """
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            return False, iter(())
+        anew = now.st_ino != self._inode or now.st_size < self._offset
+        if anew:
+            self._inode, self._offset, self._lines = now.st_ino, 0, 0
+        return anew, self._read()
+
+    def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for line, record in _records(self.path, self._offset, self._lines):
+            self._offset += len(line)
+            self._lines += 1
+            yield from _unfolded(self.path, self._lines, record)
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -198,26 +242,39 @@ def encode(record: Mapping[str, Any]) -> bytes:
 
 
 def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
-    """An outcome for JSON; unknown numbers are null, an empty message is left out."""
+    """An outcome for JSON; unknown numbers are null, what no device of a fleet gave is left out."""
     record = {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in vars(outcome).items()
     }
     record["status"] = outcome.status.value
+    for name in ("device", "probe_s"):
+        if not record[name]:
+            del record[name]
     return record
 
 
 def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
     """The inverse of `outcome_to_record`; keys of other things are left alone."""
-    fields = {name: record[name] for name in Outcome.__dataclass_fields__ if name in record}
-    fields = {name: math.nan if value is None else value for name, value in fields.items()}
+    fields: dict[str, Any] = {
+        name: math.nan if record[name] is None else record[name]
+        for name in Outcome.__dataclass_fields__
+        if name in record
+    }
     return Outcome(**{**fields, "status": Status(fields["status"])})
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Each whole line with its record. A last line that a dying process left torn is left out."""
+def _records(path: Path, start: int = 0, lines: int = 0) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each whole line with its record. A last line that a dying process left torn is left out.
+
+    Args:
+        path: of the journal.
+        start: how many bytes of it to skip.
+        lines: how many lines those are.
+    """
     with reading(path, CampaignError, "restore it from a copy"), path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        file.seek(start)
+        for number, line in enumerate(file, start=lines + 1):
             record = _decode(f"{path}: line {number}", line)
             if record is None and _torn(line):
                 return  # more of it may be written meanwhile
@@ -280,10 +337,14 @@ def _fold(path: Path) -> None:
             old.unlink()
 
 
-def _take_lock(path: Path, descriptor: int) -> None:
+def _take_lock(path: Path, descriptor: int, tries: int = 10) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        if tries > 1:  # a reader may have asked whether it is locked, for an instant
+            time.sleep(0.02)
+            _take_lock(path, descriptor, tries - 1)
+            return
         raise CampaignLocked(
             f"{path.parent} is in use by {_holder(path)}; wait for it to end, or stop it"
         ) from None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal, numbered, outcome_to_record
+from balto.campaign.fleet import Fleet
+from balto.campaign.journal import Follower, Journal, numbered, outcome_to_record
 from balto.campaign.records import (
     Programs,
+    at,
     outcome_of,
     programs_of,
     reference_of,
@@ -17,12 +22,12 @@ from balto.campaign.records import (
     selection_of,
     text_of,
 )
-from balto.data.files import one_line, reading
 from balto.data.outcome import Outcome
-from balto.errors import CampaignError, InputError
+from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection
 from balto.learn.reference import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
+from balto.units import check_number
 
 
 class Facts:
@@ -31,23 +36,32 @@ class Facts:
     Attributes:
         config: what the campaign was started with; None before it began.
         left_out: reason by task name.
+        retried: names of the tasks that were left out before and tried again.
         programs: of each task that has some, by name.
         outcomes: of all measurements.
         selections: by selector and round.
         rounds: round by selector and number.
         reference: what a model of all labels reaches; None while that is not known.
         finished: whether nothing is left to do.
+        tasks: how many tasks there are to draw programs of; None while that is not known.
+        times: when each measurement was journalled, seconds since 1970, in order; those of
+            campaigns before this was kept have none.
+        fleet: what the devices did that outcomes name.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
         self.config: Config | None = None
         self.left_out: dict[str, str] = {}
+        self.retried: set[str] = set()
         self.programs: dict[str, Programs] = {}
         self.outcomes = OutcomeStore()
         self.selections: dict[tuple[str, int], Selection] = {}
         self.rounds: dict[tuple[str, int], Round] = {}
         self.reference: Reference | None = None
         self.finished = False
+        self.tasks: int | None = None
+        self.times = array("d")
+        self.fleet = Fleet()
         for record in records:
             self.add(record)
 
@@ -68,16 +82,23 @@ class Facts:
         Raises:
             CampaignError: as `read`.
         """
-        for place, record in numbered(path):
-            try:
+        self._add_numbered(path, numbered(path))
+
+    def _add_numbered(self, path: Path, records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        for place, record in records:
+            with at(f"{path}: {place}"):
                 self.add(record)
-            except InputError as error:
-                raise CampaignError(
-                    f"{path}: {place}: {one_line(error)}; restore the file from a copy"
-                ) from error
-            except Exception as error:
-                with reading(f"{path}: {place}", CampaignError, "restore the file from a copy"):
-                    raise error
+
+    def follow(self, follower: Follower) -> Self:
+        """Take in what a journal says since the last time; returns new facts if it began anew.
+
+        Raises:
+            CampaignError: as `read`.
+        """
+        anew, records = follower.new()
+        facts = type(self)() if anew else self
+        facts._add_numbered(follower.path, records)
+        return facts
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in one record.
@@ -90,13 +111,26 @@ class Facts:
             case "config":
                 values = {k: v for k, v in record.items() if k != "kind"}
                 self.config = Config.from_dict(values)
+            case "tasks":
+                check_number("count of tasks", record["count"], 0, whole=True)
+                self.tasks = record["count"]
             case "left_out":
                 self.left_out[text_of(record, "task")] = text_of(record, "reason")
+            case "retry":
+                self.left_out.pop(text_of(record, "task"), None)
+                self.retried.add(record["task"])
+                self.finished, self.reference = False, None
             case "programs":
                 task = text_of(record, "task")
                 self.programs[task] = programs_of(record, self.programs.get(task))
             case "measurement":
-                self.outcomes.add(*outcome_of(record, self.programs))
+                task, program, outcome = outcome_of(record, self.programs)
+                self.outcomes.add(task, program, outcome)
+                at = float(record.get("at", math.nan))
+                if "at" in record:
+                    self.times.append(at)
+                if outcome.device:
+                    self.fleet.add(outcome, at)
             case "selection":
                 key, selection = selection_of(record, self.programs)
                 self.selections[key] = selection
@@ -159,7 +193,8 @@ class JournalledOutcomes(OutcomeStore):
     def add(self, task: str, program: int, outcome: Outcome) -> None:
         """Journal a measurement."""
         record = {"kind": "measurement", "task": task, "program": program}
-        self._facts.note({**record, **outcome_to_record(outcome)})
+        at = {"at": round(time.time(), 1)}
+        self._facts.note({**record, **outcome_to_record(outcome), **at})
         self._on_outcome(outcome)
 
 
@@ -175,6 +210,11 @@ class JournalledRounds(RoundLog):
         super().__init__()
         self._facts, self._selector = facts, selector
 
+    @property
+    def late(self) -> frozenset[str]:
+        """Tasks that were left out before and tried again."""
+        return frozenset(self._facts.retried)
+
     def selection(self, number: int) -> Selection | None:
         """A selection that was journalled."""
         return self._facts.selections.get((self._selector, number))
@@ -187,7 +227,8 @@ class JournalledRounds(RoundLog):
         self._facts.journal.sync()
 
     def add_round(self, result: Round) -> None:
-        """Journal a round's result, once."""
-        if (self._selector, result.round) not in self._facts.rounds:
+        """Journal a round's result, once; again if it has other measurements by now."""
+        known = self._facts.rounds.get((self._selector, result.round))
+        if known is None or known.measurements != result.measurements:
             record = round_to_dict(result)
             self._facts.note({"kind": "round", "selector": self._selector, **record})

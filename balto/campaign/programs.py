@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from balto.campaign.records import Programs
 from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
-from balto.data.files import read_json, reading, sha256, write_atomically, write_json
+from balto.data.files import read_json, reading, write_json
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.task import Task
@@ -46,22 +46,23 @@ def read_tasks(path: Path) -> tuple[list[Task], list[tuple[str, str]]]:
         return tasks, [(name, reason) for name, reason in content["left_out"]]
 
 
-def write_programs(path: Path, sampled: Sampled) -> Programs:
-    """Write one task's programs: their traces, and a column of bytes for each feature set.
+def encode_programs(sampled: Sampled) -> tuple[Programs, bytes]:
+    """One task's file: traces, and a column of bytes for each feature set.
 
     Returns:
-        What to journal of them: nothing in the file itself tells that it is damaged.
+        What to journal of them, since nothing in the file itself tells that it is damaged; and
+        the file's bytes.
     """
     columns = {
         _column(FEATURE_SETS[name]): pa.array([rows.tobytes() for rows in programs], pa.binary())
         for name, programs in sampled.features.items()
     }
     table = pa.table({**columns, "trace": pa.array(sampled.traces, pa.string())})
-    with write_atomically(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
-        file = sha256(partial)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
     traces = hashlib.sha256(json.dumps(sampled.traces).encode()).hexdigest()
-    return Programs(len(sampled.traces), file, traces)
+    return Programs(len(sampled.traces), hashlib.sha256(data).hexdigest(), traces), data
 
 
 def _read(path: Path, programs: Programs) -> pq.ParquetFile:

@@ -4,6 +4,7 @@ One JSON object each; tasks go by name, since that is what stays the same:
 
 - ``{"kind": "config", ...}``: what `balto.campaign.config.Config` holds, when the campaign begins;
 - ``{"kind": "left_out", "task", "reason"}``: a task that could not be sampled;
+- ``{"kind": "retry", "task"}``: it is to be tried again, and no longer finished or left out;
 - ``{"kind": "programs", "task", "count", "file", "traces"}``: how many programs a task has, and
   the SHA-256 of their file and of their traces; null where they are those of a recorded pool;
 - ``{"kind": "measurement", "task", "program", "status", "latency_s", ...}``;
@@ -16,16 +17,17 @@ One JSON object each; tasks go by name, since that is what stays the same:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from balto.campaign.journal import outcome_from_record
-from balto.data.files import one_line
+from balto.data.files import one_line, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import NUMBERS
 from balto.data.pool import MOST_PROGRAMS
-from balto.errors import InputError
+from balto.errors import CampaignError, InputError
 from balto.learn.ledger import Selection
 from balto.learn.reference import Reference
 from balto.learn.round import Round, accuracy_from_dict, round_from_dict
@@ -47,6 +49,21 @@ class Programs:
     count: int
     file: str | None = None
     traces: str | None = None
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Name the record in whatever turns out to be wrong with it.
+
+    Raises:
+        CampaignError: with `place`, on one line.
+    """
+    advice = "restore the file from a copy"
+    with reading(place, CampaignError, advice):
+        try:
+            yield
+        except InputError as error:
+            raise CampaignError(f"{place}: {one_line(error)}; {advice}") from error
 
 
 def programs_of(record: Record, known: Programs | None) -> Programs:
@@ -76,13 +93,29 @@ def outcome_of(record: Record, sizes: Mapping[str, Programs]) -> tuple[str, int,
     """
     task, program = record["task"], record["program"]
     _check_program(task, program, sizes)
+    return task, program, possible_outcome(record)
+
+
+def possible_outcome(record: Record) -> Outcome:
+    """The outcome in a record.
+
+    Raises:
+        InputError: there can be no such outcome.
+    """
     outcome = outcome_from_record(record)
     for name in NUMBERS:
         value = getattr(outcome, name)
-        if not (isinstance(value, float) and math.isnan(value)):
-            check_number(name, value, 0, 1e30)
+        # Asked first, as nearly all are so: a journal may have a million of them.
+        if type(value) is float and (0 <= value <= 1e30 or value != value):
+            continue
+        check_number(name, value, 0, 1e30)
     check_number("repeats", outcome.repeats, 0, 2**31 - 1, whole=True)
     _check(isinstance(outcome.message, str), "message", "text", outcome.message)
+    _check(isinstance(outcome.device, str), "device", "text", outcome.device)
+    if outcome.device and not math.isnan(outcome.probe_s):
+        check_number("probe_s", outcome.probe_s, 1e-12, 1e30)
+    if "at" in record:
+        check_number("at", record["at"], 0, 1e30)
     for name in ("latency_s", "latency_median_s"):
         value = getattr(outcome, name)
         if outcome.ok != (value > 0):
@@ -90,7 +123,7 @@ def outcome_of(record: Record, sizes: Mapping[str, Programs]) -> tuple[str, int,
                 f"expected {name} above 0 of an ok program and null of another, got {value} "
                 f"with the status {outcome.status.value}"
             )
-    return task, program, outcome
+    return outcome
 
 
 def selection_of(
@@ -167,7 +200,10 @@ def _key(record: Record) -> tuple[str, int]:
 
 
 def _check_program(task: Any, program: Any, sizes: Mapping[str, Programs]) -> None:
-    if not isinstance(task, str) or task not in sizes:
+    if type(task) is str and task in sizes and type(program) is int:
+        if 0 <= program < sizes[task].count:
+            return
+    elif not isinstance(task, str) or task not in sizes:
         raise InputError(f"expected a task of this campaign, got {one_line(repr(task))}")
     check_number(f"program of {task}", program, 0, sizes[task].count - 1, whole=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, InputError, ModelFileError
+from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
 from balto.learn.ledger import OutcomeStore, measure_missing
 from balto.learn.loop import ActiveLearner
 from balto.learn.reference import all_labels
@@ -35,6 +35,8 @@ from balto.models.starter import model_path
 from balto.programs.recorded import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.workers.executor import Executor
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 
 #: The trained model's file in a campaign's directory.
@@ -92,7 +94,7 @@ class Campaign:
         if not ours and any(self._foreign()):
             raise CampaignError(f"{self.path} holds other files; give an empty or new directory")
         make_folder(self.path / "programs")
-        self.journal = Journal.open(self.path / "journal.jsonl")
+        self.journal = self._open_journal()
         try:
             self.facts = JournalledFacts(self.journal)
             if self.facts.config is not None:
@@ -102,6 +104,9 @@ class Campaign:
             self.journal.close()
             raise
 
+    def _open_journal(self) -> Journal:
+        return Journal.open(self.path / "journal.jsonl")
+
     def _begin(self) -> None:
         """Journal the settings, from which all follows; again if a file has moved."""
         if self.facts.config is None or self.facts.config.to_dict() != self.config.to_dict():
@@ -109,7 +114,7 @@ class Campaign:
             self.journal.sync()
 
     def _foreign(self) -> Iterator[Path]:
-        ours = ("programs", "journal.", ".")
+        ours = ("programs", "parts", "journal.", ".")
         return (p for p in self.path.iterdir() if not p.name.startswith(ours))
 
     def __enter__(self) -> Self:
@@ -121,7 +126,11 @@ class Campaign:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.journal.close()
+        try:
+            if isinstance(error, BaltoError):
+                self.journal.sync()  # which says so where the whole directory was deleted
+        finally:
+            self.journal.close()
 
     @property
     def finished(self) -> bool:
@@ -137,7 +146,14 @@ class Campaign:
             return False  # it is made again from what the journal says
         return True
 
-    def run(self, measurer: Measurer | None = None, listener: Listener | None = None) -> Result:
+    def run(
+        self,
+        measurer: Measurer | None = None,
+        listener: Listener | None = None,
+        *,
+        executor: Executor | None = None,
+        retry_left_out: bool = False,
+    ) -> Result:
         """Do what is not done yet; returns when the campaign is finished.
 
         A finished campaign is gone through again without measuring, for its result.
@@ -146,23 +162,31 @@ class Campaign:
             measurer: measures this campaign's programs; the recorded pool by default, where
                 there is one.
             listener: is told what happens.
+            executor: draws the programs; worker processes of this machine by default. What is
+                drawn and selected does not depend on it.
+            retry_left_out: try the tasks again that could not be sampled before; those that can
+                be now take part in every round, as if they had been there.
 
         Raises:
+            ClusterLost: the executor's cluster is gone; what is written is kept.
             InputError: a network or operator is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
         listener = listener or Listener()
+        for name in list(self.facts.left_out) if retry_left_out else ():
+            self.facts.note({"kind": "retry", "task": name})
         if self.config.pool:
             pool = read_pool(self.config.pool)
             self._begin()
             for k, task in enumerate(pool.tasks):
                 if task.name not in self.facts.programs:
-                    self._note_programs(task, Programs(len(pool.programs(k))))
+                    self._note_programs(task.name, Programs(len(pool.programs(k))))
             result = self._learn(pool, measurer or ReplayMeasurer(pool), listener)
         elif measurer is None:
             raise InputError("expected a measurer, since this campaign replays no recorded pool")
         else:
-            result = self._learn(self._sample(measurer, listener), measurer, listener)
+            pool = self._sample(measurer, listener, executor)
+            result = self._learn(pool, measurer, listener)
         if not self.facts.finished:
             self.facts.note({"kind": "finished"})
             self.journal.sync()
@@ -170,7 +194,8 @@ class Campaign:
 
     # Tasks and programs
 
-    def _tasks(self, worker: Worker, listener: Listener) -> list[Task]:
+    def _tasks(self, worker: Worker, listener: Listener) -> dict[int, Task]:
+        """The tasks to draw programs of, by their place among all."""
         path = self.path / "tasks.json"
         if not path.exists():
             config = self.config
@@ -183,70 +208,94 @@ class Campaign:
             )
             self._begin()
             write_tasks(path, found.tasks, found.left_out)
-        tasks, left_out = read_tasks(path)
+        return self._read_tasks(listener)
+
+    def _read_tasks(self, listener: Listener) -> dict[int, Task]:
+        every, left_out = read_tasks(self.path / "tasks.json")
+        tasks = {k: task for k, task in enumerate(every) if self._mine(k)}
+        if len(tasks) != self.facts.tasks:
+            self.facts.note({"kind": "tasks", "count": len(tasks)})
         listener.tasks(len(tasks))
         for name, reason in left_out:
             listener.left_out(name, reason)
         return tasks
 
-    def _sample(self, measurer: Measurer, listener: Listener) -> Pool:
-        """Draw all programs; meanwhile measure the held-out ones of the tasks that are drawn."""
+    def _mine(self, task_id: int) -> bool:  # noqa: ARG002
+        """Whether a task is this process's to draw and measure: all are, unless in shards."""
+        return True
+
+    def _sample(self, measurer: Measurer, listener: Listener, executor: Executor | None) -> Pool:
+        """The pool of all programs; those that are not drawn yet are."""
+        drawn = self._draw(measurer, listener, executor)
+        if not drawn:
+            raise InputError("no task is left: TVM could draw no programs for any of them")
+        tasks, paths = zip(*drawn, strict=True)
+        return make_pool(tasks, paths, [self.facts.programs[task.name] for task in tasks])
+
+    def _draw(
+        self, measurer: Measurer, listener: Listener, executor: Executor | None
+    ) -> list[tuple[Task, Path]]:
+        """Draw all programs; meanwhile measure the held-out ones of the tasks that are drawn.
+
+        Returns:
+            The tasks that have programs, in order, and their files.
+        """
         cpus = measurer.free_cpus
         workers = [Worker(cpus=cpus) for _ in cpus]
         workers[0].start()
-        try:
+        with LocalExecutor(workers) as local:
             tasks = self._tasks(workers[0], listener)
-            paths = [self.path / "programs" / f"{k:05d}.parquet" for k in range(len(tasks))]
-            for k in self._drawn(tasks, paths, workers, listener):
-                pool = make_pool([tasks[k]], [paths[k]], [self.facts.programs[tasks[k].name]])
+            for k in self._drawn(tasks, executor or local, listener):
+                path = self._programs_path(k)
+                pool = make_pool([tasks[k]], [path], [self.facts.programs[tasks[k].name]])
                 listener.sampled(tasks[k].name, len(pool))
                 (held_out,) = Split.of(pool, self.config.test_share, self.config.seed).test
                 measure_missing(pool, {0: held_out.tolist()}, self._store(listener), measurer)
-        finally:
-            for worker in workers:
-                worker.close()
-        kept = [k for k, task in enumerate(tasks) if task.name not in self.facts.left_out]
-        if not kept:
-            raise InputError("no task is left: TVM could draw no programs for any of them")
-        programs = [self.facts.programs[tasks[k].name] for k in kept]
-        return make_pool([tasks[k] for k in kept], [paths[k] for k in kept], programs)
+        return self._with_programs(tasks)
+
+    def _with_programs(self, tasks: Mapping[int, Task]) -> list[tuple[Task, Path]]:
+        left_out, programs = self.facts.left_out, self.facts.programs
+        return [
+            (task, self._programs_path(k))
+            for k, task in tasks.items()
+            if task.name in programs and task.name not in left_out
+        ]
+
+    def _programs_path(self, task_id: int) -> Path:
+        return self.path / "programs" / f"{task_id:05d}.parquet"
 
     def _drawn(
-        self,
-        tasks: Sequence[Task],
-        paths: Sequence[Path],
-        workers: Sequence[Worker],
-        listener: Listener,
+        self, tasks: Mapping[int, Task], executor: Executor, listener: Listener
     ) -> Iterator[int]:
         """Yield each task's index when its programs are on disk; at once if they are already."""
         missing = {}
-        for k, task in enumerate(tasks):
+        for k, task in tasks.items():
             if task.name in self.facts.left_out:
                 listener.left_out(task.name, self.facts.left_out[task.name])
-            elif task.name in self.facts.programs and paths[k].exists():
+            elif task.name in self.facts.programs and self._programs_path(k).exists():
                 yield k
             else:
                 missing[k] = task
-        config = self.config
-        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, workers):
+        config, paths = self.config, {k: self._programs_path(k) for k in missing}
+        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor):
             if isinstance(drawn, str):
                 self.facts.note({"kind": "left_out", "task": tasks[k].name, "reason": drawn})
                 listener.left_out(tasks[k].name, drawn)
             else:
-                self._note_programs(tasks[k], drawn)
+                self._note_programs(tasks[k].name, drawn)
                 yield k
 
-    def _note_programs(self, task: Task, programs: Programs) -> None:
+    def _note_programs(self, task: str, programs: Programs) -> None:
         """Journal which programs a task has.
 
         Raises:
             CampaignError: they were others before.
         """
         try:
-            self.facts.note({"kind": "programs", "task": task.name, **asdict(programs)})
+            self.facts.note({"kind": "programs", "task": task, **asdict(programs)})
         except InputError as error:
             raise CampaignError(
-                f"{task.name}: TVM draws other programs now than those that were measured; use "
+                f"{task}: TVM draws other programs now than those that were measured; use "
                 "the versions of before, or another WORK_DIR"
             ) from error
 
@@ -264,9 +313,10 @@ class Campaign:
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
-        results = []
+        results: list[Result] = []
         for spec, learner in zip(specs, learners, strict=True):
-            results.append(learner.run(partial(listener.round, spec)))
+            rounds = len(results[0].rounds) if results else None  # compared at the same budget
+            results.append(learner.run(partial(listener.round, spec), rounds))
             if learner is first:
                 self._check_trained(first)
                 save(first.model, self.path / MODEL, trained_on(self.config, first))
@@ -331,6 +381,6 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
-        "rounds": config.rounds,
+        "rounds": learner.rounds_done,
         "seed": config.seed,
     }

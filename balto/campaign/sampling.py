@@ -1,71 +1,100 @@
-"""Draw the programs of many tasks in worker processes; a task that crashes TVM is lost alone.
+"""Draw the programs of many tasks in other processes; a task that crashes TVM is lost alone.
 
-A worker that is killed, or crashes once, costs no task: the draw is made again, and gives the same.
+Drawing, features and the file's bytes are made where the executor runs them, on this machine or
+on a cluster; the bytes come back and are written here. A process that is killed, or crashes once,
+costs no task: the draw is made again, and gives the same.
 """
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from balto.campaign.programs import write_programs
+from balto.campaign.programs import encode_programs
 from balto.campaign.records import Programs
+from balto.data.features import FEATURE_SETS
+from balto.data.files import write_atomically
 from balto.data.task import Task
 from balto.errors import WorkerError
-from balto.programs.draw import draw
-from balto.workers.worker import Worker
+from balto.programs.draw import DEADLINE_S, draw_seed
+from balto.programs.sample import sample_in_worker
+from balto.workers.executor import Call, Executor, run_all
 
 
 def draw_programs(
     tasks: Mapping[int, Task],
-    paths: Sequence[Path],
+    paths: Mapping[int, Path],
     count: int,
     seed: int,
-    workers: Sequence[Worker],
+    executor: Executor,
 ) -> Iterator[tuple[int, Programs | str]]:
     """Draw each task's programs and write them; tasks are yielded as they are done.
 
-    Each task has a seed of its own, made from `seed` and its name, so that the programs do not
-    depend on the number of workers.
+    Each task has a seed of its own, made from `seed` and its name, so that the programs depend
+    neither on the executor nor on how many draws it makes at a time. Files are written by a thread,
+    whether or not the caller is ready for the next task.
 
     Args:
         tasks: what to sample, by index.
         paths: the file of each task, by index.
         count: M, programs a task.
         seed: the campaign's.
-        workers: warm processes; closed in the end.
+        executor: where to draw; close it to stop early.
 
     Yields:
         The task's index, and what was written, or why it must be left out.
+
+    Raises:
+        ClusterLost: the executor has nothing left to draw on.
+        StorageError: a file cannot be written.
     """
-    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    for worker in workers:
-        free.put(worker)
-    threads = ThreadPoolExecutor(len(workers))
-    futures = {
-        threads.submit(_draw, task, paths[k], count, seed, free): k for k, task in tasks.items()
-    }
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.close()
+    written: queue.SimpleQueue[tuple[int, Programs | str] | BaseException] = queue.SimpleQueue()
+    calls = (
+        Call(k, "balto.campaign.sampling:draw_file", (task, count, seed), DEADLINE_S)
+        for k, task in tasks.items()
+    )
+
+    def write() -> None:
+        try:
+            for k, future in run_all(executor, calls):
+                written.put((k, _write(paths[k], future)))
+        except BaseException as error:  # raised where it can be handled
+            written.put(error)
+
+    threading.Thread(target=write, name="programs", daemon=True).start()
+    for _ in tasks:
+        done = written.get()
+        if isinstance(done, BaseException):
+            raise done
+        yield done
 
 
-def _draw(
-    task: Task, path: Path, count: int, seed: int, free: queue.SimpleQueue[Worker]
-) -> Programs | str:
-    worker = free.get()
+def draw_file(task: Task, count: int, seed: int) -> tuple[Programs, bytes]:
+    """Draw one task's programs with every feature set; runs in a worker.
+
+    Returns:
+        What to journal of them, and the bytes of their file; none of either for fewer than two.
+    """
+    sampled = sample_in_worker(
+        task.module, task.target, count, draw_seed(task, seed), tuple(FEATURE_SETS)
+    )
+    if len(sampled.traces) < 2:
+        return Programs(len(sampled.traces)), b""
+    return encode_programs(sampled)
+
+
+def _write(path: Path, drawn: Future[Any]) -> Programs | str:
     try:
-        sampled = draw(task, count, seed, worker)
+        programs, data = drawn.result()
     except WorkerError as error:
         return f"TVM cannot sample it: {error}"
-    finally:
-        free.put(worker)
-    if len(sampled.traces) < 2:
-        return f"expected a space of at least 2 programs, it has {len(sampled.traces)}"
-    return write_programs(path, sampled)
+    if not data:
+        return f"expected a space of at least 2 programs, it has {programs.count}"
+    with write_atomically(path) as partial:
+        partial.write_bytes(data)
+    made: Programs = programs
+    return made

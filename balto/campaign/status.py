@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from balto.campaign.config import Config
+from balto.campaign.journal import Follower
 from balto.campaign.ledger import Facts
 from balto.campaign.programs import make_pool, read_tasks
+from balto.campaign.progress import Progress, progress
 from balto.data.files import reading
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
@@ -46,6 +48,11 @@ class CampaignStatus:
         return self.facts.outcomes.counts()
 
     @property
+    def progress(self) -> Progress:
+        """How far it is, how fast, and what is left."""
+        return progress(self.config, self.facts)
+
+    @property
     def last(self) -> Round | None:
         """The main selector's last round."""
         curve = self.facts.curve(self.config.selector_spec)
@@ -70,6 +77,8 @@ class CampaignStatus:
             "left_out": [{"name": n, "reason": r} for n, r in self.facts.left_out.items()],
             "accuracy": accuracy,
             "all_labels": None if found is None else asdict(found),
+            "progress": asdict(self.progress),
+            "devices": self.facts.fleet.to_dict(),
         }
 
 
@@ -79,15 +88,37 @@ def status(work_dir: str | Path) -> CampaignStatus:
     Raises:
         CampaignError: there is no campaign, or its journal is damaged.
     """
-    path = Path(work_dir)
-    journal, saved = path / "journal.jsonl", path / "config.json"
-    with reading(path, CampaignError):
-        there = journal.is_file() or saved.is_file()
-    if not there:
-        raise CampaignError(f"expected a campaign's directory, found none at {path}")
-    facts = Facts.read(journal) if journal.exists() else Facts()
-    state = "finished" if facts.finished else "running" if locked(journal) else "interrupted"
-    return CampaignStatus(state, facts.config or Config.load(saved), facts)
+    return Watcher(work_dir).look()
+
+
+class Watcher:
+    """Looks at a campaign again and again; each look reads what is new in its journal.
+
+    Args:
+        work_dir: the campaign's directory.
+    """
+
+    def __init__(self, work_dir: str | Path) -> None:
+        self._path = Path(work_dir)
+        self._journal = self._path / "journal.jsonl"
+        self._follower = Follower(self._journal)
+        self._facts = Facts()
+
+    def look(self) -> CampaignStatus:
+        """Its state now.
+
+        Raises:
+            CampaignError: there is no campaign, or its journal is damaged.
+        """
+        saved = self._path / "config.json"
+        with reading(self._path, CampaignError):
+            there = self._journal.is_file() or saved.is_file()
+        if not there:
+            raise CampaignError(f"expected a campaign's directory, found none at {self._path}")
+        self._facts = self._facts.follow(self._follower)
+        running = "running" if locked(self._journal) else "interrupted"
+        state = "finished" if self._facts.finished else running
+        return CampaignStatus(state, self._facts.config or Config.load(saved), self._facts)
 
 
 def pool_of(work_dir: str | Path) -> Pool:

@@ -58,3 +58,14 @@ def format_option(function: F) -> F:
         help="How to print the result.",
     )
     return option(function)
+
+
+def until_saturated_option(function: F) -> F:
+    """``--until-saturated``: the budget is a limit rather than a plan."""
+    option = click.option(
+        "--until-saturated",
+        is_flag=True,
+        help="Stop within the budget, when another 2 % of the programs would buy less than a "
+        "point of Top-1.",
+    )
+    return option(function)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from balto.campaign.shards import ShardId
     from balto.data.target import Target
     from balto.measure.measurer import Measurer
+    from balto.workers.executor import Executor
 
 
 @click.command("pretrain")
@@ -45,33 +50,81 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
+@until_saturated_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
 )
 @click.option(
+    "--leave-out-device",
+    "leave_out",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Do not time on this device of the tracker; may be repeated.",
+)
+@click.option(
+    "--ray",
+    default="",
+    metavar="HOST:PORT|auto|local",
+    help="Draw and build on a Ray cluster; timing stays where the devices are.",
+)
+@click.option(
+    "--shard",
+    default="",
+    metavar="I/N",
+    help="Do the I-th part of N of the tasks; balto merge makes one campaign of the parts.",
+)
+@click.option("--wait", is_flag=True, help="With --shard: go on until the campaign is finished.")
+@click.option(
     "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
 )
+@click.option("--retry-left-out", is_flag=True, help="Try the tasks again that were left out.")
 @format_option
-def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any) -> None:
+def command(
+    work_dir: Path,
+    rpc: str,
+    leave_out: tuple[str, ...],
+    ray: str,
+    shard: str,
+    wait: bool,
+    workers: int,
+    retry_left_out: bool,
+    output: str,
+    **settings: Any,
+) -> None:
     """Measure a few programs, train a cost model; resumable.
 
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
     """
     from balto.campaign.config import Config
+    from balto.campaign.shards import ShardId
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
+    if leave_out and not rpc:
+        raise click.UsageError("--leave-out-device needs --rpc")
+    if wait and not shard:
+        raise click.UsageError("--wait needs --shard; balto merge has a --wait of its own")
     config = Config(**{**settings, "start_from": settings["start_from"] or None})
+    part = ShardId.parse(shard) if shard else None
     if config.pool:
-        _run(work_dir, config, None)
+        if ray or rpc or shard:
+            raise click.UsageError("--pool replays a record: leave out --ray, --rpc and --shard")
+        _run(work_dir, config, None, None, retry_left_out)
     else:
         from balto.data.target import Target
         from balto.tasks import check
 
         check(config.networks, config.operators)
-        with _measurer(Target.parse(config.target), rpc, workers) as measurer:
-            _run(work_dir, config, measurer)
+        target = Target.parse(config.target)
+        with ExitStack() as stack:
+            executor = stack.enter_context(_executor(target, ray, workers)) if ray else None
+            made = _measurer(target, rpc, leave_out, workers, executor)
+            measurer = stack.enter_context(made)
+            if part:
+                _follow(work_dir, config, part, wait, measurer, executor)
+                return
+            _run(work_dir, config, measurer, executor, retry_left_out)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -79,32 +132,68 @@ def command(work_dir: Path, rpc: str, workers: int, output: str, **settings: Any
         print_json(status(work_dir).to_dict())
 
 
-def _measurer(target: Target, rpc: str, workers: int) -> Measurer:
+def _executor(target: Target, ray: str, workers: int) -> Executor:
+    from balto.measure.placement import untimed_cpus
+    from balto.workers.ray import RayExecutor
+
+    return RayExecutor(ray, untimed_cpus(workers, target.cores or 1))
+
+
+def _measurer(
+    target: Target, rpc: str, leave_out: Sequence[str], workers: int, executor: Executor | None
+) -> Measurer:
     from balto.measure.settings import MeasureSettings
 
     settings = MeasureSettings(workers=workers)
     if not rpc:
         from balto.measure.live import LiveMeasurer
 
-        return LiveMeasurer.for_target(target, settings)
+        return LiveMeasurer.for_target(target, settings, executor)
     from balto.measure.remote import Tracker
     from balto.measure.rpc import RpcMeasurer, RpcSettings
 
-    return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rpc), measure=settings))
+    fleet = RpcSettings(
+        tracker=Tracker.parse(rpc), measure=settings, leave_out=frozenset(leave_out)
+    )
+    return RpcMeasurer.for_target(target, fleet, executor)
 
 
-def _run(work_dir: Path, config: Any, measurer: Any) -> None:
-    from balto.campaign.run import Campaign
+def _follow(
+    work_dir: Path, config: Any, shard: ShardId, wait: bool, measurer: Any, executor: Any
+) -> None:
+    from balto.campaign.shards import Shard
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
 
+    with Shard(work_dir, config, shard) as part:
+        with Narrator() as narrator:
+            finished = part.follow(measurer, narrator, executor, wait=wait)
+        if part.facts.left_out:
+            click.echo(left_out_line(part.facts.left_out), err=True)
+    said = "the campaign is finished" if finished else f"next: balto merge {work_dir}"
+    click.echo(f"shard {shard} has nothing left to do now; {said}", err=True)
+
+
+def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
+    from balto.campaign.run import Campaign
+    from balto.cli.live import Narrator
+    from balto.cli.output import left_out_line
+    from balto.report.captions import outlook_words
+
     with Campaign(work_dir, config) as campaign:
-        if campaign.finished:
+        if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
             with Narrator() as narrator:
-                campaign.run(measurer, narrator)
+                result = campaign.run(
+                    measurer, narrator, executor=executor, retry_left_out=retry_left_out
+                )
+            if len(result.rounds) < config.rounds:
+                click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
+            if result.outlook is not None:
+                click.echo(outlook_words(result.outlook), err=True)
             click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)
+            click.echo("the same command with --retry-left-out tries them again", err=True)
     click.echo(f"balto report {work_dir} draws it", err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option
+from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
 
 
 @click.command("replay")
@@ -31,6 +31,7 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option
     show_default=True,
     help="Share of each task's programs held out for the test.",
 )
+@until_saturated_option
 @click.option(
     "--from",
     "start_from",
@@ -46,6 +47,7 @@ def command(
     rounds: int,
     seeds: int,
     test_share: float,
+    until_saturated: bool,
     start_from: tuple[str, ...],
     output: str,
 ) -> None:
@@ -59,10 +61,12 @@ def command(
     from balto.models.starter import sources
     from balto.programs.recorded import read_pool
     from balto.select import get
-    from balto.units import percent
+    from balto.units import percent, points
     from balto.units import seconds as for_people
 
-    settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share)
+    settings = LoopSettings(
+        budget=budget, rounds=rounds, test_share=test_share, until_saturated=until_saturated
+    )
     get(selector if selector != FULL else "random")
     create(model)
     recorded = read_pool(pool)
@@ -85,6 +89,7 @@ def command(
                 rounds=rounds,
                 test_share=test_share,
                 seed=seed,
+                until_saturated=until_saturated,
                 start_from=sources(start_from),
                 on_round=lambda _: progress.advance("replay"),
             )
@@ -93,7 +98,7 @@ def command(
         print_json(summary(selector, model, settings, seeds, results))
         return
     print_table(
-        ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took"],
+        ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took", "another 2 %"],
         [
             (
                 seed,
@@ -103,6 +108,7 @@ def command(
                 ),
                 result.measurements,
                 for_people(result.seconds),
+                points(result.outlook.gain, result.outlook.error) if result.outlook else "-",
             )
             for seed, result in enumerate(results)
         ],

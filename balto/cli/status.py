@@ -16,6 +16,7 @@ def command(work_dir: Path, output: str) -> None:
     """Show how far the campaign in WORK_DIR is."""
     from balto.campaign.status import status
     from balto.cli.output import left_out_line, plain, print_json, print_table
+    from balto.cli.watch import print_devices
     from balto.data.outcome import Status as Outcome
     from balto.units import percent, seconds
 
@@ -42,6 +43,8 @@ def command(work_dir: Path, output: str) -> None:
         [(name, count, Outcome(name).advice) for name, count in sorted(now.statuses.items())]
         + [("total", sum(now.statuses.values()), f"{seconds(now.seconds)} of building and timing")],
     )
+    fleet = now.facts.fleet
+    print_devices(fleet.to_dict(), [str(drift) for drift in fleet.drifts()])
     if last is not None and last.accuracy is not None:
         a = last.accuracy
         click.echo(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, rights are missing, or the folder is not there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Other machines may write to the folder too, with processes of the same number.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         try:
             yield partial

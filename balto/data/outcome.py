@@ -48,6 +48,8 @@ class Outcome:
         repeats: how many repeats were timed; 0 where unknown.
         spread: relative spread of the repeats, interquartile range over median; NaN where unknown.
         message: the error's text, empty when ``ok``.
+        device: which of a fleet's devices timed it; empty where there is one, or none did.
+        probe_s: what the probes took on that device just before, seconds; NaN if not timed then.
     """
 
     status: Status
@@ -58,6 +60,8 @@ class Outcome:
     repeats: int = 0
     spread: float = math.nan
     message: str = ""
+    device: str = ""
+    probe_s: float = math.nan
 
     @property
     def ok(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ NUMBERS = ("latency_s", "latency_median_s", "build_s", "measure_s", "spread")
 
 class Outcomes:
     """What measuring each of `n` programs gave, or that it was not measured.
+
+    All fields of an `Outcome` but the device and its probes, which say nothing of the program.
 
     Args:
         size: `n`, none of them measured yet.
@@ -68,11 +71,12 @@ class Outcomes:
         place = int(self.status[program])
         if place == UNMEASURED:
             return None
+        numbers: dict[str, Any] = {n: float(column[program]) for n, column in self.numbers.items()}
         return Outcome(
             status=STATUSES[place],
             repeats=int(self.repeats[program]),
             message=self.messages.get(program, ""),
-            **{name: float(column[program]) for name, column in self.numbers.items()},
+            **numbers,
         )
 
     def __setitem__(self, program: int, outcome: Outcome | None) -> None:

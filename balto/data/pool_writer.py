@@ -54,8 +54,9 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
     """Write a pool from parts that come one after the other; returns the number of programs.
 
     Args:
-        parts: a task, and the programs of it in a pool (pool-wide indices); at least one part,
-            and every pool with the same feature sets.
+        parts: a task, and programs of it in a pool (pool-wide indices); at least one part, and
+            every pool with the same feature sets. A task may have several parts, one after the
+            other, each with the same task object.
         path: a folder, made if it is not there.
 
     Raises:
@@ -63,12 +64,15 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
     """
     path = Path(path)
     make_folder(path)
-    rows: list[dict[str, Any]] = []
+    tasks: list[Task] = []
     sets: tuple[FeatureSet, ...] = ()
-    count, writer = 0, None
+    count, first, writer = 0, 0, None
     with write_atomically(path / "programs.parquet") as partial:
         try:
-            for task_id, (task, pool, index) in enumerate(parts):
+            for task, pool, index in parts:
+                if not tasks or task is not tasks[-1]:
+                    tasks.append(task)
+                    first = 0
                 if writer is None:
                     sets = tuple(FEATURE_SETS[name] for name in pool.features.names)
                     writer = pq.ParquetWriter(
@@ -79,14 +83,16 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
                     )
                 for start in range(0, len(index), GROUP):
                     some = index[start : start + GROUP]
-                    writer.write_table(_table(pool, some, task_id, start, sets))
+                    table = _table(pool, some, len(tasks) - 1, first + start, sets)
+                    writer.write_table(table)
                 count += len(index)
-                rows.append(_task_row(task_id, task))
+                first += len(index)
         finally:
             if writer is not None:
                 writer.close()
     schema = TASKS.with_metadata({KEY: json.dumps(metadata(sets)).encode()})
     with write_atomically(path / "tasks.parquet") as partial:
+        rows = [_task_row(task_id, task) for task_id, task in enumerate(tasks)]
         table = pa.Table.from_pylist(rows, schema=schema)
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
     return count

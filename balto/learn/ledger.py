@@ -97,6 +97,11 @@ class RoundLog:
     def __init__(self) -> None:
         self._selections: dict[int, Selection] = {}
 
+    @property
+    def late(self) -> frozenset[str]:
+        """Names of tasks that came when rounds had already been chosen, without them."""
+        return frozenset()
+
     def selection(self, number: int) -> Selection | None:
         """What round `number` chose, if it did."""
         return self._selections.get(number)

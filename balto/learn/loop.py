@@ -26,8 +26,15 @@ from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missin
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round
+from balto.learn.saturation import outlook
 from balto.learn.settings import LoopSettings
-from balto.learn.split import Split, allocate_budget, budget_by_round, selection_rng
+from balto.learn.split import (
+    Split,
+    allocate_budget,
+    budget_by_round,
+    selection_rng,
+    total_budget,
+)
 from balto.learn.tmax import TMaxEstimator
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
@@ -72,7 +79,8 @@ class ActiveLearner:
         self.log = RoundLog() if log is None else log
         self.split = Split.of(pool, settings.test_share, settings.seed)
         selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
-        budget = max(1, round(settings.budget * int(selectable.sum())))
+        self.selectable = int(selectable.sum())
+        budget = total_budget(settings.budget, self.selectable)
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
@@ -89,29 +97,43 @@ class ActiveLearner:
         return self.model.sets_for(self.pool.features)
 
     @property
+    def rounds_done(self) -> int:
+        """How many rounds have ended."""
+        return self._last.round if self._last else 0
+
+    @property
     def _ids(self) -> range:
         return range(len(self.pool.tasks))
 
-    def run(self, on_round: Callable[[Round], None] | None = None) -> Result:
+    def run(
+        self, on_round: Callable[[Round], None] | None = None, rounds: int | None = None
+    ) -> Result:
         """Measure the held-out programs, then run all rounds.
 
         Args:
             on_round: called after each of them.
+            rounds: so many; by default all, or until the next measurements would bring little,
+                if the settings say so.
 
         Raises:
             MeasurerError: measuring cannot go on.
             SelectionError: the model predicts something that is not finite.
         """
         self.measure_test()
-        rounds = []
-        for number in range(1, self.settings.rounds + 1):
-            rounds.append(self.round(number))
+        done: list[Round] = []
+        for number in range(1, (rounds or self.settings.rounds) + 1):
+            done.append(self.round(number))
             if on_round is not None:
-                on_round(rounds[-1])
+                on_round(done[-1])
+            if self.settings.until_saturated and rounds is None:
+                expected = outlook(done, self.selectable)
+                if expected is not None and expected.saturated:
+                    break
         return Result(
             selector=self.selector,
             model=self.model,
-            rounds=rounds,
+            rounds=done,
+            outlook=outlook(done, self.selectable),
             picks={task.name: self.picks[k] for k, task in enumerate(self.pool.tasks)},
         )
 
@@ -129,9 +151,9 @@ class ActiveLearner:
         """
         started = time.perf_counter()
         kept = self.log.selection(number)
-        selection = kept or self._select(number)
+        selection = self._select(number, kept)
         selected = time.perf_counter()
-        if kept is None:
+        if selection is not kept:
             self.log.add_selection(number, selection)
         picks = {
             k: selection.picks[task.name]
@@ -211,14 +233,20 @@ class ActiveLearner:
             state.ensemble_predictions = lambda: asked.ensemble(features.take(train))
         return state
 
-    def _select(self, number: int) -> Selection:
+    def _select(self, number: int, kept: Selection | None) -> Selection:
+        """What was chosen before, and what is chosen now: all, or what late tasks lack of it."""
         budgets = self.schedule[:, number - 1].tolist()
         ids = [k for k in self._ids if budgets[k]]
+        if kept is not None:
+            lacking = self.log.late - kept.picks.keys()
+            ids = [k for k in ids if self.pool.tasks[k].name in lacking]
+            if not ids:
+                return kept
         names = [self.pool.tasks[k].name for k in ids]
         states = [self._state(k) for k in ids]
         rngs = [selection_rng(self.settings.seed, number, name) for name in names]
         chosen = select_tasks(self.selector, states, [budgets[k] for k in ids], rngs)
-        rules: Counter[str] = Counter()
+        rules: Counter[str] = Counter(kept.rules if kept else {})
         for state, some in zip(states, chosen, strict=True):
             rules[self.selector.rule(state)] += len(some)
         picks = {
@@ -226,6 +254,7 @@ class ActiveLearner:
             for k, name, some in zip(ids, names, chosen, strict=True)
             if len(some)
         }
+        picks = {**(kept.picks if kept else {}), **picks}
         return Selection(picks, {rule: n for rule, n in rules.items() if n})
 
     def _fit(self) -> None:

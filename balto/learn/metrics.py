@@ -124,13 +124,15 @@ def evaluate(
         if not (y > 0).any():
             continue
         s = scores[members]
+        halves.append(_top1_of_halves(s, y, task[members[0]]))
         tasks[int(task[members[0]])] = Accuracy(
             top1=top_k(s, y, 1),
             top5=top_k(s, y, 5),
             pairwise=pairwise_accuracy(s, y),
             rmse=float(np.sqrt(np.mean((relative[members] - y) ** 2))),
+            top1_halves=float(halves[-1].mean()),
+            top1_halves_sd=float(halves[-1].std()),
         )
-        halves.append(_top1_of_halves(s, y, task[members[0]]))
     rows = [list(a.to_dict().values())[:4] for a in tasks.values()]
     columns = np.array(rows).reshape(-1, 4)
     means = [float(np.nanmean(c)) if np.isfinite(c).any() else float("nan") for c in columns.T]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from balto.data.pool import Pool
@@ -30,6 +31,7 @@ def replay(
     rounds: int = 15,
     test_share: float = 0.25,
     seed: int = 0,
+    until_saturated: bool = False,
     start_from: Sequence[str | CostModel] = (),
     on_round: Callable[[Round], None] | None = None,
 ) -> Result:
@@ -44,6 +46,8 @@ def replay(
         rounds: T.
         test_share: share of each task's programs held out for the test, in [0, 1).
         seed: fixes the split, every selection, and a model that is given by its name.
+        until_saturated: stop before the budget is used up, when another 2 % of the programs are
+            expected to bring less than a point of Top-1 (`balto.learn.saturation`).
         start_from: models to learn from too, or their files; ``starter`` is the one that ships with
             balto. The first is asked in round 1.
         on_round: called after each round.
@@ -54,7 +58,13 @@ def replay(
     """
     if selector == FULL:
         selector, budget, rounds = "random", 1.0, 1
-    settings = LoopSettings(budget=budget, rounds=rounds, test_share=test_share, seed=seed)
+    settings = LoopSettings(
+        budget=budget,
+        rounds=rounds,
+        test_share=test_share,
+        seed=seed,
+        until_saturated=until_saturated,
+    )
     learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in start_from]
     fresh = create(model, seed)
     if learnt:
@@ -81,6 +91,8 @@ def summary(
             name: [getattr(r.accuracy, name) if r.accuracy else None for r in results]
             for name in ("top1", "top5", "pairwise", "rmse", "top1_halves")
         },
+        "rounds_done": [len(r.rounds) for r in results],
+        "outlook": [asdict(r.outlook) if r.outlook else None for r in results],
         "measurements": [r.measurements for r in results],
         "measured_seconds": [r.seconds for r in results],
     }

@@ -10,6 +10,7 @@ from typing import Any
 from balto.errors import InputError
 from balto.learn.metrics import Accuracy
 from balto.learn.round import Round
+from balto.learn.saturation import Outlook
 from balto.models.base import CostModel
 from balto.select.base import Selector
 
@@ -23,6 +24,7 @@ class Result:
         model: trained on all that was selected.
         rounds: what each round gave.
         picks: the selected programs of each task, by its name, in the order of choice.
+        outlook: what another 2 % of the programs would bring; None where that cannot be said.
         compared: the same of the selector that ran beside it, if one did.
     """
 
@@ -30,6 +32,7 @@ class Result:
     model: CostModel = field(repr=False)
     rounds: Sequence[Round] = field(repr=False)
     picks: Mapping[str, Sequence[int]] = field(repr=False)
+    outlook: Outlook | None = field(default=None, repr=False)
     compared: Result | None = field(default=None, repr=False)
 
     @property

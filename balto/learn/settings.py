@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from balto.errors import InputError
 from balto.units import check_number, check_share
 
 
@@ -18,6 +19,8 @@ class LoopSettings:
             paper's, where held-out programs cost measurements too; a replay has them for nothing,
             and takes a quarter.
         seed: fixes the split and every selection.
+        until_saturated: stop before the budget is used up, when the next measurements are expected
+            to bring little (`balto.learn.saturation`).
 
     Raises:
         InputError: a value is out of its range.
@@ -27,9 +30,12 @@ class LoopSettings:
     rounds: int = 15
     test_share: float = 0.1
     seed: int = 0
+    until_saturated: bool = False
 
     def __post_init__(self) -> None:
         check_share("budget", self.budget, open_low=True)
         check_share("test share", self.test_share, open_high=True)
         check_number("rounds", self.rounds, 1, 1e6, whole=True)
         check_number("seed", self.seed, 0, 2**63 - 1, whole=True)
+        if self.until_saturated and not self.test_share:
+            raise InputError("expected a test share above 0: until_saturated is judged by it")

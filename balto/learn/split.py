@@ -47,17 +47,27 @@ def selection_rng(seed: int, round_number: int, task: str) -> np.random.Generato
 
 
 def held_out_indices(size: int, share: float, seed: int, task: str) -> NDArray[np.int64]:
-    """Indices of the programs of a task that are held out, ascending.
+    """Indices of the `held_out_count` programs of a task that are held out, ascending."""
+    count = held_out_count(size, share)
+    drawn = np.random.default_rng([_SPLIT, seed, crc32(task.encode())]).permutation(size)[:count]
+    return np.sort(drawn)
 
-    `share` of the `size` programs, rounded; at least one program stays selectable, and at least
-    one is held out if `share` is above 0 and the task has two.
+
+def held_out_count(size: int, share: float) -> int:
+    """How many of a task's `size` programs are held out.
+
+    `share` of them, rounded; at least one program stays selectable, and at least one is held out
+    if `share` is above 0 and the task has two.
     """
     count = round(share * size)
     if share > 0:
         count = max(count, 1)
-    count = min(count, size - 1)
-    drawn = np.random.default_rng([_SPLIT, seed, crc32(task.encode())]).permutation(size)[:count]
-    return np.sort(drawn)
+    return min(count, size - 1)
+
+
+def total_budget(share: float, selectable: int) -> int:
+    """How many of all `selectable` programs are measured; at least one."""
+    return max(1, round(share * selectable))
 
 
 def allocate_budget(budget: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from balto.data.candidate import Candidate
 from balto.data.target import Target
 from balto.programs.schedule import schedule
+from balto.workers.child import note
 from balto.workers.tvm_setup import import_tvm
 
 #: Leaves out the checks of argument types and shapes at the entry of the program, a tenth of the
@@ -66,6 +68,10 @@ class Artifact:
         with tempfile.TemporaryDirectory(prefix="balto-") as folder:
             return import_tvm(self.target).runtime.load_module(str(self.save(Path(folder))))
 
+    def load(self) -> Artifact:
+        """The same in memory, ready to run on this machine."""
+        return replace(self, _runnable=self.runnable)
+
     def export(self) -> Artifact:
         """The same as bytes."""
         if self.library:
@@ -98,14 +104,58 @@ def build(program: Program, *, export: bool = False) -> Artifact:
     tvm = import_tvm(program.target)
     module = schedule(program.module, program.trace).mod
     module = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
+    artifact = build_module(module, program.target)
+    if export:
+        return artifact.export()
+    artifact.runnable["main"]  # LLVM generates machine code only now; it is part of building
+    return artifact
+
+
+def build_module(module: Any, target: Target) -> Artifact:
+    """Compile a scheduled TVM module; the artifact lives in memory."""
+    tvm = import_tvm(target)
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
     arguments = tuple((tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos)
     with tvm.transform.PassContext(config=_CHECKS_OFF):
-        runnable = tvm.tirx.build(module, tvm_target(program.target))
-    artifact = Artifact(program.target, arguments, _runnable=runnable)
-    if export:
-        return artifact.export()
-    runnable["main"]  # LLVM generates machine code only now; it is part of building
+        runnable = tvm.tirx.build(module, tvm_target(target))
+    return Artifact(target, arguments, _runnable=runnable)
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What building gave.
+
+    Attributes:
+        artifact: exported.
+        build_s: seconds that it took.
+    """
+
+    artifact: Artifact
+    build_s: float
+
+
+def build_exported(program: Program) -> Built:
+    """Build and export a program; what a worker of an executor runs."""
+    started = time.perf_counter()
+    try:
+        artifact = build(program, export=True)
+    except Exception:
+        note(build_s=time.perf_counter() - started)
+        raise
+    return Built(artifact, time.perf_counter() - started)
+
+
+def artifact_of(work: Program | Built) -> Artifact:
+    """The artifact of a program, built here unless it was before; tells the parent `build_s`.
+
+    A program is built in memory; what was built before comes as bytes.
+    """
+    if isinstance(work, Built):
+        note(build_s=work.build_s)
+        return work.artifact
+    started = time.perf_counter()
+    artifact = build(work)
+    note(build_s=time.perf_counter() - started)
     return artifact
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.errors import MeasurerError, WorkerDied, WorkerError, WorkerTimeout
+from balto.measure.build import Built, Program
 from balto.measure.measurer import Measurer
+from balto.measure.todo import Todo
 from balto.workers.worker import Worker
 
 #: What Python, C++, LLVM and CUDA say when there is no memory.
@@ -42,8 +43,12 @@ class CrewMeasurer(Measurer):
             worker.start()
 
     @abstractmethod
-    def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
-        """Have worker `number` measure a candidate."""
+    def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
+        """Have worker `number` measure a program."""
+
+    def _todo(self, candidates: Sequence[Candidate]) -> Todo:
+        """What becomes of candidates before a worker gets them: nothing, unless overridden."""
+        return Todo(candidates)
 
     def _retries(self, error: WorkerError, tries: int) -> bool:
         """Whether a program whose call failed for the `tries`-th time is measured again.
@@ -54,9 +59,11 @@ class CrewMeasurer(Measurer):
             tries < 2 and isinstance(error, WorkerDied) and error.killed and not _no_memory(error)
         )
 
-    def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+    def measure(
+        self, candidates: Sequence[Candidate]
+    ) -> Generator[tuple[int, Outcome], None, None]:
         """Build and time `candidates`; see `Measurer.measure`."""
-        todo = deque(range(len(candidates)))
+        todo = self._todo(candidates)
         tries = [0] * len(candidates)
         busy: dict[int, tuple[int, float]] = {}  # worker -> candidate, when it began
         best: dict[int, float] = {}  # task -> smallest latency known
@@ -65,15 +72,17 @@ class CrewMeasurer(Measurer):
         failed_starts = 0
         try:
             while todo or busy:
+                for unbuilt, reason, seconds in todo.failures():
+                    yield unbuilt, outcome_of_error(reason, seconds)
                 for number, worker in enumerate(self._workers):
                     worker.start()
-                    if todo and number not in busy and worker.ready:
-                        index = todo.popleft()
+                    free = number not in busy and worker.ready
+                    if free and (index := todo.pop()) is not None:
                         best_s = best.get(candidates[index].task_id, math.inf)
-                        self._submit(number, candidates[index], best_s)
+                        self._submit(number, todo.work(index), best_s)
                         busy[number] = index, time.monotonic()
                         tries[index] += 1
-                for number in self._wait(busy):
+                for number in self._wait(busy, todo):
                     if number not in busy:
                         failed_starts = self._poll_start(self._workers[number], failed_starts)
                         continue
@@ -83,16 +92,18 @@ class CrewMeasurer(Measurer):
                     except WorkerError as error:
                         if self._retries(error, tries[index]):
                             del busy[number]
-                            todo.append(index)
+                            todo.again(index)
                             continue
                         outcome = outcome_of_error(error, time.monotonic() - began)
                     if outcome is None:
                         continue
                     del busy[number]
+                    todo.done(index)
                     _learn(best, candidates[index], outcome.latency_s if outcome.ok else None)
                     self._replace_if_large(self._workers[number])
                     yield index, outcome
         finally:
+            todo.close()
             for number in busy:
                 self._workers[number].kill()
 
@@ -109,12 +120,17 @@ class CrewMeasurer(Measurer):
         for worker in self._workers:
             worker.kill()
 
-    def _wait(self, busy: dict[int, Any]) -> list[int]:
-        """Workers that have something to say, or whose time is up."""
+    def _wait(self, busy: dict[int, Any], todo: Todo) -> list[int]:
+        """Workers that have something to say, or whose time is up; also returns to look at `todo`.
+
+        None may have, when something was built meanwhile.
+        """
         waiting = [n for n, w in enumerate(self._workers) if n in busy or not w.ready]
         deadlines = {n: self._workers[n].deadline for n in waiting}
-        left = max(0.0, min(deadlines.values()) - time.monotonic())
-        said = wait([self._workers[n].connection for n in waiting], min(left, 3600.0) + 0.001)
+        left = max(0.0, min(deadlines.values(), default=math.inf) - time.monotonic())
+        sources: list[Any] = [self._workers[n].connection for n in waiting]
+        sources += [] if todo.wake is None else [todo.wake]
+        said = wait(sources, min(left, 3600.0) + 0.001) if sources else []
         now = time.monotonic()
         return [n for n in waiting if self._workers[n].connection in said or now > deadlines[n]]
 
@@ -172,4 +188,10 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
         status = Status.RUN_ERROR if running else Status.BUILD_ERROR
     build_s = float(error.notes.get("build_s", seconds))
     measure_s = max(0.0, seconds - build_s)
-    return Outcome(status, build_s=build_s, measure_s=measure_s, message=str(error))
+    return Outcome(
+        status,
+        build_s=build_s,
+        measure_s=measure_s,
+        message=str(error),
+        device=str(error.notes.get("device", "")),
+    )

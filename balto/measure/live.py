@@ -8,11 +8,14 @@ from typing import Self
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
-from balto.measure.build import Program
+from balto.errors import InputError
+from balto.measure.build import Built, Program
 from balto.measure.crew import CrewMeasurer
 from balto.measure.local import Job
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
+from balto.measure.todo import BuildAhead, Todo
+from balto.workers.executor import Executor
 from balto.workers.worker import Worker
 
 _MEASURE = "balto.measure.local:measure"
@@ -33,6 +36,8 @@ class LiveMeasurer(CrewMeasurer):
         settings: how programs are measured.
         placements: where each worker builds and times.
         cpus: the CPUs that we may use.
+        executor: builds the programs, for a cluster to do it; the workers do if it is None. It
+            is the caller's, who closes it.
     """
 
     def __init__(
@@ -41,8 +46,10 @@ class LiveMeasurer(CrewMeasurer):
         settings: MeasureSettings,
         placements: Sequence[CpuPlacement],
         cpus: Sequence[int],
+        executor: Executor | None = None,
     ) -> None:
         self.settings = settings
+        self._executor = executor
         self._placements = list(placements)
         self._cpus = tuple(cpus)
         self._timing_lock = os.memfd_create("balto-timing-lock")
@@ -60,17 +67,31 @@ class LiveMeasurer(CrewMeasurer):
         super().__init__(workers, settings.recycle_bytes)
 
     @classmethod
-    def for_target(cls, target: Target, settings: MeasureSettings | None = None) -> Self:
+    def for_target(
+        cls,
+        target: Target,
+        settings: MeasureSettings | None = None,
+        executor: Executor | None = None,
+    ) -> Self:
         """A measurer on all CPUs of this process, with as many cores for timing as `target` says.
 
         Args:
             target: of the programs.
             settings: how programs are measured.
+            executor: builds the programs; the workers themselves if it is None.
+
+        Raises:
+            InputError: the target has more cores than this process may use.
         """
         settings = settings or MeasureSettings()
         cpus = sorted(os.sched_getaffinity(0))
+        if (target.cores or 1) > len(cpus):
+            raise InputError(
+                f"the target has num-cores {target.cores}, but this process may use {len(cpus)}: "
+                "ask for fewer, or measure over RPC"
+            )
         placements = cpu_placements(cpus, settings.workers, target.cores or 1)
-        return cls(target, settings, placements, cpus)
+        return cls(target, settings, placements, cpus, executor)
 
     @property
     def free_cpus(self) -> tuple[int, ...]:
@@ -84,10 +105,16 @@ class LiveMeasurer(CrewMeasurer):
             os.close(self._timing_lock)
             self._timing_lock = -1
 
-    def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
+    def _todo(self, candidates: Sequence[Candidate]) -> Todo:
+        if self._executor is None:
+            return Todo(candidates)
+        timers, deadline_s = len(self._workers), self.settings.build_timeout_s
+        return BuildAhead(candidates, self._executor, timers, deadline_s)
+
+    def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
         settings = self.settings
         job = Job(
-            program=Program.of(candidate),
+            work=work,
             timing=settings.timing,
             best_s=best_s,
             wait_s=settings.run_timeout_s * (len(self._workers) + 1),

@@ -11,11 +11,11 @@ from typing import Any
 
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.measure.build import Program, build
+from balto.measure.build import Built, Program, artifact_of
 from balto.measure.placement import CpuPlacement
 from balto.measure.run import device_of, time_artifact
 from balto.measure.timing import TimingSettings
-from balto.workers.child import note, pin, stage
+from balto.workers.child import pin, stage
 from balto.workers.tvm_setup import import_tvm
 
 
@@ -24,14 +24,14 @@ class Job:
     """One program to measure, and how: what every worker is told, wherever it times.
 
     Attributes:
-        program: what to build.
+        work: what to build, or what was built from it elsewhere.
         timing: how precisely to time it.
         best_s: the smallest latency of its task so far, seconds; infinity if it is the first.
         wait_s: deadline of waiting for what it is timed on.
         run_s: deadline of running it there.
     """
 
-    program: Program
+    work: Program | Built
     timing: TimingSettings
     best_s: float
     wait_s: float
@@ -50,16 +50,14 @@ def prepare(target: Target) -> None:
 
 
 def measure(job: Job, timing_lock: int, placement: CpuPlacement) -> dict[str, Any]:
-    """Build, wait for the timing core, time; returns the fields of an `Outcome`.
+    """Build if it is not built, wait for the timing core, time; returns fields of an `Outcome`.
 
     Args:
         job: what to measure.
         timing_lock: file descriptor whose lock is the right to time.
         placement: where to build, and where to time.
     """
-    started = time.perf_counter()
-    artifact = build(job.program)
-    note(build_s=time.perf_counter() - started)
+    artifact = artifact_of(job.work).load()  # linked before it takes the timing core
     stage("wait", job.wait_s)
     with _timing_core(timing_lock, placement):
         stage("run", job.run_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,3 +36,9 @@ def free_cpus(cpus: Sequence[int], placements: Sequence[CpuPlacement]) -> tuple[
     """The CPUs on which nothing is timed; all, where something is timed on every one."""
     timing = {cpu for placement in placements for cpu in placement.time}
     return tuple(cpu for cpu in cpus if cpu not in timing) or tuple(cpus)
+
+
+def untimed_cpus(workers: int, cores: int) -> tuple[int, ...]:
+    """The CPUs of this process on which a `LiveMeasurer` would time nothing, as `free_cpus`."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return free_cpus(cpus, cpu_placements(cpus, workers, cores))

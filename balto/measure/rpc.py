@@ -7,21 +7,31 @@ worker process with a deadline of its own, and a program whose device died is tr
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.errors import InputError, NoDevice, WorkerError, WorkerRaised, WorkerTimeout
-from balto.measure.build import Program
+from balto.measure.build import Built, Program
 from balto.measure.crew import CrewMeasurer
 from balto.measure.local import Job
+from balto.measure.probes import PROBE_EVERY
 from balto.measure.remote import Tracker
 from balto.measure.settings import MeasureSettings
+from balto.measure.todo import BuildAhead, Todo
+from balto.workers.executor import Executor
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 
 _MEASURE = "balto.measure.remote:measure"
+_DEVICES = "balto.measure.remote:devices"
 _IMPORT = "balto.workers.tvm_setup:import_tvm"
+_PROBE_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +40,9 @@ class RpcSettings:
 
     Attributes:
         tracker: where the devices are.
-        measure: how programs are built and timed; one at a time unless it says more `workers`,
-            usually the number of devices.
+        measure: how programs are built and timed; its `workers` is how many are on the way to a
+            device at once, by default one more than there are devices.
+        leave_out: devices not to time on, as ``HOST:PORT``.
         upload_timeout_s: what uploading and linking may take, on top of running.
         wait_s: deadline of waiting for a free device.
         grace_s: with no device left, how long to wait for one to come back.
@@ -47,6 +58,7 @@ class RpcSettings:
     wait_s: float = 600.0
     grace_s: float = 10.0
     tries: int = 2
+    leave_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("upload_timeout_s", "wait_s", "tries"):
@@ -57,26 +69,35 @@ class RpcSettings:
 
 
 class RpcMeasurer(CrewMeasurer):
-    """Builds programs here and times them on the devices of a tracker.
+    """Has programs built by an executor and times them on the devices of a tracker.
 
     `for_target` is the usual way to make one: it refuses a target that leaves the device open.
 
     Args:
         target: of the devices' programs.
         settings: which devices, and how.
+        executor: where programs are built, the caller's; processes of this machine if it is None.
     """
 
-    def __init__(self, target: Target, settings: RpcSettings) -> None:
+    def __init__(
+        self, target: Target, settings: RpcSettings, executor: Executor | None = None
+    ) -> None:
         self.settings = settings
-        memory_bytes = settings.measure.memory_for(target)
-        workers = [
-            Worker(memory_bytes=memory_bytes, preload=[(_IMPORT, target)])
-            for _ in range(settings.measure.workers or 1)
-        ]
+        self._memory_bytes = settings.measure.memory_for(target)
+        self._preload: list[tuple[Any, ...]] = [(_IMPORT, target)]
+        self._since_probe: dict[str, int] = {}  # programs, by device
+        self._own = None if executor else LocalExecutor([self._worker() for _ in self.free_cpus])
+        self._executor = executor or self._own
+        workers = [self._worker() for _ in range(settings.measure.workers or 1)]
         super().__init__(workers, settings.measure.recycle_bytes)
 
+    def _worker(self) -> Worker:
+        return Worker(memory_bytes=self._memory_bytes, preload=self._preload)
+
     @classmethod
-    def for_target(cls, target: Target, settings: RpcSettings) -> Self:
+    def for_target(
+        cls, target: Target, settings: RpcSettings, executor: Executor | None = None
+    ) -> Self:
         """A measurer for devices that `target` describes.
 
         Raises:
@@ -93,19 +114,54 @@ class RpcMeasurer(CrewMeasurer):
             raise InputError(
                 f"the target {target} does not say what the devices are: state {wanted}"
             )
-        return cls(target, settings)
+        return cls(target, settings, executor)
 
-    def _submit(self, number: int, candidate: Candidate, best_s: float) -> None:
+    def measure(
+        self, candidates: Sequence[Candidate]
+    ) -> Generator[tuple[int, Outcome], None, None]:
+        """Build and time `candidates`; see `Measurer.measure`."""
+        self._hire()
+        with contextlib.closing(super().measure(candidates)) as measured:
+            for index, outcome in measured:
+                if math.isfinite(outcome.probe_s):
+                    self._since_probe[outcome.device] = 1
+                elif outcome.device in self._since_probe:
+                    self._since_probe[outcome.device] += 1
+                yield index, outcome
+
+    def close(self) -> None:
+        """Stop every worker."""
+        super().close()
+        if self._own is not None:
+            self._own.close()
+
+    def _hire(self) -> None:
+        """A worker for each device that is there now, and one to stand in the tracker's queue."""
+        if self.settings.measure.workers:
+            return
+        arguments = (self.settings.tracker, self.settings.leave_out)
+        found = self._workers[0].call(_DEVICES, *arguments, deadline_s=30.0)
+        for _ in range(len(found) + 1 - len(self._workers)):
+            self._workers.append(self._worker())
+
+    def _todo(self, candidates: Sequence[Candidate]) -> Todo:
+        assert self._executor is not None
+        deadline_s = self.settings.measure.build_timeout_s
+        return BuildAhead(candidates, self._executor, len(self._workers), deadline_s)
+
+    def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
         settings, how = self.settings, self.settings.measure
         job = Job(
-            program=Program.of(candidate),
+            work=work,
             timing=how.timing,
             best_s=best_s,
             wait_s=settings.wait_s,
             run_s=how.run_timeout_s + settings.upload_timeout_s,
         )
+        probed = frozenset(d for d, n in self._since_probe.items() if n < PROBE_EVERY)
         self._workers[number].submit(
-            *(_MEASURE, job, settings.tracker, settings.grace_s), deadline_s=how.build_timeout_s
+            *(_MEASURE, job, settings.tracker, settings.grace_s, settings.leave_out, probed),
+            deadline_s=how.build_timeout_s,
         )
 
     def _retries(self, error: WorkerError, tries: int) -> bool:
@@ -116,5 +172,7 @@ class RpcMeasurer(CrewMeasurer):
             raise NoDevice(
                 f"no device to measure on: {reason}; start one, then run the same command again"
             ) from error
+        if error.stage == "probe":  # that is no fault of the program's
+            return tries < _PROBE_TRIES
         lost = kind == "DeviceLost" and tries < self.settings.tries
         return lost or super()._retries(error, tries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import tempfile
 import time
@@ -80,8 +81,10 @@ def _tensor(device: str, place: int, shape: tuple[int, ...], dtype: str) -> Any:
 def _upload(artifact: Artifact, session: Any) -> Any:
     with tempfile.TemporaryDirectory(prefix="balto-") as folder:
         path = artifact.save(Path(folder))
-        session.upload(str(path))
-        return session.load_module(path.name)
+        # A name of its own: the device would take a second library of one name for the first.
+        name = f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}{path.suffix}"
+        session.upload(str(path), name)
+        return session.load_module(name)
 
 
 def _remote_tensors(artifact: Artifact, session: Any, device: Any) -> list[Any]:

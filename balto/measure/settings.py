@@ -15,7 +15,7 @@ class MeasureSettings:
 
     Attributes:
         workers: programs under way at once, each in a process; 0 chooses: by the number of cores
-            on this machine, one over RPC.
+            on this machine, by the number of devices over RPC.
         timing: how precisely programs are timed.
         build_timeout_s: deadline of compiling one program.
         run_timeout_s: deadline of timing one program.

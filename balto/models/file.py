@@ -21,7 +21,8 @@ from typing import IO, Any
 
 from balto.data.features import FEATURE_SETS, FeatureSet
 from balto.data.files import one_line, reading, write_atomically
-from balto.errors import ModelFileError
+from balto.data.target import Target
+from balto.errors import InputError, ModelFileError
 from balto.models.base import CostModel
 from balto.models.prior import Prior
 from balto.models.registry import MODELS
@@ -32,6 +33,8 @@ FORMAT = 2
 _META = "meta.json"
 #: A model that started from a model that started from a model ...
 _DEEPEST = 8
+#: Objects and lists within each other in ``meta.json``, at most.
+_DEEPEST_JSON = 20
 #: Members of a file, at most.
 _MEMBERS = 64
 #: What ``meta.json`` has to say, and in what form.
@@ -179,7 +182,13 @@ def _open(path: Path) -> IO[bytes]:
 
 def _read(file: IO[bytes], path: str) -> tuple[ModelCard, dict[str, bytes]]:
     size = file.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(file) as archive:
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise ModelFileError(
+            f"{path} is no model file of balto, or a damaged one: {one_line(error)}"
+        ) from error
+    with archive:
         members = _members(path, archive, size)
         card, payload = _card(path, archive.read(members[_META]))
         if sorted(members) != sorted([_META, *payload]):
@@ -228,6 +237,18 @@ def _card(path: str | Path, text: bytes) -> tuple[ModelCard, list[str]]:
                 f"{path} is no model file of balto: expected {name} in {_META} to be "
                 f"{words}, got {one_line(repr(meta.get(name)))}"
             )
+    if _depth(meta) > _DEEPEST_JSON:
+        raise ModelFileError(
+            f"{path} is no model file of balto: expected at most {_DEEPEST_JSON} levels in {_META}"
+        )
+    try:
+        for each in meta["trained_on"].get("targets", []):
+            Target.from_json(each)
+    except (InputError, TypeError) as error:
+        raise ModelFileError(
+            f"{path} is no model file of balto: expected targets in {_META} to be a list of "
+            f"targets, got {one_line(meta['trained_on']['targets'])}"
+        ) from error
     features = tuple(FeatureSet(f["name"], f["version"], f["width"]) for f in meta["features"])
     for each in features:
         if FEATURE_SETS.get(each.name) != each:
@@ -245,6 +266,15 @@ def _card(path: str | Path, text: bytes) -> tuple[ModelCard, list[str]]:
         versions=meta["versions"],
     )
     return card, [str(name) for name in meta["payload"]]
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists there are within each other; JSON itself stops at a thousand."""
+    depth, level = 0, [value]
+    while level := [v for v in level if isinstance(v, dict | list)]:
+        depth += 1
+        level = [inner for v in level for inner in (v.values() if isinstance(v, dict) else v)]
+    return depth
 
 
 def _versions() -> dict[str, str]:

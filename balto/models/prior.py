@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Labels a task that the sources together are taken to be worth.
-WORTH = 40.0
+WORTH = 60.0
 
 
 @dataclass(frozen=True)

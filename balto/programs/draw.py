@@ -29,11 +29,16 @@ def draw(task: Task, count: int, seed: int, worker: Worker) -> Sampled:
     """
     sampled: Sampled = worker.call_with_retries(
         "balto.programs.sample:sample_in_worker",
-        *(task.module, task.target, count, crc32(f"{seed} {task.name}".encode())),
+        *(task.module, task.target, count, draw_seed(task, seed)),
         tuple(FEATURE_SETS),
         deadline_s=DEADLINE_S,
     )
     return sampled
+
+
+def draw_seed(task: Task, seed: int) -> int:
+    """The seed of one task's draw."""
+    return crc32(f"{seed} {task.name}".encode())
 
 
 def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool:

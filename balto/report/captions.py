@@ -10,8 +10,9 @@ import numpy as np
 from balto.campaign.config import Config
 from balto.learn.metrics import HALVES, Accuracy
 from balto.learn.round import Round
+from balto.learn.saturation import STEP, Outlook
 from balto.report.data import HIGH_PERFORMANCE, ReportData
-from balto.units import percent, seconds
+from balto.units import percent, points, seconds
 
 
 def captions(data: ReportData) -> dict[str, str]:
@@ -56,7 +57,17 @@ def _curves(data: ReportData) -> str:
         )
     sentence = ", ".join(parts)
     accuracies = [r.accuracy for r in ends.values() if r.accuracy is not None]
-    return sentence + (_apart(*accuracies) if len(accuracies) == 2 else ".")
+    sentence += _apart(*accuracies) if len(accuracies) == 2 else "."
+    return f"{sentence} {outlook_words(data.outlook)}" if data.outlook else sentence
+
+
+def outlook_words(expected: Outlook) -> str:
+    """What more measurements would bring."""
+    return (
+        f"Another {STEP:.0%} of the programs ({expected.measurements:,} measurements) would buy "
+        f"about {points(expected.gain, expected.error)} points of Top-1, "
+        "by the trend of the rounds so far; a single round moves by more."
+    )
 
 
 def _apart(a: Accuracy, b: Accuracy) -> str:

@@ -15,6 +15,8 @@ from balto.data.pool import Pool
 from balto.learn.metrics import relative_throughput
 from balto.learn.reference import Reference
 from balto.learn.round import Round
+from balto.learn.saturation import Outlook, outlook
+from balto.learn.split import Split
 from balto.select.random import Random
 
 #: A program is high-performance if it reaches this share of its task's best. The paper's Figure 1
@@ -69,6 +71,7 @@ class ReportData:
         high_selected: the same among those that a model was asked for; NaN where there are none.
         rules: for each round, how many programs each rule chose.
         tasks: the per-task table.
+        outlook: what more measurements would bring; None where that cannot be said.
     """
 
     status: CampaignStatus
@@ -82,6 +85,7 @@ class ReportData:
     high_selected: float
     rules: list[dict[str, int]]
     tasks: list[TaskRow]
+    outlook: Outlook | None
 
 
 def gather(work_dir: str | Path) -> ReportData:
@@ -113,7 +117,13 @@ def gather(work_dir: str | Path) -> ReportData:
         high_selected=_high(labels[asked]),
         rules=[r.rules for r in curves[main]],
         tasks=_rows(now, pool, labels, _joined(picks)),
+        outlook=outlook(curves[main], _selectable(now, pool)),
     )
+
+
+def _selectable(now: CampaignStatus, pool: Pool) -> int:
+    split = Split.of(pool, now.config.test_share, now.config.seed)
+    return sum(map(len, split.train))
 
 
 def _labels(pool: Pool) -> NDArray[np.float64]:

@@ -1,15 +1,8 @@
-"""The report's figures, as SVG that takes its colours and its font from the page around it.
-
-matplotlib draws with marker colours; `themed` turns them into CSS variables, so that one figure
-serves both the light and the dark page.
-"""
+"""The figures of a campaign's report."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -21,45 +14,7 @@ from numpy.typing import NDArray
 
 from balto.learn.round import Round
 from balto.report.data import HIGH_PERFORMANCE, ReportData
-
-#: Marker colour -> CSS variable of the page.
-_THEME = {
-    "#0a0b0c": "--ink",
-    "#1a1b1c": "--muted",
-    "#2a2b2c": "--line",
-    "#3a3b3c": "--first",
-    "#4a4b4c": "--second",
-    "#5a5b5c": "--third",
-    "#6a6b6c": "--fourth",
-}
-INK, MUTED, LINE, *SERIES = _THEME
-_STYLE: dict[Any, Any] = {
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "balto",
-    "text.color": INK,
-    "text.parse_math": False,  # a name with dollar signs is a name
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-}
+from balto.report.drawing import INK, LINE, SERIES, STYLE, themed
 
 
 def all_figures(data: ReportData) -> dict[str, str]:
@@ -70,13 +25,8 @@ def all_figures(data: ReportData) -> dict[str, str]:
         "high": (np.isfinite(data.high_random), high_performance),
         "rules": (any(data.rules), selections),
     }
-    with style():
+    with mpl.rc_context(STYLE):
         return {name: themed(draw(data)) for name, (there, draw) in drawings.items() if there}
-
-
-def style() -> AbstractContextManager[None]:
-    """In it, matplotlib draws as the page needs it."""
-    return mpl.rc_context(_STYLE)
 
 
 def learning_curves(data: ReportData) -> Figure:
@@ -198,20 +148,3 @@ def _colours(names: Sequence[str]) -> list[str]:
     """Random is always the grey-ish second colour; the rules take the others."""
     others = iter([SERIES[0], SERIES[2], SERIES[3]] * len(names))
     return [SERIES[1] if name == "random" else next(others) for name in names]
-
-
-def themed(figure: Figure) -> str:
-    """The figure as SVG with the page's colours and font, and no size of its own."""
-    file = io.StringIO()
-    options: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
-    figure.savefig(file, **options)
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for marker, variable in _THEME.items():
-        svg = svg.replace(marker, f"var({variable})")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)
-    # The page decides how wide it is; the viewBox keeps its shape.
-    return re.sub(
-        r'(<svg[^>]*?) (?:width|height)="[^"]*" (?:width|height)="[^"]*"', r"\1", svg, count=1
-    )

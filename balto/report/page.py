@@ -35,40 +35,44 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
     return path
 
 
-def template(name: str) -> jinja2.Template:
-    """A page of this package, with filters for numbers and their units; all text is escaped."""
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Pages of this package, with filters for numbers and their units; all text is escaped."""
+    made = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(lambda name: files("balto.report").joinpath(name).read_text()),
     )
-    environment.filters.update(seconds=seconds, percent=percent, number=number)
-    return environment.get_template(name)
+    made.filters.update(seconds=seconds, percent=percent, number=number)
+    return made
 
 
 def render(data: ReportData) -> str:
     """The page as HTML."""
     config = data.status.config
-    return template("page.html").render(
-        title=", ".join([Path(n).name for n in config.networks])
-        or (config.pool and Path(config.pool).name)
-        or f"{len(data.tasks)} operators",
-        state=data.status.state,
-        subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
-        f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
-        tiles=_tiles(data),
-        figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
-        captions=captions(data),
-        curve_words=curve_words(),
-        reference_words=data.reference and reference_words(config, data.reference.measurements),
-        failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
-        left_out=sorted(data.status.facts.left_out.items()),
-        tasks=data.tasks,
-        settings=[
-            (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
-        ],
-        version=version("balto"),
-        threshold=f"{HIGH_PERFORMANCE:.0%}",
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title=", ".join([Path(n).name for n in config.networks])
+            or (config.pool and Path(config.pool).name)
+            or f"{len(data.tasks)} operators",
+            state=data.status.state,
+            subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
+            f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
+            tiles=_tiles(data),
+            figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
+            captions=captions(data),
+            curve_words=curve_words(),
+            reference_words=data.reference and reference_words(config, data.reference.measurements),
+            failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
+            left_out=sorted(data.status.facts.left_out.items()),
+            tasks=data.tasks,
+            settings=[
+                (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
+            ],
+            version=version("balto"),
+            threshold=f"{HIGH_PERFORMANCE:.0%}",
+        )
     )
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -17,8 +18,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from balto.data.files import write_atomically
 from balto.data.outcome import Status
-from balto.report.figures import INK, MUTED, SERIES, style, themed
-from balto.report.page import template
+from balto.report.drawing import INK, MUTED, SERIES, STYLE, themed
+from balto.report.page import environment
 from balto.tune.status import TaskStatus, TuneStatus, tune_status
 from balto.units import percent, seconds
 
@@ -48,7 +49,7 @@ def write_tuning_report(folder: str | Path, path: str | Path | None = None) -> P
 def render(now: TuneStatus) -> str:
     """The page as HTML."""
     drawn = _drawn(now.tasks)
-    with style():
+    with mpl.rc_context(STYLE):
         curves = [
             (task.name, Markup(themed(best_latency(task))), curve_words(task))  # noqa: S704
             for task in drawn
@@ -57,22 +58,29 @@ def render(now: TuneStatus) -> str:
         figures = {"network": network and Markup(themed(network_figure(network)))}  # noqa: S704
     failed = Counter(o.status for task in now.tasks for o in task.outcomes if not o.ok)
     more = len(now.tasks) - len(drawn)
-    return template("tuning.html").render(
-        title=_title(now),
-        state=now.state,
-        subtitle=_subtitle(now),
-        tiles=_tiles(now),
-        figures=figures,
-        captions={"latency": latency_words(now.tasks), "network": network_words(network)},
-        curves=curves,
-        left_out=f"The {DRAWN} tasks that gained most are drawn; {more} more are in the table."
-        if more
-        else "",
-        stock=any(task.stock for task in now.tasks),
-        tasks=now.tasks,
-        failures=[(kind.value, n, Status(kind).advice) for kind, n in sorted(failed.items())],
-        settings=[(name, json.dumps(value)) for name, value in now.config.items()],
-        version=version("balto"),
+    return (
+        environment()
+        .get_template("tuning.html")
+        .render(
+            title=_title(now),
+            state=now.state,
+            subtitle=_subtitle(now),
+            tiles=_tiles(now),
+            figures=figures,
+            captions={"latency": latency_words(now.tasks), "network": network_words(network)},
+            curves=curves,
+            left_out=f"The {DRAWN} tasks that gained most are drawn; {more} more are in the table."
+            if more
+            else "",
+            stock=any(task.stock for task in now.tasks),
+            tasks=now.tasks,
+            failures=[(kind.value, n, Status(kind).advice) for kind, n in sorted(failed.items())],
+            settings=[
+                (name, value if isinstance(value, str) else json.dumps(value))
+                for name, value in now.config.items()
+            ],
+            version=version("balto"),
+        )
     )
 
 
@@ -183,10 +191,8 @@ def network_words(rows: Sequence[tuple[str, float]] | None) -> str:
     if "tuned" not in known:
         return ""
     tuned = known.pop("tuned")
-    return (
-        f"Tuned: {seconds(tuned)}. "
-        + ", ".join(f"{name} takes {s / tuned:.2f} times as long" for name, s in known.items())
-    ).rstrip(". ") + "."
+    others = [f"{name} {s / tuned:.2f} times as long" for name, s in known.items()]
+    return f"{'; '.join([f'Tuned, it takes {seconds(tuned)}', *others])}."
 
 
 def _drawn(tasks: Sequence[TaskStatus]) -> list[TaskStatus]:

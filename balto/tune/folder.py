@@ -11,7 +11,9 @@ from typing import Any
 from zlib import crc32
 
 from balto import models
-from balto.campaign.journal import Journal, read
+from balto.campaign.journal import Journal, numbered
+from balto.campaign.records import at, possible_outcome, text_of
+from balto.data.files import make_folder
 from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.models import starter
@@ -42,9 +44,9 @@ def opened(out: Path, config: Mapping[str, Any]) -> Iterator[tuple[Journal, list
         ConfigurationChanged: the folder was tuned with other settings.
         CampaignError: it is in use, or damaged.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with Journal.open(out / JOURNAL) as journal:
-        records = list(read(journal.path))
+        records = _records(journal.path)
         _check_same(out, config, records)
         if not records:
             journal.append({"kind": "config", **config})
@@ -100,11 +102,32 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
             )
 
 
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What the journal says: the settings, then trials and what batches of them took.
+
+    Raises:
+        CampaignError: it is damaged, or a record says what cannot be; with its line.
+    """
+    records: list[dict[str, Any]] = []
+    for place, record in numbered(path):
+        with at(f"{path}: {place}"):
+            kind = record["kind"]
+            if kind not in (("trial", "batch") if records else ("config",)):
+                raise InputError(f"expected the settings, then trials; got {kind!r}")
+            if kind == "trial":
+                text_of(record, "task"), text_of(record, "trace")
+                possible_outcome(record)
+        records.append(record)
+    return records
+
+
 def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker: Worker) -> None:
     """MetaSchedule's JSON database of the right programs, in the place of what is there."""
     database = [(each.task.module, _right(each)) for each in tuned]
     partial = out / f".{DATABASE}.partial"
-    worker.call("balto.tune.deploy:write_database", partial, target, database, deadline_s=EXPORT_S)
+    worker.call_with_retries(
+        "balto.tune.deploy:write_database", partial, target, database, deadline_s=EXPORT_S
+    )
     shutil.rmtree(out / DATABASE, ignore_errors=True)
     partial.rename(out / DATABASE)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import FeatureTable
+from balto.learn.tmax import TMaxEstimator
 from balto.models import create
 from balto.models.base import CostModel
 
+#: However many trials there are: labels stay in the units of the anchors' labels.
+_T_MAX = TMaxEstimator(trusted=sys.maxsize)
+#: The smallest label of an anchor: labels are above 0.
+_LEAST = 1e-4
 #: The cost model of a search that starts with none.
-DEFAULT = "xgb"
+DEFAULT = "xgb:features=decisions+loops"
 
 
 class Learner:
@@ -20,12 +26,12 @@ class Learner:
 
     The trained model becomes a source of a new one of its kind, which is trained on the trials:
     its predictions are a column beside the features, and what the new one predicts is drawn
-    towards them while trials are few (`balto.models.prior`). Labels are y = T / T_max with the
-    best throughput measured so far as T_max; failures are never trained on.
+    towards them while trials are few (`balto.models.prior`). Labels are y = T / T_max, where T_max
+    is what the trained model takes it to be (`balto.learn.tmax`); failures are never trained on.
 
     A search measures what the model believes to be fast and nothing else, and from those alone the
     new model could not tell that the rest is slow. So it is also trained on *anchors*: other
-    programs of the task, labelled by the trained model, in units of the trials.
+    programs of the task, labelled by the trained model.
 
     Args:
         base: a fitted model; None to start from nothing.
@@ -80,7 +86,10 @@ class Learner:
         if anchors is not None and self._base is not None:
             self._anchors.setdefault(number, anchors)
         measured, labels = FeatureTable.concatenate(self._features), best[tasks] / latencies
-        tables, more, of = self._labelled_anchors(measured, labels, tasks)
+        labels *= _T_MAX.shares(
+            *(measured, labels, tasks, self.feature_sets, self._seed), prior=self._base
+        )
+        tables, more, of = self._labelled_anchors()
         self._trained = self._fresh()
         self._trained.fit(
             FeatureTable.concatenate([measured, *tables]),
@@ -89,23 +98,18 @@ class Learner:
         )
 
     def _labelled_anchors(
-        self, measured: FeatureTable, labels: NDArray[np.float64], tasks: NDArray[np.int32]
+        self,
     ) -> tuple[list[FeatureTable], list[NDArray[np.float64]], list[NDArray[np.int32]]]:
-        """Anchors, labels and tasks: the base's predictions, scaled to fit each task's trials."""
+        """Anchors of all tasks, what the base says of them, and their tasks."""
         tables, more, of = [], [], []
         for number, anchors in self._anchors.items():
-            here = np.flatnonzero(tasks == number)
-            said = self._relative(measured.take(here), tasks[here])
-            scale = float(labels[here].sum() / max(said.sum(), 1e-12))
+            assert self._base is not None
             task = np.full(len(anchors), number, np.int32)
+            said = self._base.to_relative_throughput(self._base.predict(anchors), task)
             tables.append(anchors)
-            more.append(np.clip(scale * self._relative(anchors, task), 1e-4, 1.0))
+            more.append(np.maximum(said, _LEAST))
             of.append(task)
         return tables, more, of
-
-    def _relative(self, features: FeatureTable, task: NDArray[np.int32]) -> NDArray[np.float64]:
-        assert self._base is not None
-        return self._base.to_relative_throughput(self._base.predict(features), task)
 
     def _fresh(self) -> CostModel:
         if self._base is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import one_line, write_atomically
+from balto.data.files import one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
 from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
 from balto.measure.live import LiveMeasurer
@@ -367,6 +366,7 @@ def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
         "network": {
             "name": done.name,
             "library": LIBRARY,
+            "sha256": sha256(out / LIBRARY),
             "inputs": found.inputs,
             "outputs": found.outputs,
             "layout": found.layout,
@@ -380,8 +380,7 @@ def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
         "operators": {},
         "versions": folder.versions(),
     }
-    with write_atomically(out / METADATA) as partial:
-        partial.write_text(json.dumps(metadata, indent=1, allow_nan=False))
+    write_json(out / METADATA, metadata)
 
 
 def _finite(seconds: float) -> float | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import write_atomically
+from balto.data.files import sha256, write_json
 from balto.data.target import Target
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
@@ -98,13 +97,14 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
     with Worker() as worker:
         for each in tuned:
             library = f"{each.task.name}.so"
-            arguments = worker.call(
+            arguments = worker.call_with_retries(
                 "balto.tune.deploy:export",
                 *(each.task.module, each.trace, target, out / library),
                 deadline_s=folder.EXPORT_S,
             )
             about[each.task.name] = {
                 "library": library,
+                "sha256": sha256(out / library),
                 "arguments": arguments,
                 "latency_s": each.latency_s,
                 "untuned_s": None if math.isnan(each.untuned_s) else each.untuned_s,
@@ -120,5 +120,4 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
         "operators": about,
         "versions": folder.versions(),
     }
-    with write_atomically(out / METADATA) as partial:
-        partial.write_text(json.dumps(metadata, indent=1, allow_nan=False))
+    write_json(out / METADATA, metadata)

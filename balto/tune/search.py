@@ -5,15 +5,16 @@ Here thousands of candidates are made as genes (`balto.tune.decisions`) and judg
 small forest on the decisions alone, trained in every generation on what the cost model said of
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
-What is measured is not near-copies of the model's favourite: half are its favourites, and half
-are chosen by a selector, which weighs what the model believes against what it does not know. The
-last batch is drawn from the neighbours of the best programs measured.
+What is measured is not near-copies of the model's favourite: part of a batch are its favourites,
+and the rest are chosen by a selector, which weighs what the model believes against what it does
+not know. The last trials are drawn from the neighbours of the best programs measured.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,10 @@ class SearchSettings:
     Attributes:
         population: random programs that the search starts from.
         drafted: candidates that the draft judges in a generation.
-        verified: of those, the ones that become programs and are judged by the model.
-        generations: before the first batch; one before each later batch.
+        verified: of those, the ones that become programs and are judged by the model, for each
+            trial of the batch that is measured meanwhile.
+        generations: before the first batch, as large as for a whole batch; one while each batch
+            but the last ones is measured.
         parents: the best programs so far, whose children are the candidates.
         favourites: share of a batch that has the highest predictions; the selector chooses the
             rest.
@@ -64,7 +67,7 @@ class SearchSettings:
 
     population: int = 128
     drafted: int = 4096
-    verified: int = 48
+    verified: int = 6
     generations: int = 2
     parents: int = 32
     favourites: float = 0.75
@@ -137,8 +140,13 @@ class TaskSearch:
         worked = {p: s for p, s in self.latency_s.items() if np.isfinite(s)}
         return min(worked, key=lambda p: (worked[p], p)) if worked else None
 
-    def grow(self) -> None:
-        """One generation: draft many candidates, verify the few best."""
+    def grow(self, trials: int | None = None) -> None:
+        """One generation: draft many candidates, verify the few best.
+
+        Args:
+            trials: that are measured meanwhile; a whole batch by default.
+        """
+        verified = self.settings.verified * (trials or self.settings.batch)
         scores = self._scores()
         if scores is None:
             return
@@ -167,13 +175,18 @@ class TaskSearch:
             genes = self._untried(number, genes)
             if len(genes):
                 judged = draft.predict(_table(sketch.rows(genes)))
-                best = np.argsort(-judged, kind="stable")[: self.settings.verified]
+                best = np.argsort(-judged, kind="stable")[:verified]
                 asked += [(-float(judged[k]), number, genes[k]) for k in best]
         asked.sort(key=lambda each: each[:2])
-        self._make([(n, g) for _, n, g in asked[: self.settings.verified]])
+        self._make([(n, g) for _, n, g in asked[:verified]])
 
-    def step(self) -> None:
-        """Make the neighbours of the best programs measured that the draft likes best."""
+    def step(self, trials: int | None = None) -> None:
+        """Make the neighbours of the best programs measured that the draft likes best.
+
+        Args:
+            trials: to choose from them; a whole batch by default.
+        """
+        verified = self.settings.verified * (trials or self.settings.batch)
         worked = sorted((s, p) for p, s in self.latency_s.items() if np.isfinite(s))
         scores = self._scores()
         if scores is None or not worked:
@@ -189,7 +202,7 @@ class TaskSearch:
                 judged = draft.predict(_table(sketch.rows(genes)))
                 asked += [(-float(s), number, g) for s, g in zip(judged, genes, strict=True)]
         asked.sort(key=lambda each: each[:2])
-        self._make([(n, g) for _, n, g in asked[: self.settings.verified]])
+        self._make([(n, g) for _, n, g in asked[:verified]])
 
     def choose(self, count: int, favourites: float | None = None) -> list[int]:
         """Programs to measure next, at most `count`, none twice.
@@ -296,22 +309,28 @@ class TaskSearch:
             self._add(part, [share[k] for k in part.asked])
 
     def _call(self, function: str, jobs: Sequence[tuple[Any, ...]]) -> list[Made]:
-        """One job a worker, at the same time; a share whose process dies is counted in `lost`."""
-        common = (self.task.module, self.task.target)
-        for worker, job in zip(self._workers, jobs, strict=False):
-            worker.submit(
-                function, *common, *job, self._learner.feature_sets, deadline_s=_DEADLINE_S
-            )
-        parts = []
-        for worker, _ in zip(self._workers, jobs, strict=False):
+        """One job a worker, at the same time; a share whose process dies is counted in `lost`.
+
+        A process that was killed from outside has lost nothing: its share is made again.
+        """
+        common, sets = (self.task.module, self.task.target), self._learner.feature_sets
+
+        def made(worker: Worker, job: tuple[Any, ...]) -> Made | None:
             try:
-                parts.append(worker.result())
+                part: Made = worker.call_with_retries(
+                    function, *common, *job, sets, deadline_s=_DEADLINE_S
+                )
             except (WorkerDied, WorkerTimeout):
-                parts.append(Made([], [], [], {}))
-                self.lost += 1
+                return None
+            return part
+
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            try:
+                parts = list(threads.map(made, self._workers, jobs))
             except WorkerError as error:
                 raise InputError(f"TVM cannot sample {self.task.name}: {error}") from error
-        return parts
+        self.lost += parts.count(None)
+        return [part or Made([], [], [], {}) for part in parts]
 
     def _add(self, made: Made, genes: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
         fresh = []

@@ -27,6 +27,8 @@ from balto.tune.search import SearchSettings, TaskSearch
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
+#: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
+_LEAST_BATCH = 4
 #: Workers that make programs while nothing is timed; they share one core while something is.
 _WORKERS = 2
 
@@ -134,7 +136,7 @@ class Session:
             MeasurerError: measuring cannot go on, or neither the untuned nor a right program runs.
         """
         tuning = self.begin(task)
-        batch = self._settings.batch
+        batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
         while tuning.trials < trials:
             stepping = tuning.trials >= trials * (1 - self._settings.steps)
             if not tuning.advance(min(trials - tuning.trials, batch), stepping):
@@ -181,7 +183,7 @@ class Session:
             return self._measure(task, traces, tell), 0.0
         self._pin(self._measurer.free_cpus)
         with ThreadPoolExecutor(1) as pool:
-            growing = pool.submit(search.grow)
+            growing = pool.submit(search.grow, len(traces))
             outcomes = self._measure(task, traces, tell)
             asked = time.perf_counter()
             growing.result()
@@ -191,7 +193,7 @@ class Session:
     def _pin(self, cpus: Sequence[int] | None) -> None:
         places = list(cpus or sorted(os.sched_getaffinity(0)))
         for worker in self._workers:
-            worker.call("balto.workers.child:pin", places, deadline_s=60)
+            worker.call_with_retries("balto.workers.child:pin", places, deadline_s=60)
 
     def _measure(
         self, task: Task, traces: Sequence[str], tell: Callable[[Outcome], None]
@@ -236,7 +238,11 @@ class Session:
         worker = self._workers[0]
         arguments = (task.module, trace, task.target)
         try:
-            return float(worker.call("balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S))
+            return float(
+                worker.call_with_retries(
+                    "balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S
+                )
+            )
         except WorkerError:
             return math.inf
 
@@ -268,6 +274,7 @@ class TaskTuning:
         self._asking_s = time.perf_counter() - asked
         self.untuned_s = untuned.latency_median_s if untuned.ok else math.nan
         self._seconds = time.perf_counter() - began
+        self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
         session._listener.began(task.name, self.untuned_s)
 
     @property
@@ -288,13 +295,13 @@ class TaskTuning:
         session, search, began = self._session, self._search, time.perf_counter()
         stepping = stepping and bool(self._programs)
         if stepping:
-            search.step()
+            search.step(count)
         chosen = search.choose(count, 1.0 if stepping else None)
+        traces = [search.traces[p] for p in chosen]
+        self._asking_s += time.perf_counter() - began
         if not chosen:
             return 0
-        traces = [search.traces[p] for p in chosen]
         new = any((self.task.name, trace) not in session._facts for trace in traces)
-        thought_s = time.perf_counter() - began
         outcomes, waited_s = session._measure_and_grow(
             self.task, search, traces, self._tell, stepping
         )
@@ -307,12 +314,9 @@ class TaskTuning:
             }
         )
         ended = time.perf_counter()
-        thought_s += waited_s + ended - asked
-        self._asking_s += thought_s
+        self._asking_s += waited_s + ended - asked
         self._seconds += ended - began
-        if new:
-            spent = {"seconds": ended - began, "asking_s": thought_s}
-            session._keep({"kind": "batch", "task": self.task.name, **spent})
+        self._note(new)
         return len(chosen)
 
     def finish(self) -> TunedTask:
@@ -337,6 +341,16 @@ class TaskTuning:
             wrong=wrong,
             lost=self._search.lost,
         )
+
+    def _note(self, new: bool) -> None:
+        """Keep what a batch took, unless the journal knew it: then it took nothing."""
+        if new:
+            spent = {
+                "seconds": self._seconds - self._noted[0],
+                "asking_s": self._asking_s - self._noted[1],
+            }
+            self._session._keep({"kind": "batch", "task": self.task.name, **spent})
+        self._noted = (self._seconds, self._asking_s)
 
     def _tell(self, outcome: Outcome) -> None:
         known = self.best_s[-1] if self.best_s else math.inf

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.data.files import read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.workers.tvm_setup import import_tvm
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: Says what is in a folder of tuned operators.
 METADATA = "tuned.json"
 #: Version of what it says.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -134,22 +135,35 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     """Load what ``balto tune`` made: operators, or a network. Imports TVM in this process.
 
     Raises:
-        InputError: there is nothing tuned in the folder, or another balto tuned it.
+        InputError: there is nothing tuned in the folder, it is damaged, or another balto tuned it.
     """
     folder = Path(folder)
-    path = folder / METADATA
-    try:
-        metadata = json.loads(path.read_text())
-        layout = metadata["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"expected a finished `balto tune` in {folder}, but cannot read {path.name}: run the "
-            f"same balto tune again ({type(error).__name__})"
-        ) from error
-    if layout != FORMAT:
-        raise InputError(f"{path} has format {layout}, this balto reads {FORMAT}: tune again")
+    metadata = read_metadata(folder)
     if "network" in metadata:
         from balto.tune.deployed import DeployedNetwork
 
         return DeployedNetwork(folder, metadata)
     return Tuned(folder, metadata)
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What `balto tune` wrote last into a folder; it and the libraries are checked. Needs no TVM.
+
+    Raises:
+        InputError: as `load_tuned`.
+    """
+    advice = f"run the same balto tune again, which measures nothing twice, to finish {folder}"
+    with reading(folder / METADATA, InputError, advice):
+        layout = json.loads((folder / METADATA).read_bytes())["format"]
+        if layout != FORMAT:
+            raise InputError(
+                f"{folder / METADATA} has format {layout}, this balto reads {FORMAT}: tune again"
+            )
+        metadata = read_json(folder / METADATA)
+    network = [metadata["network"]] if "network" in metadata else []
+    for each in [*metadata["operators"].values(), *network]:
+        library = folder / each["library"]
+        with reading(library, InputError, advice):
+            if sha256(library) != each["sha256"]:
+                raise ValueError("its checksum does not match")
+    return metadata

@@ -27,7 +27,7 @@ _CHILD = "import json, sys; s = json.loads(sys.argv[1]); sys.path[:] = s['path']
 )
 _TAIL_BYTES = 4096
 #: How often a call is made again whose worker was killed, and one whose worker crashed.
-_KILLS, _CRASHES = 2, 1
+_KILLS, _CRASHES = 4, 1
 
 
 class Worker:
@@ -141,8 +141,9 @@ class Worker:
     def call_with_retries(self, function: str, *args: Any, deadline_s: float) -> Any:
         """`call`, made again in a new process if the process died.
 
-        A process that was killed says nothing about the call: it is made again up to twice. One
-        that crashed by itself may have been ill before: the call is made again once.
+        A process that was killed says nothing about the call: it is made again, up to four times,
+        since it may be the call's own use of memory that gets it killed. One that crashed by
+        itself may have been ill before: the call is made again once.
 
         Raises:
             WorkerRaised, WorkerTimeout: as `call`, at once.

@@ -72,6 +72,39 @@ def test_a_task_that_tvm_cannot_sample_is_left_out_and_the_others_go_on(tmp_path
     assert read_tasks(listed)[0][1] == tasks[1]
 
 
+class Interrupting(balto.Listener):
+    """Stops a campaign as a person does, after its first round."""
+
+    def round(self, selector, result):  # noqa: ARG002
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_task_that_was_left_out_takes_part_in_every_round_once_it_is_retried(tmp_path):
+    config = Config(operators=OPERATORS, programs=12, budget=0.5, rounds=3, test_share=0.25)
+    listed = tmp_path / "w" / "tasks.json"
+    bad, good = extract_tasks(operator_specs=OPERATORS).tasks
+    with LiveMeasurer.for_target(LLVM) as measurer, Campaign(tmp_path / "w", config) as campaign:
+        write_tasks(listed, [replace(bad, module="{}"), good], [])
+        before = campaign.run(measurer).picks
+        write_tasks(listed, [bad, good], [])
+        assert campaign.run(measurer).picks == before  # nobody has asked
+        assert campaign.finished
+        with pytest.raises(KeyboardInterrupt):
+            campaign.run(measurer, Interrupting(), retry_left_out=True)
+        assert not campaign.finished
+        again = campaign.run(measurer)
+    now = status(tmp_path / "w")
+    assert now.state == "finished"
+    assert not now.facts.left_out
+    assert again.picks[good.name] == before[good.name]
+    assert len(again.picks[bad.name]) == len(set(again.picks[bad.name])) == 5
+    assert again.rounds[-1].measurements == now.last.measurements == 5 + len(before[good.name])
+    assert now.facts.reference.measurements == now.last.measurements
+    counts = Counter((r["task"], r["program"]) for r in measured(tmp_path / "w" / "journal.jsonl"))
+    assert set(counts.values()) == {1}
+
+
 class KillsIdleWorkers(Listener):
     """After every so many measurements, kills every worker of a measurer; all are idle then."""
 
@@ -112,13 +145,6 @@ class InTurn(balto.Selector):
 
     def choose(self, state, budget, rng):  # noqa: ARG002
         return np.roll(state.unlabelled, -self.start)[:budget]
-
-
-class Interrupting(balto.Listener):
-    """Stops a campaign as a person does, after its first round."""
-
-    def round(self, selector, result):  # noqa: ARG002
-        raise KeyboardInterrupt
 
 
 @pytest.mark.slow

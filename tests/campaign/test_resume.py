@@ -133,7 +133,7 @@ def moments(journal):
 
 
 def without_times(journal):
-    return [{k: v for k, v in r.items() if k not in ("select_s", "fit_s")} for r in journal]
+    return [{k: v for k, v in r.items() if k not in ("select_s", "fit_s", "at")} for r in journal]
 
 
 def test_a_second_process_is_refused(tmp_path, pool_path):
@@ -244,7 +244,7 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
     now = status(tmp_path / "w")
     for each, name in ((result, "balto"), (result.compared, "random")):
         assert each.selector.name == name
-        assert list(each.rounds) == now.facts.curve(name)
+        assert repr(list(each.rounds)) == repr(now.facts.curve(name))  # some numbers are none
         chosen = [r["picks"] for r in records(tmp_path / "w", "selection") if r["selector"] == name]
         for task in pool.tasks:
             assert list(each.picks[task.name]) == [p for c in chosen for p in c.get(task.name, [])]
@@ -254,8 +254,8 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
     with Campaign(tmp_path / "w", config) as campaign:  # finished: gone through again
         again = campaign.run(measurer=None)
     assert again.picks == result.picks
-    assert again.accuracy == result.accuracy
-    assert again.compared.accuracy == result.compared.accuracy
+    assert repr(again.accuracy) == repr(result.accuracy)
+    assert repr(again.compared.accuracy) == repr(result.compared.accuracy)
 
 
 @pytest.mark.parametrize(

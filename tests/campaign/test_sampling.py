@@ -10,6 +10,7 @@ import pytest
 
 from balto.campaign.sampling import draw_programs
 from balto.tasks import extract_tasks
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
 
@@ -28,12 +29,13 @@ def draw(task, folder, worker):
     """The reasons of what is left out, and the traces that were drawn."""
     folder.mkdir()
     path = folder / "programs.parquet"
-    reasons = dict(draw_programs({0: task}, [path], COUNT, 0, [worker]))
+    with LocalExecutor([worker]) as executor:
+        reasons = dict(draw_programs({0: task}, {0: path}, COUNT, 0, executor))
     return reasons[0], pq.read_table(path)["trace"].to_pylist() if path.exists() else []
 
 
 @pytest.mark.parametrize("stage", ["start", ""], ids=["starting", "sampling"])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, 4])
 def test_a_kill_from_outside_changes_nothing(task, tmp_path, stage, times):
     worker = Worker()
     with killed(worker, stage, times) as pids:
@@ -47,7 +49,7 @@ def test_a_task_whose_workers_are_killed_again_and_again_is_left_out(task, tmp_p
     worker = Worker()
     with killed(worker, "", times=9) as pids:
         reason, traces = draw(task, tmp_path / "killed", worker)
-    assert len(pids) == 3
+    assert len(pids) == 5
     assert "SIGKILL" in reason
     assert not traces
 

@@ -26,8 +26,8 @@ def balto(*args, cwd, **options):
 
 def refused(result, *words):
     assert result.returncode == 2, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
+    lines = [line for line in result.stderr.splitlines() if "folds their constants" not in line]
+    assert len(lines) == 1, result.stderr  # what takes long may say so meanwhile
     assert lines[0].startswith("balto: error: ")
     for word in words:
         assert word in lines[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import signal
@@ -19,7 +20,9 @@ from balto.campaign.run import Campaign
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
 from balto.data.pool_writer import write_pool
-from balto.errors import CampaignError
+from balto.data.target import Target
+from balto.errors import CampaignError, InputError
+from balto.measure.live import LiveMeasurer
 from balto.testing import made_up_pool
 
 ASK = """
@@ -90,6 +93,27 @@ def test_sigterm_ends_in_one_line_with_the_journal_whole(tmp_path):
     assert "Traceback" not in said
     assert journal.read_bytes().endswith(b"\n")
     assert len(list(read(journal))) > 3
+
+
+def test_nothing_reads_a_clock_that_can_be_set():
+    """Durations and deadlines are of the monotonic clock: a jump of the date changes nothing."""
+    read = []
+    for path in Path(balto.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if (node.value.id, node.attr) in (("time", "time"), ("time", "time_ns")):
+                    read.append(f"{path.name}:{node.lineno}")
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = [each.name for each in node.names] + [getattr(node, "module", "")]
+                if "datetime" in names:
+                    read.append(f"{path.name}:{node.lineno}")
+    assert not read
+
+
+def test_more_cores_than_there_are_is_refused_before_anything_starts():
+    target = Target("llvm", cores=10_000)
+    with pytest.raises(InputError, match="num-cores 10000, but this process may use"):
+        LiveMeasurer.for_target(target)
 
 
 def test_a_pool_in_which_everything_failed_says_so(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from balto.campaign.config import Config
 from balto.campaign.journal import Journal, encode, outcome_to_record
 from balto.campaign.ledger import JournalledFacts
-from balto.campaign.programs import write_programs, write_tasks
+from balto.campaign.programs import encode_programs, write_tasks
 from balto.campaign.run import Campaign
 from balto.campaign.status import pool_of, status
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged, StorageError
@@ -30,7 +30,8 @@ def write_sampled(work_dir, pool, facts):
         rows = [pool.features["store"][i] for i in programs]
         traces = [pool.traces[i] for i in programs]
         path = work_dir / "programs" / f"{k:05d}.parquet"
-        written = write_programs(path, Sampled(traces, {"store": rows}, list(range(len(traces)))))
+        written, data = encode_programs(Sampled(traces, {"store": rows}, list(range(len(traces)))))
+        path.write_bytes(data)
         facts.note({"kind": "programs", "task": task.name, **vars(written)})
 
 
@@ -153,6 +154,13 @@ def test_a_work_dir_that_is_deleted_while_it_runs_is_one_clear_line(tmp_path, po
         shutil.rmtree(tmp_path / "w")
         with pytest.raises(StorageError, match="was deleted while"):
             campaign.run()
+
+
+def test_what_is_missing_of_a_deleted_work_dir_is_not_what_is_complained_of(tmp_path, pool_path):
+    campaign, missing = Campaign(tmp_path / "w", configuration(pool_path)), CampaignError("a file")
+    shutil.rmtree(tmp_path / "w")
+    with pytest.raises(StorageError, match="was deleted while"):
+        campaign.__exit__(CampaignError, missing, None)
 
 
 MEASURED = {

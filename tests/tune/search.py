@@ -14,7 +14,7 @@ from balto.workers.tvm_setup import import_tvm
 TARGET = Target("llvm", cores=1)
 
 
-def tune_matmul(trials: int) -> list[list[float]]:
+def tune_matmul(trials: int, work_dir: str | None = None) -> list[list[float]]:
     """Tune a small matmul with `balto.tune`; the seconds that the database recorded."""
     tvm = import_tvm(TARGET)
     from tvm.s_tir import meta_schedule as ms
@@ -25,7 +25,7 @@ def tune_matmul(trials: int) -> list[list[float]]:
     database: Any = ms.tune_tir(
         mod=tvm.te.create_prim_func(matmul(64, 64, 64)),
         target=tvm.target.Target(TARGET.to_dict()),
-        work_dir=tempfile.mkdtemp(),
+        work_dir=work_dir or tempfile.mkdtemp(),
         max_trials_global=trials,
         num_trials_per_iter=trials,
         builder=Builder(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import log2
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch
 from balto.tune.session import Listener, Session
 from balto.workers.worker import Worker
+from tests.workers.killing import killed
 
 pytest.importorskip("tvm")
 
-SMALL = SearchSettings(population=24, drafted=256, verified=8, generations=1, batch=4)
+SMALL = SearchSettings(population=24, drafted=256, verified=2, generations=1, batch=4)
 
 
 class MadeUpDevice(Measurer):
@@ -62,6 +64,17 @@ def workers() -> Iterator[list[Worker]]:
 
 def told(search: TaskSearch, programs: Sequence[int]) -> None:
     search.learn({p: latency(search.traces[p]) for p in programs})
+
+
+def test_workers_that_are_killed_from_outside_change_nothing(
+    task: balto.Task, workers: list[Worker]
+) -> None:
+    calm = TaskSearch(task, Learner(None), workers, SMALL, seed=1)
+    with Worker() as victim, killed(victim, "", times=2) as pids:
+        hit = TaskSearch(task, Learner(None), [victim, workers[1]], SMALL, seed=1)
+    assert len(pids) == 2
+    assert hit.traces == calm.traces
+    assert hit.lost == 0
 
 
 def test_a_batch_is_distinct_and_nothing_is_measured_twice(
@@ -121,6 +134,23 @@ def tuned(
             session.close()
 
 
+def test_few_trials_are_measured_in_quarters(task: balto.Task) -> None:
+    class Counts(MadeUpDevice):
+        """Remembers how many programs came at a time."""
+
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            batches.append(len(candidates))
+            return super().measure(candidates)
+
+    batches: list[int] = []
+    session = Session(Counts(), None, settings=replace(SMALL, batch=8), seed=3)
+    try:
+        assert session.tune(task, 22).trials == 22
+    finally:
+        session.close()
+    assert batches == [1, 5, 5, 5, 5, 2]  # first the untuned program
+
+
 def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest(
     task: balto.Task, tmp_path: Path
 ) -> None:
@@ -129,8 +159,9 @@ def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest
     (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:7]) + lines[7][:20])  # torn, as by kill -9
     device = MadeUpDevice()
     resumed = tuned(task, device, tmp_path / "cut.jsonl")
+    kept = sum(b'"kind":"trial"' in line for line in lines[:7])
     assert [trace for trace, _ in resumed] == [trace for trace, _ in whole]
-    assert len(device.measured) == len(lines) - 7
+    assert len(device.measured) == 13 - kept  # 12 trials, and the untuned program
     again = MadeUpDevice()
     assert tuned(task, again, tmp_path / "cut.jsonl") == resumed
     assert not again.measured

@@ -1,0 +1,252 @@
+"""Make one campaign of the parts that shards have written; train, and select what they measure.
+
+A merge is a campaign whose measurer reads what the shards have measured (`PartsMeasurer`). It
+stops where something is missing; run again, it goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from balto.campaign.journal import Follower
+from balto.campaign.ledger import Facts
+from balto.campaign.run import Campaign, Listener
+from balto.campaign.shards import LOOK_S, ShardId, unmeasured
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
+from balto.data.task import Task
+from balto.errors import CampaignError, PartsMissing
+from balto.learn.result import Result
+from balto.learn.split import held_out_indices
+from balto.measure.measurer import Measurer
+from balto.workers.executor import Executor
+
+_NAME = re.compile(r"([1-9]\d{0,5})-of-([1-9]\d{0,5})")
+
+
+class Part:
+    """What one shard has journalled, read while it may be writing.
+
+    Attributes:
+        shard: whose it is.
+        facts: what its journal said at the last look.
+    """
+
+    def __init__(self, path: Path, shard: ShardId) -> None:
+        self.shard = shard
+        self.facts = Facts()
+        self._follower = Follower(path / "journal.jsonl")
+
+    def look(self) -> None:
+        """Take in what is new.
+
+        Raises:
+            CampaignError: its journal is damaged.
+        """
+        self.facts = self.facts.follow(self._follower)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it has drawn all its tasks."""
+        done = len(self.facts.programs) + len(self.facts.left_out)
+        return self.facts.tasks is not None and done >= self.facts.tasks
+
+
+def find_parts(work_dir: Path) -> dict[int, Part]:
+    """The parts of a campaign that are there, by the number of their shard.
+
+    Raises:
+        CampaignError: they are of different splits.
+    """
+    names = [m for path in (work_dir / "parts").glob("*") if (m := _NAME.fullmatch(path.name))]
+    splits = sorted({int(match[2]) for match in names})
+    if len(splits) > 1:
+        raise CampaignError(
+            f"{work_dir / 'parts'} has parts of different splits, into "
+            f"{' and '.join(map(str, splits))}: keep those of one"
+        )
+    ids = [ShardId(int(match[1]), int(match[2])) for match in names]
+    return {each.number: Part(work_dir / "parts" / str(each), each) for each in ids}
+
+
+class Merge(Campaign):
+    """The campaign that the parts make.
+
+    Args:
+        work_dir: of the campaign.
+        wait: wait for shards that have not drawn or measured what is needed.
+        partial: go on without the shards that are behind when this begins: their tasks that are
+            not drawn are not there yet, what they have not measured is not learnt from yet.
+
+    Raises:
+        BaltoError: as `Campaign`.
+        CampaignError: the parts did not all begin with the same settings.
+        PartsMissing: no shard has begun.
+    """
+
+    def __init__(self, work_dir: str | Path, *, wait: bool = False, partial: bool = False) -> None:
+        path = Path(work_dir)
+        self.parts = find_parts(path)
+        self._wait, self._partial = wait, partial
+        self._behind: set[int] = set()  # shards that are not waited for
+        for part in self.parts.values():
+            part.look()
+        configs = [part.facts.config for part in self.parts.values() if part.facts.config]
+        if not configs:
+            raise PartsMissing(
+                f"no shard has begun in {path}; run balto pretrain {path} --shard 1/N ... first"
+            )
+        super().__init__(path, configs[0])
+        try:
+            for config in configs:
+                config.check_same(self.config)
+        except BaseException:
+            self.journal.close()
+            raise
+
+    def run(
+        self,
+        measurer: Measurer | None = None,
+        listener: Listener | None = None,
+        *,
+        executor: Executor | None = None,
+        retry_left_out: bool = False,  # noqa: ARG002
+    ) -> Result:
+        """Go on with the campaign as far as the parts allow; returns when it is finished.
+
+        Args:
+            measurer: what the parts say by default.
+            listener: is told what happens.
+            executor: not used; the shards draw.
+            retry_left_out: not used, likewise.
+
+        Raises:
+            PartsMissing: shards have to run first.
+        """
+        return super().run(measurer or PartsMeasurer(self), listener, executor=executor)
+
+    def _draw(
+        self,
+        measurer: Measurer,  # noqa: ARG002
+        listener: Listener,
+        executor: Executor | None,  # noqa: ARG002
+    ) -> list[tuple[Task, Path]]:
+        """The tasks that the shards have drawn."""
+        self._begin()
+        self.look()
+        if self._partial:
+            self._behind = {n for n in range(1, self._of + 1) if self._is_behind(n)}
+        while waiting := [n for n in self._waited_for() if not self._has_drawn(n)]:
+            self.stop_or_wait(f"{self._named(waiting)} not drawn all programs yet")
+        tasks = self._read_tasks(listener)
+        return self._with_programs(tasks)
+
+    @property
+    def _of(self) -> int:
+        return next(iter(self.parts.values())).shard.of
+
+    def _waited_for(self) -> list[int]:
+        return [n for n in range(1, self._of + 1) if n not in self._behind]
+
+    def _has_drawn(self, number: int) -> bool:
+        return number in self.parts and self.parts[number].drawn
+
+    def _is_behind(self, number: int) -> bool:
+        """Whether a shard has still to draw, or to measure what was held out or selected."""
+        if not self._has_drawn(number):
+            return True
+        facts = self.parts[number].facts
+        wanted: dict[str, list[int]] = {
+            name: held_out_indices(
+                each.count, self.config.test_share, self.config.seed, name
+            ).tolist()
+            for name, each in facts.programs.items()
+        }
+        for selection in self.facts.selections.values():
+            for name in selection.picks.keys() & wanted.keys():
+                wanted[name].extend(selection.picks[name])
+        return any(unmeasured(facts, name, programs) for name, programs in wanted.items())
+
+    def look(self) -> None:
+        """Take over what the shards have drawn since the last look."""
+        for number, part in find_parts(self.path).items():
+            self.parts.setdefault(number, part)
+        for part in self.parts.values():
+            part.look()
+            for task, reason in part.facts.left_out.items():
+                if task not in self.facts.left_out:
+                    self.facts.note({"kind": "left_out", "task": task, "reason": reason})
+            for task, programs in part.facts.programs.items():
+                if self.facts.programs.get(task) != programs:
+                    self._note_programs(task, programs)
+        self.journal.sync()
+
+    def owners(self) -> Mapping[str, int]:
+        """The shard of each task that is drawn, by its name."""
+        return {task: n for n, part in self.parts.items() for task in part.facts.programs}
+
+    def is_behind(self, number: int) -> bool:
+        """Whether a shard is not waited for."""
+        return number in self._behind
+
+    def stop_or_wait(self, missing: str) -> None:
+        """Wait a little, if that was asked for, and look again.
+
+        Raises:
+            PartsMissing: it was not.
+        """
+        if not self._wait:
+            raise PartsMissing(f"{missing}: run them, then balto merge {self.path} again")
+        time.sleep(LOOK_S)
+        self.look()
+
+    def missing_words(self, owners: Sequence[int]) -> str:
+        """Which shards have not measured how many programs.
+
+        Args:
+            owners: the shard of each program that is missing.
+        """
+        return f"{self._named(sorted(set(owners)))} not measured {len(owners)} selected programs"
+
+    def _named(self, numbers: Sequence[int]) -> str:
+        names = ", ".join(f"{n}/{self._of}" for n in numbers[:10])
+        more = f" and {len(numbers) - 10} more" if len(numbers) > 10 else ""
+        return f"the shards {names}{more} have" if len(numbers) > 1 else f"the shard {names} has"
+
+
+class PartsMeasurer(Measurer):
+    """Yields what the shards have measured, as they write it.
+
+    The one measurer that may leave programs out: those of shards that a partial merge does not
+    wait for.
+
+    Args:
+        merge: whose parts to read.
+    """
+
+    def __init__(self, merge: Merge) -> None:
+        self._merge = merge
+
+    def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+        """Yield the shards' outcomes; see `Measurer.measure`.
+
+        Raises:
+            PartsMissing: some are missing, and it was not asked to wait.
+        """
+        merge, left = self._merge, dict(enumerate(candidates))
+        while True:
+            owners = merge.owners()
+            for index, candidate in list(left.items()):
+                name, program = candidate.task.name, candidate.program_id
+                part = merge.parts[owners[name]].facts
+                outcome = part.outcomes.of(name, part.programs[name].count)[program]
+                if outcome is not None:
+                    del left[index]
+                    yield index, outcome
+            missing = [n for c in left.values() if not merge.is_behind(n := owners[c.task.name])]
+            if not missing:
+                return
+            merge.stop_or_wait(merge.missing_words(missing))

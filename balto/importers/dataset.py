@@ -1,0 +1,186 @@
+"""TenSet's ``dataset.pkl`` and ``*.feature_cache``, as pools with the features `store`.
+
+Both hold three dictionaries by task: the features of its programs, their throughputs relative to
+the best, and its smallest latency. The features come first in the file, the rest after them, so
+that a file is gone through twice: for the numbers, then for the features, task by task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.features import STORE, Features
+from balto.data.files import one_line, reading
+from balto.data.outcome import Status
+from balto.data.outcomes import STATUSES, Outcomes
+from balto.data.pool import Pool
+from balto.data.task import Task
+from balto.errors import InputError
+from balto.importers.costs import FAILED_S
+from balto.importers.imported import Imported, Names, SkipLine, part, write
+from balto.importers.pickles import Given, LearningTask, Machine, Object
+from balto.importers.records import make_task
+
+#: The version of TenSet's data sets that is known here.
+FORMAT = 0.1
+#: Larger features than this are no logarithms of counts.
+LARGEST_FEATURE = 1e30
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """What a file says of a task, beside its features."""
+
+    task: LearningTask
+    latency_s: NDArray[np.float64]
+
+
+def import_datasets(
+    paths: Sequence[Path],
+    pool: str | Path,
+    source: str,
+    weights: Mapping[str, int],
+    device: str | None,
+) -> Imported:
+    """Read files of features and write a pool.
+
+    Args:
+        paths: of ``.pkl`` or ``.feature_cache`` files.
+        pool: where the pool goes.
+        source: what was read, for messages.
+        weights: how often each workload occurs in its networks.
+        device: its name; None to take what the file says.
+
+    Raises:
+        InputError: a file is none of TenSet's, or is damaged.
+        StorageError: the pool cannot be written.
+    """
+    result = Imported()
+    parts = _parts(paths, weights, device or "")
+    return write(parts, pool, source, result)
+
+
+def _parts(paths: Sequence[Path], weights: Mapping[str, int], device: str) -> Iterator[Pool]:
+    names = Names()
+    known: dict[LearningTask, Path] = {}
+    for path in paths:
+        with reading(path, InputError):
+            numbers = _numbers(path)
+        for each in numbers.values():
+            if known.setdefault(each.task, path) != path:
+                raise InputError(
+                    f"{one_line(path)} has a task that {one_line(known[each.task])} has too: "
+                    "import them one by one"
+                )
+        yield from _with_features(path, numbers, weights, device, names)
+
+
+def _numbers(path: Path) -> dict[int, _Numbers]:
+    """By the number of its features in the file, what it says of each task."""
+    machine = Machine(path)
+    for _ in machine.run():
+        pass
+    features, throughputs, least = _dictionaries(machine.result, path)
+    found = {}
+    for task, given in features.items():
+        if not isinstance(task, LearningTask) or not isinstance(given, Given):
+            raise InputError(f"{one_line(path)} has no features of {one_line(repr(task))[:80]}")
+        values = getattr(throughputs.get(task), "values", None)
+        smallest = least.get(task)
+        if not isinstance(values, np.ndarray) or values.shape != (given.size,):
+            raise InputError(f"{one_line(path)} has other throughputs than features of a task")
+        if not isinstance(smallest, float) or not smallest > 0:
+            raise InputError(f"{one_line(path)} has no smallest latency of a task")
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            found[given.number] = _Numbers(task, smallest / values.astype(np.float64))
+    return found
+
+
+def _dictionaries(value: Any, path: Path) -> Sequence[dict[Any, Any]]:
+    if isinstance(value, Object) and value.named.role == "dataset":
+        state = value.state
+        if not isinstance(state, tuple) or len(state) != 5 or state[4] != FORMAT:
+            raise InputError(f"{one_line(path)} is no data set of TenSet's version {FORMAT}")
+        value = state[1:4]
+    if (
+        not isinstance(value, tuple)
+        or len(value) != 3
+        or not all(isinstance(v, dict) for v in value)
+    ):
+        raise InputError(
+            f"expected TenSet's data set, or features, throughputs and latencies by task, in "
+            f"{one_line(path)}; found something else"
+        )
+    return value
+
+
+def _with_features(
+    path: Path,
+    numbers: Mapping[int, _Numbers],
+    weights: Mapping[str, int],
+    device: str,
+    names: Names,
+) -> Iterator[Pool]:
+    coming = Machine(path).run()
+    while True:
+        with reading(
+            path, InputError
+        ):  # around the reading alone: what is yielded is not the file's
+            programs = next(coming, None)
+            if programs is None:
+                return
+            about = numbers.get(programs.number)
+            if about is None:
+                raise InputError(f"{one_line(path)} has features of no task")
+            task = _task(about.task, path, device, weights, names)
+            features = _checked(programs.rows, programs.counts, path)
+            outcomes = _outcomes(about.latency_s, features)
+            traces: list[None] = [None] * len(outcomes)
+        yield part(task, {STORE.name: features}, traces, outcomes)
+
+
+def _task(
+    task: LearningTask, path: Path, device: str, weights: Mapping[str, int], names: Names
+) -> Task:
+    try:
+        return make_task(task.workload_key, task.target, None, device, weights, names)
+    except SkipLine as reason:
+        raise InputError(f"{one_line(path)} has a task with {reason}") from None
+
+
+def _checked(rows: NDArray[np.float32], counts: NDArray[np.int64], path: Path) -> Features:
+    if rows.shape[1] != STORE.width:
+        raise InputError(
+            f"expected {STORE.width} features a store in {one_line(path)}, found {rows.shape[1]}: "
+            "they are of another version of TenSet; import its measure_records in their place"
+        )
+    if not len(counts) or not counts.all() or not (np.abs(rows) < LARGEST_FEATURE).all():
+        raise InputError(
+            f"{one_line(path)} has a task with features that are missing or not finite"
+        )
+    return Features(rows, np.concatenate([[0], counts]).cumsum(dtype=np.int64))
+
+
+def _outcomes(latency_s: NDArray[np.float64], features: Features) -> Outcomes:
+    """A failure is a throughput of about nothing; a lowering that failed is one row of zeros."""
+    outcomes = Outcomes(len(latency_s))
+    empty = ~np.logical_or.reduceat(features.rows.any(axis=1), features.offsets[:-1])
+    failed = ~((latency_s > 0) & (latency_s < FAILED_S))
+    outcomes.status[:] = STATUSES.index(Status.OK)
+    outcomes.status[failed] = STATUSES.index(Status.RUN_ERROR)
+    outcomes.status[empty] = STATUSES.index(Status.BUILD_ERROR)
+    good = ~failed & ~empty
+    for name in ("latency_s", "latency_median_s"):
+        outcomes.numbers[name][good] = latency_s[good]
+    words = (
+        "recorded as a failure, without its kind",
+        "could not be lowered: its features are zeros",
+    )
+    outcomes.messages = {int(k): words[int(empty[k])] for k in np.flatnonzero(~good)}
+    return outcomes

@@ -1,0 +1,346 @@
+"""``balto import metaschedule``: the JSON databases of years of tuning, as a recorded pool.
+
+``database_workload.json`` has a line ``[hash, module]`` a workload, and
+``database_tuning_record.json`` a line ``[workload, [trace, seconds, target, arguments]]`` a
+program. A database does not keep devices apart: its records become a task for each target.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib.util
+import json
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.features import DECISIONS
+from balto.data.files import one_line, reading
+from balto.data.outcome import Outcome
+from balto.data.outcomes import Outcomes
+from balto.data.pool import Pool
+from balto.data.target import Target
+from balto.data.task import Task
+from balto.errors import InputError, WorkerError
+from balto.importers.ansor import parse_target
+from balto.importers.costs import outcome_of_costs
+from balto.importers.imported import Imported, Names, SkipLine, one_row_each, part, write
+from balto.importers.lines import Members, TaskLines, bounded_lines
+from balto.programs import decisions
+from balto.workers.worker import Worker
+
+#: The files of a database.
+WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
+#: Bytes of a line, and of all workloads; characters of traces that are held at a time.
+LONGEST_LINE, LARGEST, HELD = 1 << 24, 1 << 28, 1 << 25
+#: Larger features than this are no logarithms of counts.
+LARGEST_FEATURE = 1e30
+#: Seconds that reading a module may take.
+DEADLINE_S = 300.0
+#: Instructions that TVM has renamed since.
+RENAMED = {"GetBlock": "GetSBlock"}
+#: What TVM adds to a target itself.
+_IMPLIED_KEYS = (["cpu"], ["cuda", "gpu"])
+
+
+def import_metaschedule(
+    work_dir: str | Path, pool: str | Path, device: str | None = None
+) -> Imported:
+    """Read a database and write a pool with its modules, traces and the features `decisions`.
+
+    Where TVM is installed it reads each module once, in a worker process; a module that this TVM
+    does not read is left out, and so `balto features` cannot add to that task.
+
+    Args:
+        work_dir: the folder of the database, or the ``work_dir`` of a tuning.
+        pool: where the pool goes.
+        device: the name of the device that measured; None to take what the targets say.
+
+    Raises:
+        InputError: there is no database, or nothing of it can be read.
+        StorageError: the pool cannot be written.
+    """
+    folder = Path(work_dir)
+    with reading(folder, InputError):
+        if not (folder / RECORDS).is_file() and (folder / "database" / RECORDS).is_file():
+            folder = folder / "database"  # of balto tune
+        for name in (WORKLOADS, RECORDS):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"expected MetaSchedule's {WORKLOADS} and {RECORDS} in {one_line(folder)}, "
+                    f"found no {name}"
+                )
+    result = Imported()
+    with reading(folder / WORKLOADS, InputError):
+        modules = _modules(folder / WORKLOADS)
+    lines = TaskLines([folder / RECORDS], _key, LONGEST_LINE, result.skipped)
+    with _Modules(modules) as described:
+        parts = _parts(lines, described, device, result)
+        write(parts, pool, one_line(folder), result)
+        result.notes += described.notes()
+    return result
+
+
+def _modules(path: Path) -> list[str]:
+    """TVM's JSON of each workload; empty for one that cannot be read."""
+    if path.stat().st_size > LARGEST:
+        raise InputError(
+            f"expected at most {LARGEST >> 20} MiB of workloads, {one_line(path)} has more"
+        )
+    with path.open("rb") as file:
+        return [_module(line or b"") for _, line in bounded_lines(file, LONGEST_LINE)]
+
+
+def _module(line: bytes) -> str:
+    """After Base64 come eight bytes, the length, and the text."""
+    try:
+        _, encoded = json.loads(line)
+        data = base64.b64decode(encoded, validate=True)
+        text = data[8:].decode()
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        return ""
+    return text if text.startswith("{") else ""
+
+
+def _fields(line: bytes) -> tuple[int, list[Any], Any, Any, Any]:
+    """Workload, trace, seconds, target and arguments of a line.
+
+    Raises:
+        SkipLine: it is no record.
+    """
+    try:
+        workload, (trace, seconds, target, arguments) = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        raise SkipLine("no whole record") from None
+    if type(workload) is not int or workload < 0 or not isinstance(trace, list):
+        raise SkipLine("no whole record")
+    return workload, trace, seconds, target, arguments
+
+
+def _key(line: bytes, path: Path) -> bytes:  # noqa: ARG001
+    workload, _, _, target, _ = _fields(line)
+    text = f"{workload} {json.dumps(target, sort_keys=True)}"
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def _parts(
+    lines: TaskLines, described: _Modules, device: str | None, result: Imported
+) -> Iterator[Pool]:
+    names = Names()
+    for members in lines:
+        kept = _kept(members)
+        task: Task | None = None
+        traces: list[str] = []
+        outcomes: list[Outcome] = []
+        for number, (_, line) in enumerate(members):
+            try:
+                workload, trace, outcome = _record(line)
+                if task is None:
+                    task = _task(line, described.of(workload, line), device, names)
+                if kept.get(_digest(trace)) != number:
+                    raise SkipLine("the same program again")
+                _check(trace)
+            except SkipLine as reason:
+                result.skipped[str(reason)] += 1
+                continue
+            traces.append(trace)
+            outcomes.append(outcome)
+            if sum(map(len, traces)) > HELD:
+                yield _part(task, traces, outcomes)
+                traces, outcomes = [], []
+        if task is not None and traces:
+            yield _part(task, traces, outcomes)
+
+
+def _check(trace: str) -> None:
+    """Refuse a trace of which no row can be made.
+
+    Raises:
+        SkipLine: it says what cannot be.
+    """
+    try:
+        sound = bool((np.abs(decisions.extract([trace])) < LARGEST_FEATURE).all())
+    except Exception:  # nothing but the trace was looked at
+        sound = False
+    if not sound:
+        raise SkipLine("a trace that makes no sense")
+
+
+def _kept(lines: Members) -> dict[bytes, int]:
+    """Which line of each program is taken: the first that worked, or the first."""
+    kept: dict[bytes, tuple[bool, int]] = {}
+    for number, (_, line) in enumerate(lines):
+        try:
+            _, trace, outcome = _record(line)
+        except SkipLine:
+            continue
+        before = kept.setdefault(_digest(trace), (outcome.ok, number))
+        if outcome.ok and not before[0]:
+            kept[_digest(trace)] = (True, number)
+    return {digest: number for digest, (_, number) in kept.items()}
+
+
+def _digest(trace: str) -> bytes:
+    return blake2b(trace.encode(), digest_size=16).digest()
+
+
+def _record(line: bytes) -> tuple[int, str, Outcome]:
+    """Workload, trace in today's form, and outcome of a line.
+
+    Raises:
+        SkipLine: it is no measured program.
+    """
+    workload, trace, seconds, _, _ = _fields(line)
+    if seconds is None:
+        raise SkipLine("not measured")
+    return workload, _normal(trace), outcome_of_costs(seconds)
+
+
+def _normal(trace: list[Any]) -> str:
+    """The trace with the names that instructions have today, in one form.
+
+    Raises:
+        SkipLine: it is none.
+    """
+    try:
+        instructions, decided = trace
+        renamed = [[RENAMED.get(name, name), *rest] for name, *rest in instructions]
+        if not isinstance(decided, list) or any(len(each) != 4 for each in renamed):
+            raise SkipLine("a trace that makes no sense")
+        return json.dumps([renamed, decided])
+    except (ValueError, TypeError, RecursionError):
+        raise SkipLine("a trace that makes no sense") from None
+
+
+def _task(line: bytes, about: tuple[str, float], device: str | None, names: Names) -> Task:
+    workload, trace, _, said, arguments = _fields(line)
+    target = _target(said)
+    shapes = _shapes(arguments)
+    op = _main_block(json.loads(_normal(trace))[0])
+    label = ",".join("x".join(map(str, shape)) or "scalar" for shape in shapes[:-1][:2])
+    by_target = (target.option("model"), target.mcpu, target.option("arch"), target.kind)
+    module, flop = about
+    return Task(
+        name=names.unique(f"{op}_{label}" if label else f"{op}_{workload}"),
+        op=op,
+        args=json.dumps(shapes),
+        weight=1,
+        target=target,
+        device=device or next(str(name) for name in by_target if name),
+        flop=flop,
+        module=module,
+    )
+
+
+def _target(said: Any) -> Target:
+    """A target without what TVM adds itself.
+
+    Raises:
+        SkipLine: it is none.
+    """
+    try:
+        if isinstance(said, str):
+            return parse_target(said)
+        values = {k: v for k, v in said.items() if v not in ("", None)}
+        if values.get("keys") in _IMPLIED_KEYS:
+            del values["keys"]
+        return Target.from_dict(values)
+    except (InputError, AttributeError):
+        raise SkipLine("a target that is none") from None
+
+
+def _shapes(arguments: Any) -> list[list[int]]:
+    try:
+        return [[int(n) for n in shape] for _, _, shape in arguments]
+    except (ValueError, TypeError, OverflowError):
+        return []
+
+
+def _main_block(instructions: Sequence[Any]) -> str:
+    """Name of the block that is tiled, or of the first one."""
+    names = {
+        out[0]: str(attributes[0])
+        for name, _, attributes, out in instructions
+        if name == "GetSBlock" and out and attributes
+    }
+    tiled = [
+        inputs[0]
+        for name, inputs, attributes, _ in instructions
+        if name == "Annotate" and attributes == ["meta_schedule.tiling_structure"]
+    ]
+    found = next((names[b] for b in tiled if b in names), next(iter(names.values()), "workload"))
+    return re.sub(r"\W", "_", found)[:60] or "workload"
+
+
+class _Modules:
+    """The modules of a database, each looked at by TVM when it is first asked for."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = modules
+        self._known: dict[int, tuple[str, float]] = {}
+        self._unread = 0
+        installed = importlib.util.find_spec("tvm") is not None
+        self._worker = Worker() if installed else None
+
+    def __enter__(self) -> _Modules:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+    def of(self, workload: int, line: bytes) -> tuple[str, float]:
+        """Module, empty where it is of no use, and operations of a workload."""
+        if workload not in self._known:
+            self._known[workload] = self._look(workload, line)
+        return self._known[workload]
+
+    def _look(self, workload: int, line: bytes) -> tuple[str, float]:
+        module = self._modules[workload] if workload < len(self._modules) else ""
+        if module and self._worker is None:
+            return module, float("nan")
+        if module and self._worker is not None:
+            call = "balto.importers.metaschedule:look_in_worker"
+            _, trace, _ = _record(line)
+            try:
+                flop = self._worker.call_with_retries(call, module, trace, deadline_s=DEADLINE_S)
+                return module, float(flop) or float("nan")
+            except WorkerError:
+                pass
+        self._unread += 1
+        return "", float("nan")
+
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        if self._worker is None:
+            return ["TVM is not installed: modules are taken as they are, operations are unknown"]
+        if not self._unread:
+            return []
+        return [
+            f"{self._unread} of {len(self._known)} workloads are not read by this TVM: their tasks "
+            "have the features decisions alone"
+        ]
+
+
+def look_in_worker(module: str, trace: str) -> float:
+    """Operations of a module, after checking that the trace can be applied. Runs in a worker."""
+    from balto.programs.schedule import schedule
+    from balto.workers.tvm_setup import import_tvm
+
+    tvm = import_tvm()
+    from tvm.s_tir.analysis import estimate_tir_flops
+
+    schedule(module, trace)
+    return float(estimate_tir_flops(tvm.ir.load_json(module)))
+
+
+def _part(task: Task, traces: list[str], outcomes: Sequence[Outcome]) -> Pool:
+    rows: NDArray[np.float32] = decisions.extract(traces)
+    features = {DECISIONS.name: one_row_each(rows)}
+    return part(task, features, list(traces), Outcomes.of(outcomes))

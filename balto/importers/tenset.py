@@ -1,0 +1,79 @@
+"""``balto import tenset``: TenSet's files, whichever of them one has, as a recorded pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from balto.data.files import one_line, reading
+from balto.errors import InputError
+from balto.importers.dataset import import_datasets
+from balto.importers.imported import Imported
+from balto.importers.records import MEASURE_RECORDS, import_records
+from balto.importers.weights import read_weights
+
+#: The folder with a file for each network.
+NETWORK_INFO = "network_info"
+_PICKLES = (".pkl", ".feature_cache")
+
+
+def import_tenset(
+    source: str | Path,
+    pool: str | Path,
+    network_info: str | Path | None = None,
+    device: str | None = None,
+) -> Imported:
+    """Read TenSet's data, or any Ansor logs, and write them as a recorded pool.
+
+    Args:
+        source: a ``dataset.pkl``, a ``.feature_cache`` file or a folder of such; a log, a folder
+            of logs, or TenSet's folder that holds ``measure_records``.
+        pool: where the pool goes.
+        network_info: the folder of ``*.task.pkl`` files, which say how often each task occurs in
+            its network; None to look for one beside `source`. Without it all weights are 1.
+        device: the name of the device that measured; None to take what the source says.
+
+    Raises:
+        InputError: there is nothing of TenSet's at `source`, or a file is damaged or refused.
+        StorageError: the pool cannot be written.
+    """
+    path = Path(source)
+    with reading(path, InputError):
+        pickles, logs = _files(path)
+        weights = read_weights(_task_files(path, network_info))
+    if pickles:
+        result = import_datasets(pickles, pool, one_line(path), weights, device)
+    else:
+        result = import_records(logs, pool, one_line(path), weights, device)
+    if not weights:
+        result.notes.append(f"no {NETWORK_INFO}/*.task.pkl found: every task has weight 1")
+    return result
+
+
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """Pickles and logs at a path."""
+    if path.is_file():
+        return ([path], []) if path.suffix in _PICKLES else ([], [path])
+    if not path.is_dir():
+        raise InputError(
+            f"expected TenSet's files or a folder of them, found none at {one_line(path)}"
+        )
+    caches = sorted(path.glob("*.feature_cache"))
+    inside = path / MEASURE_RECORDS
+    logs = sorted((inside if inside.is_dir() else path).rglob("*.json")) if not caches else []
+    if not caches and not logs:
+        raise InputError(
+            f"expected *.feature_cache, {MEASURE_RECORDS} or logs (*.json) in {one_line(path)}, "
+            "found none; a dataset.pkl is given by its own path"
+        )
+    return caches, logs
+
+
+def _task_files(path: Path, network_info: str | Path | None) -> list[Path]:
+    if network_info is not None:
+        found = sorted(Path(network_info).glob("*.task.pkl"))
+        if not found:
+            raise InputError(f"expected *.task.pkl files in {one_line(network_info)}, found none")
+        return found
+    places = (path, *list(path.absolute().parents)[:3])
+    folders = (place / NETWORK_INFO for place in places)
+    return next((sorted(f.glob("*.task.pkl")) for f in folders if f.is_dir()), [])

@@ -1,0 +1,156 @@
+"""Programs on their way to the workers that time them, built there or before.
+
+`Todo` hands a worker the program itself. `BuildAhead` has an executor build it first, on this
+machine or on a cluster, and hands on the artifact; it never builds further ahead than a little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from balto.data.candidate import Candidate
+from balto.errors import WorkerError, WorkerTimeout
+from balto.measure.build import Built, Program
+from balto.workers.executor import Executor
+
+#: No build begins while so many artifacts a timer are waiting.
+AHEAD = 2
+
+_BUILD = "balto.measure.build:build_exported"
+
+
+class Todo:
+    """Candidates that wait for a worker, by their index.
+
+    Args:
+        candidates: all of one call of `Measurer.measure`.
+    """
+
+    #: File descriptor that is readable when there may be something new; None where there never is.
+    wake: int | None = None
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._candidates = candidates
+        self._waiting = deque(range(len(candidates)))
+
+    def __bool__(self) -> bool:
+        """Whether anything has not been handed out yet."""
+        return bool(self._waiting)
+
+    def pop(self) -> int | None:
+        """The next candidate for a worker; None while there is none."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def work(self, index: int) -> Program | Built:
+        """What the worker gets of it."""
+        return Program.of(self._candidates[index])
+
+    def again(self, index: int) -> None:
+        """Hand it out once more, after the others."""
+        self._waiting.append(index)
+
+    def done(self, index: int) -> None:
+        """It has an outcome."""
+
+    def failures(self) -> Iterator[tuple[int, WorkerError, float]]:
+        """Those that could not be built since the last look: index, why, seconds it took."""
+        return iter(())
+
+    def close(self) -> None:
+        """Forget what is left."""
+
+
+class BuildAhead(Todo):
+    """The same, built by an executor first.
+
+    Args:
+        candidates: all of one call of `Measurer.measure`.
+        executor: where to build.
+        timers: how many workers take artifacts.
+        deadline_s: what building one program may take, seconds.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Candidate], executor: Executor, timers: int, deadline_s: float
+    ) -> None:
+        super().__init__(candidates)
+        self._executor, self._timers, self._deadline_s = executor, timers, deadline_s
+        self._building: dict[Future[Any], int] = {}
+        self._ready: deque[int] = deque()
+        self._built: dict[int, Built] = {}
+        self._closing, self._closed = threading.Lock(), False
+        self.wake: int = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def __bool__(self) -> bool:
+        """Whether anything has not been handed out yet."""
+        return bool(self._waiting or self._building or self._ready)
+
+    def pop(self) -> int | None:
+        """The next candidate whose artifact is there."""
+        index = self._ready.popleft() if self._ready else None
+        self._build()
+        return index
+
+    def work(self, index: int) -> Built:
+        """Its artifact."""
+        return self._built[index]
+
+    def again(self, index: int) -> None:
+        """Hand the same artifact out once more."""
+        self._ready.append(index)
+
+    def done(self, index: int) -> None:
+        """The artifact is needed no more."""
+        del self._built[index]
+
+    def failures(self) -> Iterator[tuple[int, WorkerError, float]]:
+        """Take in what was built meanwhile; yields what could not be.
+
+        Raises:
+            ClusterLost: there is nothing left to build on.
+        """
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.wake)
+        for future in [f for f in self._building if f.done()]:
+            index = self._building.pop(future)
+            try:
+                self._built[index] = future.result()
+                self._ready.append(index)
+            except WorkerError as error:
+                timeout = isinstance(error, WorkerTimeout)
+                yield index, error, self._deadline_s if timeout else math.nan
+        self._build()
+
+    def close(self) -> None:
+        """Forget what is left."""
+        for future in self._building:
+            future.cancel()
+        self._building.clear()
+        with self._closing:
+            os.close(self.wake)
+            self._closed = True
+
+    def _build(self) -> None:
+        """Begin as many builds as the timers will soon need."""
+        while (
+            self._waiting
+            and len(self._ready) < AHEAD * self._timers
+            and len(self._building) < self._executor.slots + self._timers
+        ):
+            index = self._waiting.popleft()
+            program = Program.of(self._candidates[index])
+            future = self._executor.submit(_BUILD, program, deadline_s=self._deadline_s)
+            self._building[future] = index
+            future.add_done_callback(self._wake_up)
+
+    def _wake_up(self, future: Future[Any]) -> None:  # noqa: ARG002
+        with self._closing:
+            if not self._closed:
+                os.eventfd_write(self.wake, 1)

@@ -1,0 +1,99 @@
+"""The contract of what runs functions in other processes: warm ones here, or a cluster's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+
+class Executor(ABC):
+    """Runs functions by name in processes of its own.
+
+    Laws, which every executor keeps:
+
+    1. `submit` returns at once. The future gets what the function returned, or the `WorkerError`
+       that says what became of the call: `WorkerRaised` (it failed), `WorkerDied`, `WorkerTimeout`.
+    2. A call whose process died is made again in another process before that counts.
+    3. Which executor runs a call never changes its result: it depends on the arguments alone.
+    4. `close` may be called at any time, twice too; calls under way end with `WorkerDied` or are
+       cancelled, and no process is left behind.
+    """
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many calls run at the same time, now; at least one."""
+
+    @abstractmethod
+    def submit(self, function: str, *args: Any, deadline_s: float) -> Future[Any]:
+        """Call ``package.module:name`` somewhere.
+
+        Args:
+            function: what to call.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what one try may take, seconds.
+
+        Raises:
+            ClusterLost: there is nothing left to run it on. A future may get that, too.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop every process that belongs to this executor."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to make.
+
+    Attributes:
+        key: names it among its fellows.
+        function: ``package.module:name``.
+        args: its arguments.
+        deadline_s: what one try may take, seconds.
+    """
+
+    key: Hashable
+    function: str
+    args: tuple[Any, ...]
+    deadline_s: float
+
+
+def run_all(
+    executor: Executor, calls: Iterable[Call], ahead: int = 2
+) -> Iterator[tuple[Any, Future[Any]]]:
+    """Make every call, and yield ``(key, future)`` of each as it is done.
+
+    No more calls are under way, or done and not yet yielded, than `ahead` times the executor's
+    slots: arguments and results of a million calls never lie in memory together.
+    """
+    under_way: dict[Future[Any], Any] = {}
+    waiting = iter(calls)
+    call = next(waiting, None)
+    try:
+        while call is not None or under_way:
+            while call is not None and len(under_way) < ahead * executor.slots:
+                future = executor.submit(call.function, *call.args, deadline_s=call.deadline_s)
+                under_way[future] = call.key
+                call = next(waiting, None)
+            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield under_way.pop(future), future
+    finally:
+        for future in under_way:
+            future.cancel()

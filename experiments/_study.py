@@ -1,0 +1,391 @@
+"""Replays of recorded pools, kept as Parquet: what every script here is made of.
+
+A `Cell` is one replay, named by all that decides its result. Its rows go into a file of their own,
+``OUT/runs/<name>.parquet``, so a study that was interrupted goes on where it stopped, scripts that
+need the same replays share them, and shards (``--shard 2/4``) merge by writing into one folder, or
+by copying their ``runs`` folders together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import balto
+from balto.data.files import write_atomically
+from balto.errors import BaltoError, InputError
+from balto.learn.metrics import relative_throughput
+
+POOLS = Path(__file__).resolve().parents[1] / "pools"
+#: The selector that is trained on the whole training share at once.
+FULL = "full"
+TEST_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replay.
+
+    Attributes:
+        pool: folder of the recorded pool.
+        scheme: a selector, or ``full``.
+        model: a cost model.
+        budget: share of the selectable programs that is measured.
+        rounds: in how many equal rounds.
+        shares: in the place of both: the share that is measured after each round.
+        seed: fixes the split, the selections and the model.
+        sources: pools to learn from first, on all their labels; none is a cold start.
+        network: its tasks are held out, and all others learnt from; ``1/4`` for the first quarter
+            of all tasks; empty for a quarter of the programs of every task.
+        programs: of each task, the first so many; 0 for all.
+    """
+
+    pool: str
+    scheme: str
+    model: str = "xgb"
+    budget: float = 0.05
+    rounds: int = 15
+    shares: tuple[float, ...] = ()
+    seed: int = 0
+    sources: tuple[str, ...] = ()
+    network: str = ""
+    programs: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name of its file: by the pools' contents, not by where they lie."""
+        named = asdict(replace(self, budget=1.0, rounds=1) if self.scheme == FULL else self)
+        named["pool"] = fingerprint(self.pool)
+        named["sources"] = [fingerprint(source) for source in self.sources]
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a replay gave: `R` rounds, `K` tasks that it was judged on.
+
+    Attributes:
+        tasks: their names.
+        weight: how often each occurs in its network, `K`.
+        share, measurements, seconds: what was spent after each round, `R`.
+        values: ``R x K`` each: ``top1``, ``top5`` and ``halves`` (Top-1 over random halves of the
+            judged programs); ``best_s``, ``top1_s`` and ``top5_s``, seconds of the fastest program
+            and of the fastest of the k best predicted, where a network is held out.
+        labels: y of the programs that each round measured, 0 for a failure; `R` lists.
+    """
+
+    tasks: list[str]
+    weight: np.ndarray
+    share: np.ndarray
+    measurements: np.ndarray
+    seconds: np.ndarray
+    values: dict[str, np.ndarray]
+    labels: list[list[float]]
+
+
+VALUES = ("top1", "top5", "halves", "best_s", "top1_s", "top5_s")
+
+
+@cache
+def fingerprint(pool: str) -> str:
+    """What a pool is known by: a hash of its programs' file."""
+    try:
+        return hashlib.sha256((Path(pool) / "programs.parquet").read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"expected a recorded pool, got {pool}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4)
+def read_pool(path: str, programs: int = 0) -> balto.Pool:
+    """A pool, or the first `programs` programs of each of its tasks."""
+    pool = balto.read_pool(path)
+    return part(pool, range(len(pool.tasks)), programs) if programs else pool
+
+
+def part(pool: balto.Pool, tasks: Iterable[int], programs: int = 0) -> balto.Pool:
+    """Some tasks of a pool, with the first `programs` programs of each; 0 for all of them."""
+    tasks = list(tasks)
+    chosen = [np.array(pool.programs(k))[: programs or None] for k in tasks]
+    index = np.concatenate(chosen)
+    return balto.Pool(
+        tasks=[pool.tasks[k] for k in tasks],
+        offsets=np.cumsum([0, *map(len, chosen)]),
+        features=pool.features.take(index),
+        traces=[pool.traces[i] for i in index],
+        outcomes=pool.outcomes.take(index),
+    )
+
+
+@lru_cache(maxsize=8)
+def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
+    """A model of every label of some pools, as `starter.py` makes the shipped one.
+
+    Of the feature sets that all pools and the target have, or of `store`.
+    """
+    from starter import SETS, train
+
+    pools = [read_pool(source) for source in sources]
+    shared = [pool.features.names for pool in [*pools, read_pool(target)]]
+    sets = [name for name in SETS if all(name in names for names in shared)]
+    return train(pools, sets or ["store"])
+
+
+def get_selector(name: str) -> balto.Selector:
+    """One that ships, or a candidate of `candidates.py`."""
+    from candidates import CANDIDATES
+
+    return CANDIDATES[name] if name in CANDIDATES else balto.get_selector(name)
+
+
+def create_model(name: str, seed: int) -> balto.CostModel:
+    """One that ships, or LightGBM's as in `models.py`."""
+    from models import LambdaRank
+
+    return LambdaRank(seed) if name == LambdaRank.name else balto.create_model(name, seed)
+
+
+class Networks:
+    """Which tasks of a pool are a network's, and how often each occurs in it.
+
+    The tasks are read from the networks themselves (`balto.extract_tasks`, which needs TVM and
+    torch, once; `OUT/networks.json` keeps them), or given in a JSON file of that form:
+    ``{"resnet-50": {"name of a task": how often}}``.
+    """
+
+    def __init__(self, out: Path, given: Path | None = None) -> None:
+        self._path = given or out / "networks.json"
+        self._fixed = given is not None
+        try:
+            self._known = json.loads(self._path.read_text()) if self._path.exists() else {}
+        except ValueError as error:
+            raise InputError(f"expected JSON in {self._path}: {error}") from error
+
+    def weights(self, name: str, pool: balto.Pool) -> dict[int, float]:
+        """Tasks of `pool` that are of the network, and how often each occurs."""
+        number, slash, count = name.partition("/")
+        if slash and number.isdigit() and count.isdigit():
+            order = np.random.default_rng(0).permutation(len(pool.tasks))
+            fold = order % int(count) == int(number) % int(count)
+            return {k: float(pool.tasks[k].weight) for k in np.flatnonzero(fold).tolist()}
+        if name not in self._known:
+            if self._fixed:
+                raise InputError(f"expected the tasks of {name} in {self._path}")
+            found = balto.extract_tasks([name], target=pool.tasks[0].target)
+            self._known[name] = {task.name: task.weight for task in found.tasks}
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(self._known, indent=1))
+        weights = self._known[name]
+        found = {k: float(weights[t.name]) for k, t in enumerate(pool.tasks) if t.name in weights}
+        if not found or len(found) == len(pool.tasks):
+            raise InputError(f"expected a pool with tasks of {name} and with others")
+        return found
+
+
+def replay(cell: Cell, networks: Networks) -> Run:
+    """Run one cell, through the public API."""
+    pool = read_pool(cell.pool, cell.programs)
+    weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
+    judged = pool
+    if cell.network:
+        weights = networks.weights(cell.network, pool)
+        judged = part(pool, weights)
+        pool = part(pool, (k for k in range(len(pool.tasks)) if k not in weights))
+        weights = dict(enumerate(weights.values()))
+    settings = balto.LoopSettings(
+        budget=1.0 if cell.scheme == FULL or cell.shares else cell.budget,
+        rounds=1 if cell.scheme == FULL else len(cell.shares) or cell.rounds,
+        test_share=0.0 if cell.network else TEST_SHARE,
+        seed=cell.seed,
+    )
+    model = create_model(cell.model, cell.seed)
+    source = starter(cell.sources, cell.pool) if cell.sources else None
+    if source is not None:
+        model.warm_start(source)
+    selector = get_selector("random" if cell.scheme == FULL else cell.scheme)
+    measurer = balto.ReplayMeasurer(pool)
+    learner = balto.ActiveLearner(pool, measurer, selector, model, settings, prior=source)
+    if cell.shares and cell.scheme != FULL:
+        learner.schedule = _schedule(learner.split.train, cell.shares)
+    rounds: list[balto.Round] = []
+    values: list[dict[str, np.ndarray]] = []
+
+    def judge(result: balto.Round) -> None:
+        rounds.append(result)
+        values.append(
+            _of_network(learner.model, judged) if cell.network else _of_round(result, len(weights))
+        )
+
+    learner.run(judge)
+    selectable = sum(map(len, learner.split.train))
+    measurements = np.array([r.measurements for r in rounds])
+    return Run(
+        tasks=[task.name for task in judged.tasks],
+        weight=np.array(list(weights.values())),
+        share=measurements / selectable,
+        measurements=measurements,
+        seconds=np.array([r.seconds for r in rounds]),
+        values={name: np.array([v[name] for v in values]) for name in VALUES},
+        labels=_labels(learner, pool),
+    )
+
+
+def _schedule(train: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
+    """How many programs of each task each round measures; two at least in the first."""
+    sizes = np.array([len(t) for t in train])
+    done = np.floor(sizes[:, None] * np.array(shares) + 0.5).astype(np.int64)
+    done = np.maximum(done, np.minimum(sizes, 2)[:, None])
+    return np.diff(done, axis=1, prepend=0)
+
+
+def _of_round(result: balto.Round, tasks: int) -> dict[str, np.ndarray]:
+    values = {name: np.full(tasks, np.nan) for name in VALUES}
+    for k, accuracy in result.task_accuracy.items():
+        values["top1"][k], values["top5"][k] = accuracy.top1, accuracy.top5
+        values["halves"][k] = accuracy.top1_halves
+    return values
+
+
+def _of_network(model: balto.CostModel, judged: balto.Pool) -> dict[str, np.ndarray]:
+    """Every program of a held-out task is judged, by latencies and not by labels."""
+    values = {name: np.full(len(judged.tasks), np.nan) for name in VALUES}
+    scores = model.predict(judged.features)
+    for k in range(len(judged.tasks)):
+        programs = np.array(judged.programs(k))
+        latency = np.where(judged.outcomes.ok[programs], judged.latency_s[programs], np.inf)
+        if not np.isfinite(latency).any():
+            continue
+        order = np.argsort(-scores[programs], kind="stable")
+        best, first, five = latency.min(), latency[order[0]], latency[order[:5]].min()
+        values["best_s"][k], values["top1_s"][k], values["top5_s"][k] = best, first, five
+        values["top1"][k], values["top5"][k] = best / first, best / five
+    return values
+
+
+def _labels(learner: balto.ActiveLearner, pool: balto.Pool) -> list[list[float]]:
+    y = relative_throughput(pool.latency_s, pool.task_of_program)
+    ends = learner.schedule.cumsum(axis=1)
+    return [
+        [
+            float(y[pool.offsets[k] + program])
+            for k, picks in enumerate(learner.picks)
+            for program in picks[ends[k, r] - learner.schedule[k, r] : ends[k, r]]
+        ]
+        for r in range(ends.shape[1])
+    ]
+
+
+def save(cell: Cell, run: Run, path: Path) -> None:
+    """One row a round: what the cell is, what was spent, and a list over the tasks a value."""
+    rounds = len(run.share)
+    columns: dict[str, Any] = {
+        name: [json.dumps(v) if isinstance(v, tuple) else v] * rounds
+        for name, v in {**asdict(cell), "pool": Path(cell.pool).name}.items()
+    }
+    columns |= {"round": list(range(1, rounds + 1)), "share": run.share}
+    columns |= {"measurements": run.measurements, "measuring_s": run.seconds}
+    columns |= {"task": [run.tasks] * rounds, "weight": [run.weight.tolist()] * rounds}
+    columns |= {name: run.values[name].tolist() for name in VALUES}
+    columns["labels"] = run.labels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as partial:
+        pq.write_table(pa.table(columns), partial)
+
+
+def load(path: Path) -> Run:
+    """The inverse of `save`."""
+    table = pq.read_table(path)
+    column = {name: table[name].to_pylist() for name in table.column_names}
+    return Run(
+        tasks=column["task"][0],
+        weight=np.array(column["weight"][0]),
+        share=np.array(column["share"]),
+        measurements=np.array(column["measurements"]),
+        seconds=np.array(column["measuring_s"]),
+        values={name: np.array(column[name], dtype=float) for name in VALUES},
+        labels=column["labels"],
+    )
+
+
+def arguments(description: str | None, seeds: int = 5) -> argparse.ArgumentParser:
+    """The options that every script has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    pools = sorted(str(path) for path in POOLS.iterdir() if path.is_dir())
+    parser.add_argument("--pool", nargs="+", default=pools, help="recorded pools")
+    parser.add_argument("--seeds", type=int, default=seeds, help="seeds 0 .. K-1")
+    parser.add_argument("--scale", choices=("small", "full"), default="full")
+    parser.add_argument("--shard", default="1/1", help="i/n: run the i-th of n parts")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="where results are kept")
+    return parser
+
+
+def run_all(
+    cells: Sequence[Cell], options: argparse.Namespace, networks: Networks | None = None
+) -> dict[Cell, Run] | None:
+    """Run what is missing of this shard's cells; None while other shards' are missing."""
+    networks = networks or Networks(options.out)
+    paths = {cell: options.out / "runs" / f"{cell.key}.parquet" for cell in cells}
+    one = list(dict.fromkeys(paths.values()))
+    number, count = shard(options.shard)
+    mine = set(one[number - 1 :: count])
+    todo = {path: cell for cell, path in paths.items() if path in mine and not path.exists()}
+    started = time.perf_counter()
+    for done, (path, cell) in enumerate(todo.items()):
+        took = time.perf_counter() - started
+        left = f", about {took / done * (len(todo) - done):.0f} s left" if done else ""
+        print(
+            f"\r{done}/{len(todo)} {cell.scheme} {cell.model} seed {cell.seed}{left:30s}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        save(cell, replay(cell, networks), path)
+    if todo:
+        took = time.perf_counter() - started
+        print(f"\r{len(todo)} replays, {took:.0f} s{'':40s}", file=sys.stderr)
+    missing = sum(not path.exists() for path in one)
+    if missing:
+        print(f"{missing} of {len(one)} replays are missing: run the other shards, then this again")
+        return None
+    return {cell: load(path) for cell, path in paths.items()}
+
+
+def shard(text: str) -> tuple[int, int]:
+    """``i/n`` as two numbers."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise InputError(f"expected a shard such as 1/4, got {text!r}")
+    return int(number), int(count)
+
+
+def merged(cells: Iterable[Cell], out: Path, name: str) -> Path:
+    """All rows of some cells as one Parquet file, ``OUT/NAME.parquet``."""
+    paths = sorted({out / "runs" / f"{cell.key}.parquet" for cell in cells})
+    path = out / f"{name}.parquet"
+    with write_atomically(path) as partial:
+        pq.write_table(
+            pa.concat_tables(map(pq.read_table, paths), promote_options="default"), partial
+        )
+    return path
+
+
+def main(script: Callable[[], None]) -> None:
+    """Run a script: what is wrong with its input is one line, and exit code 2."""
+    try:
+        script()
+    except BaltoError as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        sys.exit(2)

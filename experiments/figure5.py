@@ -1,0 +1,95 @@
+"""Figure 5: the selection schemes, and C, against the budget.
+
+    python experiments/figure5.py --scale small            # minutes
+    python experiments/figure5.py --pool pools/epyc-avx2 pools/epyc-sse
+
+C is the threshold of BALTO's switch: the biased scheme (Algorithm 2) while D_KL of a task's
+measured programs is above it, output diversity (Algorithm 1) after.
+``biased-diversity`` never switches.
+"""
+
+from __future__ import annotations
+
+import _statistics as st
+from argparse import Namespace
+
+import numpy as np
+from _page import curves, publish
+from _study import Cell, arguments, main, merged, run_all
+
+SCHEMES = (
+    *("random", "output-diversity", "balto", "biased-diversity"),
+    *("balto:C=0.5", "balto:C=2.0", "biased-lcmd"),
+)
+
+
+def cells(options: Namespace, schemes: tuple[str, ...] = SCHEMES) -> list[Cell]:
+    """Everything that the figure needs."""
+    small = options.scale == "small"
+    return [
+        Cell(
+            pool=pool,
+            scheme=scheme,
+            budget=0.1 if small else 0.05,
+            rounds=8 if small else 15,
+            seed=seed,
+            programs=200 if small else 0,
+        )
+        for pool in options.pool
+        for scheme in schemes
+        for seed in range(options.seeds)
+    ]
+
+
+def study() -> None:
+    options = arguments(__doc__).parse_args()
+    found = run_all(cells(options), options)
+    if found is None:
+        return
+    merged(found, options.out, "figure5")
+    rounds = len(next(iter(found.values())).share)
+
+    def of(scheme: str, place: int) -> list[st.Ratio]:
+        here = [
+            [run for c, run in found.items() if (c.pool, c.scheme) == (pool, scheme)]
+            for pool in options.pool
+        ]
+        return [st.Ratio.mean([run.values["halves"][place] for run in runs]) for runs in here]
+
+    ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in SCHEMES}
+    share = np.mean([run.share for run in found.values()], axis=0)
+    series = []
+    for scheme, places in ratios.items():
+        estimates = [st.estimate(pools) for pools in places]
+        band = np.array([[e.value, e.low, e.high] for e in estimates]).T
+        series.append(({"balto": "balto (C=1)"}.get(scheme, scheme), share, band))
+    rows = []
+    for scheme in SCHEMES:
+        row: list[object] = [scheme]
+        for place in (rounds // 3, rounds - 1):
+            row.append(st.estimate(ratios[scheme][place]))
+            row += [
+                st.difference(ratios[scheme][place], ratios[other][place]).signed
+                if other != scheme
+                else ""
+                for other in ("random", "output-diversity")
+            ]
+        rows.append(row)
+    at = [f"{share[place]:.1%}" for place in (rounds // 3, rounds - 1)]
+    head = ["scheme"]
+    for label in at:
+        head += [f"at {label}", "against random", "against output-diversity"]
+    words = (
+        f"Top-1 over random halves of the held-out programs, xgb, {options.seeds} seeds, "
+        f"{len(options.pool)} pools; the bands are 95 % intervals of two curves, each alone; the "
+        "table's differences are paired."
+    )
+    publish(
+        *(options.out, "figure5", "Figure 5: selection schemes against the budget", words),
+        [("Early, and at the end", head, rows)],
+        lambda: curves(series, ("labels, share of the programs", "Top-1"), "Selection schemes"),
+    )
+
+
+if __name__ == "__main__":
+    main(study)

@@ -1,0 +1,148 @@
+r"""Table 1: accuracy of each selection scheme at few labels, beside all labels.
+
+    python experiments/table1.py --pool pools/epyc-avx2 pools/epyc-sse --scale small
+    python experiments/table1.py --networks resnet-50 mobilenet-v2 bert-tiny \
+        --pool pools/epyc-avx512
+
+A quarter of each task's programs is held out; with ``--networks``, all tasks of one network at a
+time, and what is reported is TenSet's latency-weighted Top-k. Means over seeds and tasks with 95 %
+intervals, then the differences to `random` and to the best of the baselines, paired by task and
+seed. The best baseline is the best of this very table, so a difference to it is a hard one.
+"""
+
+from __future__ import annotations
+
+import _statistics as st
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from _page import Table, publish
+from _study import FULL, Cell, Networks, Run, arguments, main, merged, run_all
+
+#: The paper's; ALT is "alt", Ours1 "output-diversity", Ours2 "balto". LCMD came later.
+BASELINES = ("random", "gsx", "gsy", "igs", "alt", "lcmd")
+SCHEMES = (FULL, *BASELINES, "output-diversity", "balto", "biased-lcmd")
+PAPER = {"output-diversity": "output-diversity (Ours1)", "balto": "balto (Ours2)"}
+METRICS = ("top1", "top5", "halves")
+
+
+def cells(options: Namespace) -> list[Cell]:
+    """Everything that the table needs."""
+    small = options.scale == "small"
+    return [
+        Cell(
+            pool=pool,
+            scheme=scheme,
+            model=model,
+            budget=budget,
+            rounds=5 if small else 15,
+            seed=seed,
+            network=network,
+            programs=120 if small else 0,
+        )
+        for pool in options.pool
+        for network in options.networks or [""]
+        for model in options.models
+        for budget in options.budgets
+        for scheme in options.schemes
+        for seed in range(options.seeds)
+    ]
+
+
+def ratio(runs: Sequence[Run], metric: str, network: bool, place: int = -1) -> st.Ratio:
+    """One pool's, or one network's: of all its seeds, after a round."""
+    if network:
+        best = [run.values["best_s"][place] for run in runs]
+        chosen = [run.values[f"{metric}_s"][place] for run in runs]
+        return st.Ratio.network(best, chosen, runs[0].weight)
+    return st.Ratio.mean([run.values[metric][place] for run in runs])
+
+
+def table(
+    found: dict[Cell, Run], model: str, budget: float, metric: str, schemes: Sequence[str]
+) -> Table:
+    """Of one model at one budget: a row a scheme."""
+    here = [c for c in found if c.model == model and c.budget == budget]
+    places = list(dict.fromkeys((c.pool, c.network) for c in here))
+    by_scheme = {
+        scheme: [
+            ratio(
+                [found[c] for c in here if (c.pool, c.network, c.scheme) == (*place, scheme)],
+                metric,
+                bool(place[1]),
+            )
+            for place in places
+        ]
+        for scheme in schemes
+    }
+    means = {scheme: st.estimate(ratios) for scheme, ratios in by_scheme.items()}
+    baselines = [s for s in BASELINES if s in means]
+    best = max(baselines, key=lambda s: means[s].value, default=None)
+    rows = []
+    for scheme, ratios in by_scheme.items():
+        row: list[object] = [PAPER.get(scheme, scheme)]
+        row += [st.estimate([r]) for r in ratios] if len(places) > 1 else []
+        row.append(means[scheme])
+        for other in ("random", best):
+            apart = other in means and other != scheme
+            row.append(st.difference(ratios, by_scheme[other]).signed if apart else "")
+        rows.append(row)
+    names = [network or Path(pool).name for pool, network in places] if len(places) > 1 else []
+    head = ["scheme", *names, "mean", "against random", f"against {best}"]
+    what = {"top1": "Top-1", "top5": "Top-5", "halves": "Top-1 over random halves"}[metric]
+    return f"{what}, {model}, {budget:.1%} of the labels", head, rows
+
+
+def study() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--models", nargs="+", help="default: xgb mlp; small: xgb")
+    parser.add_argument("--schemes", nargs="+", default=list(SCHEMES))
+    parser.add_argument("--budgets", nargs="+", type=float, help="shares; small: 0.05 0.1")
+    parser.add_argument("--metrics", nargs="+", choices=METRICS)
+    parser.add_argument("--networks", nargs="+", default=[], help="hold these out, one at a time")
+    parser.add_argument("--network-tasks", type=Path, help="JSON of each network's tasks")
+    options = parser.parse_args()
+    small = options.scale == "small"
+    options.models = options.models or (["xgb"] if small else ["xgb", "mlp"])
+    options.budgets = options.budgets or ([0.05, 0.1] if small else [0.01, 0.025, 0.05, 0.1])
+    metrics = options.metrics or (["top1", "top5"] if options.networks else ["top1", "halves"])
+    if options.networks and "halves" in metrics:
+        parser.error("halves is not a metric of networks: expected top1 or top5")
+    publish_tables(options, cells(options), metrics, "table1")
+
+
+def publish_tables(
+    options: Namespace, wanted: Sequence[Cell], metrics: Sequence[str], name: str
+) -> None:
+    """Run the cells, and show a table for each model, budget and metric."""
+    networks = Networks(options.out, getattr(options, "network_tasks", None))
+    found = run_all(wanted, options, networks)
+    if found is None:
+        return
+    held_out = bool(wanted[0].network)
+    name += "-networks" if held_out else ""
+    merged(found, options.out, name)
+    schemes = list(dict.fromkeys(c.scheme for c in wanted))
+    tables = [
+        table(found, model, budget, metric, schemes)
+        for model in options.models
+        for budget in options.budgets
+        for metric in metrics
+    ]
+    tasks = sum({(c.pool, c.network): len(r.tasks) for c, r in found.items()}.values())
+    words = (
+        f"{options.seeds} seeds, {tasks} tasks, {wanted[0].rounds} rounds"
+        f"{f', {wanted[0].programs} programs a task' if wanted[0].programs else ''}; "
+        + (
+            "one network held out at a time, latency-weighted."
+            if held_out
+            else "a quarter of each task's programs held out."
+        )
+    )
+    title = "Table 1, networks held out" if held_out else "Table 1" if name == "table1" else name
+    publish(options.out, name, title, words, tables)
+
+
+if __name__ == "__main__":
+    main(study)

@@ -1,0 +1,127 @@
+"""Table 2: networks tuned with models of all labels, of random labels, and of a selector's choice.
+
+    python experiments/table2.py --scale small   # MobileNet-v2 and BERT-tiny, 100 trials, one seed
+    python experiments/table2.py --scale paper   # all five, 1,000 trials, 5 seeds
+
+Every cell is a tuned folder, ``<out>/<network>/<model>/<seed>``, so that the script goes on where
+it was interrupted, even within a network. The models are of a recorded pool's labels: all of them,
+and 5 % drawn at random or chosen by each selector. Latency is the compiled network's, batch 1, on
+as many cores as the pool's target says.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import _tuning as tuning
+import matplotlib.pyplot as plt
+import numpy as np
+
+import balto
+from balto.tune import tune_network
+
+NETWORKS = {
+    "small": ("mobilenet-v2", "bert-tiny"),
+    "paper": ("resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base"),
+}
+#: Name -> selector, budget.
+MODELS = {
+    "all labels": ("full", 1.0),
+    "random 5 %": ("random", 0.05),
+    "balto 5 %": ("balto", 0.05),
+    "biased-lcmd 5 %": ("biased-lcmd", 0.05),
+    "output-diversity 5 %": ("output-diversity", 0.05),
+    "gsx 5 %": ("gsx", 0.05),
+    "gsy 5 %": ("gsy", 0.05),
+    "igs 5 %": ("igs", 0.05),
+    "alt 5 %": ("alt", 0.05),
+}
+SMALL_MODELS = ("all labels", "random 5 %", "balto 5 %", "biased-lcmd 5 %")
+TRIALS = {"small": 100, "paper": 1000}
+
+
+def main() -> None:
+    parser = tuning.arguments(__doc__, "table2")
+    parser.add_argument("--trials", type=int, help="of a network [default: by the scale]")
+    parser.add_argument("--network", action="append", help="in the place of the scale's")
+    options = parser.parse_args()
+    small = options.scale == "small"
+    networks = options.network or NETWORKS[options.scale]
+    names = SMALL_MODELS if small else tuple(MODELS)
+    seeds = options.seeds if small else max(options.seeds, 5)
+    trials = options.trials or TRIALS[options.scale]
+    rows = tuning.Rows(options.out)
+    models = {
+        name: rows.get(
+            ["model", name],
+            lambda n=name: tuning.model_of(options.out, options.pool, n, *MODELS[n]),
+        )
+        for name in names
+    }
+    target = balto.read_pool(options.pool).tasks[0].target
+    found = []
+    for network in networks:
+        for name in names:
+            for seed in range(seeds):
+                folder = options.out / network / Path(models[name]["path"]).stem / str(seed)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                tune_network(
+                    network,
+                    model=models[name]["path"],
+                    trials=trials,
+                    out=folder,
+                    target=target,
+                    seed=seed,
+                )
+                about = json.loads((folder / "tuned.json").read_text())["network"]
+                row = {"network": network, "model": name, "seed": seed, "trials": trials}
+                row.update(latency_s=about["latency_s"], untuned_s=about.get("untuned_s"))
+                found.append(row)
+                print(network, name, seed, f"{about['latency_s'] * 1e3:.2f} ms", flush=True)
+    tuning.publish(options.out, "table2", draw(found), found)
+    (options.out / "table2.json").write_text(json.dumps(found, indent=1))
+    print(table(found))
+
+
+def cell(found: list[tuning.Row], network: str, name: str) -> np.ndarray:
+    """Latencies of all seeds, ms."""
+    return np.array(
+        [r["latency_s"] * 1e3 for r in found if (r["network"], r["model"]) == (network, name)]
+    )
+
+
+def table(found: list[tuning.Row]) -> str:
+    """As in the paper: mean and standard deviation over the seeds, ms."""
+    networks = list(dict.fromkeys(row["network"] for row in found))
+    names = list(dict.fromkeys(row["model"] for row in found))
+    lines = ["| model | " + " | ".join(networks) + " |", "|---" * (len(networks) + 1) + "|"]
+    for name in names:
+        cells = [cell(found, network, name) for network in networks]
+        words = [f"{each.mean():.2f} ± {each.std():.2f}" for each in cells]
+        lines.append(f"| {name} | " + " | ".join(words) + " |")
+    return "\n".join(lines)
+
+
+def draw(found: list[tuning.Row]) -> plt.Figure:
+    """Latency of each network relative to that with the model of all labels."""
+    networks = list(dict.fromkeys(row["network"] for row in found))
+    names = list(dict.fromkeys(row["model"] for row in found))
+    figure, ax = plt.subplots(figsize=(1.5 + 1.9 * len(networks), 4), layout="constrained")
+    for k, name in enumerate(names):
+        relative = [
+            cell(found, network, name).mean() / cell(found, network, names[0]).mean()
+            for network in networks
+        ]
+        places = np.arange(len(networks)) + (k - len(names) / 2 + 0.5) * 0.8 / len(names)
+        colour = tuning.COLOURS[k % len(tuning.COLOURS)]
+        ax.bar(places, relative, 0.8 / len(names), color=colour, label=name)
+    ax.axhline(1, color="black", linewidth=0.8)
+    ax.set_xticks(range(len(networks)), networks)
+    ax.set(ylabel=f"latency relative to {names[0]}", title="Table 2")
+    ax.legend(fontsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

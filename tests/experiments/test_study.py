@@ -1,0 +1,206 @@
+"""The scripts of `experiments/`: the same seeds print the same, killed or in shards too."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import balto
+from balto.learn.metrics import network_top_k
+from balto.testing import made_up_pool
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "experiments"
+TABLE = ("--seeds", "2", "--budgets", "0.2", "--schemes", "full", "random", "balto", "gsy")
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def start(script, *arguments):
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(script, *arguments, code=0):
+    process = start(script, *arguments)
+    out, err = process.communicate()
+    assert process.returncode == code, err
+    return out if code == 0 else err
+
+
+def printed(out):
+    """Without the last line, which names the folder."""
+    return out.splitlines()[:-1]
+
+
+@pytest.mark.slow
+def test_killed_and_in_shards_and_at_once_print_the_same_table(pool_path, tmp_path):
+    arguments = ("--pool", pool_path, "--scale", "small", "--models", "xgb", *TABLE)
+    once = printed(run("table1.py", *arguments, "--out", tmp_path / "once"))
+    assert sum(line.startswith("| ") for line in once) == 2 * (2 + 4)  # two metrics
+
+    killed, runs = tmp_path / "killed", tmp_path / "killed" / "runs"
+    process = start("table1.py", *arguments, "--out", killed)
+    while not list(runs.glob("*.parquet")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    first = {p: p.stat().st_mtime_ns for p in runs.glob("*.parquet")}
+    assert 0 < len(first) < 8
+    assert printed(run("table1.py", *arguments, "--out", killed)) == once
+    assert all(p.stat().st_mtime_ns == when for p, when in first.items())  # none was run again
+
+    shards = tmp_path / "shards"
+    said = run("table1.py", *arguments, "--out", shards, "--shard", "1/2")
+    assert said.startswith("4 of 8 replays are missing")
+    assert printed(run("table1.py", *arguments, "--out", shards, "--shard", "2/2")) == once
+    rows = pq.read_table(shards / "table1.parquet").to_pylist()
+    assert {row["scheme"] for row in rows} == {"full", "random", "balto", "gsy"}
+    assert (shards / "index.html").read_text().count("<table>") == 2
+
+
+@pytest.mark.slow
+def test_every_other_script_runs_on_pools_and_makes_a_section(pool_path, tmp_path):
+    other = tmp_path / "other"
+    balto.write_pool(made_up_pool(seed=1), other)
+    few = ("--scale", "small", "--seeds", "1", "--out", tmp_path / "out", "--pool", pool_path)
+    for script in ("figure1.py", "figure5.py", "figure8.py"):
+        assert "| " in run(script, *few)
+    assert "| xgb |" in run("models.py", *few, "--models", "xgb")
+    assert "error: expected a second pool" in run("curve.py", *few, code=2)
+    sources = ("--sources", other, "--schemes", "random")
+    for script in ("curve.py", "seconds.py", "until_full.py"):
+        assert "with a starter" in run(script, *few, *sources)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<section>") == 7
+    assert page.count("<svg") == 5
+    assert "&lt;svg" not in page
+
+
+def test_what_is_wrong_is_one_line(pool_path, tmp_path):
+    bad = run("table1.py", "--pool", tmp_path / "none", "--out", tmp_path / "o", code=2)
+    assert bad.startswith("table1.py: error: expected a recorded pool")
+    few = ("--pool", pool_path, "--out", tmp_path / "o", "--shard", "3/2")
+    assert "expected a shard such as 1/4" in run("table1.py", *few, code=2)
+    assert bad.count("\n") == 1
+
+
+def test_a_cell_is_what_balto_replay_does(pool_path):
+    import _study
+
+    cell = _study.Cell(str(pool_path), "balto", budget=0.3, rounds=4, seed=3)
+    run = _study.replay(cell, None)
+    pool = balto.read_pool(pool_path)
+    expected = balto.replay(pool, selector="balto", budget=0.3, rounds=4, seed=3)
+    assert run.measurements.tolist() == [r.measurements for r in expected.rounds]
+    assert np.mean(run.values["top1"][-1]) == pytest.approx(expected.accuracy.top1)
+    assert np.mean(run.values["halves"][-1]) == pytest.approx(expected.accuracy.top1_halves)
+    assert [len(y) for y in run.labels] == np.diff(run.measurements, prepend=0).tolist()
+
+
+def test_growing_shares_end_at_the_accuracy_of_all_labels(pool_path):
+    import _study
+
+    cell = _study.Cell(str(pool_path), "random", shares=(0.05, 0.3, 1.0))
+    run = _study.replay(cell, None)
+    full = _study.replay(replace(cell, scheme="full", shares=()), None)
+    assert run.share.tolist() == pytest.approx([0.05, 0.3, 1.0], abs=0.02)  # whole programs
+    assert (run.values["top1"][-1] == full.values["top1"][-1]).all()
+
+
+def test_a_run_survives_its_file(pool_path, tmp_path):
+    import _study
+
+    cell = _study.Cell(str(pool_path), "balto", budget=0.2, rounds=2)
+    run = _study.replay(cell, None)
+    _study.save(cell, run, tmp_path / "run.parquet")
+    back = _study.load(tmp_path / "run.parquet")
+    assert back.tasks == run.tasks
+    assert back.labels == run.labels
+    for name, values in run.values.items():
+        np.testing.assert_array_equal(back.values[name], values)
+
+
+def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_path):
+    from _statistics import Ratio
+
+    import _study
+
+    pool = balto.read_pool(pool_path)
+    (tmp_path / "networks.json").write_text(f'{{"net": {{"{pool.tasks[1].name}": 3}}}}')
+    networks = _study.Networks(tmp_path)
+    run = _study.replay(_study.Cell(str(pool_path), "full", network="net"), networks)
+    assert run.tasks == [pool.tasks[1].name]
+    assert run.measurements[-1] == len(pool) - len(pool.programs(1))  # the others, all of them
+    others = _study.part(pool, [0, 2])
+    model = balto.replay(others, selector="full", test_share=0.0).model
+    judged = _study.part(pool, [1])
+    for k in (1, 5):
+        expected = network_top_k(
+            *(model.predict(judged.features), judged.latency_s, judged.task_of_program),
+            *(np.array([3.0]), k),
+        )
+        ratio = Ratio.network([run.values["best_s"][-1]], [run.values[f"top{k}_s"][-1]], run.weight)
+        assert ratio.value() == pytest.approx(expected)
+
+
+def test_a_starter_never_saw_the_pool_that_it_is_judged_on():
+    import curve
+
+    options = curve.options_of(None).parse_args(["--pool", "a", "b", "c", "--seeds", "1"])
+    for (line, pool), cells in curve.cells(options).items():
+        for cell in cells:
+            assert bool(cell.sources) == line[1]
+            assert pool not in cell.sources
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds=st.integers(1, 6), tasks=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
+def test_the_interval_holds_the_mean_and_a_difference_is_paired(seeds, tasks, seed):
+    import _statistics
+
+    rng = np.random.default_rng(seed)
+    values = rng.random((seeds, tasks))
+    mine = _statistics.Ratio.mean(values)
+    found = _statistics.estimate([mine])
+    assert found.value == pytest.approx(values.mean())
+    assert values.min() - 1e-9 <= found.low <= found.high <= values.max() + 1e-9
+    above = _statistics.difference([_statistics.Ratio.mean(values + 0.25)], [mine])
+    assert [above.value, above.low, above.high] == pytest.approx([0.25] * 3)  # no noise is left
+
+
+def test_the_bootstrap_agrees_with_one_that_resamples_literally():
+    import _statistics
+
+    rng = np.random.default_rng(0)
+    values = rng.random((5, 11)) ** 2
+    literal = [
+        values[np.ix_(rng.integers(0, 5, 5), rng.integers(0, 11, 11))].mean() for _ in range(20_000)
+    ]
+    draws = _statistics.Ratio.mean(values).draws()
+    np.testing.assert_allclose(
+        np.quantile(draws, [0.025, 0.5, 0.975]),
+        np.quantile(literal, [0.025, 0.5, 0.975]),
+        atol=0.01,
+    )
+
+
+def test_a_network_whose_choice_failed_is_0_where_that_task_is_drawn():
+    import _statistics
+
+    best, chosen = np.array([[1.0, 1.0]]), np.array([[2.0, np.inf]])
+    ratio = _statistics.Ratio.network(best, chosen, np.array([1.0, 1.0]))
+    assert ratio.value() == 0
+    assert set(np.round(ratio.draws(), 6)) == {0.0, 0.5}  # only the first task drawn, or not

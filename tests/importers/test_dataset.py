@@ -1,0 +1,62 @@
+"""TenSet's data sets and feature caches say the same as a pool as they did as pickles."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from balto.data.pool_reader import read_pool
+from balto.errors import InputError
+from balto.importers.tenset import import_tenset
+
+FILES = [
+    *(f"cache{p}.feature_cache" for p in (3, 4, 5)),
+    *(f"dataset{p}.pkl" for p in (3, 4, 5)),
+    "dataset_of_numpy_1.pkl",
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_layout_and_protocol_gives_the_numbers_that_were_pickled(tenset, tmp_path, name):
+    result = import_tenset(tenset / name, tmp_path / "pool")
+    says = json.loads((tenset / "says.json").read_text())
+    pool = read_pool(tmp_path / "pool")
+    assert (result.tasks, result.programs) == (len(says), len(pool)) == (4, 21)
+    for k, (workload, expected) in enumerate(says.items()):
+        assert json.loads(pool.tasks[k].args) == json.loads(workload)[1:]
+        for i, program in enumerate(pool.programs(k)):
+            rows = np.array(expected["rows"][i], np.float32)
+            np.testing.assert_array_equal(pool.features["store"][program], rows)
+            outcome, throughput = pool.outcomes[program], expected["throughputs"][i]
+            if outcome.ok:
+                assert outcome.latency_s == pytest.approx(expected["latency"] / throughput)
+            else:
+                assert not rows.any() or throughput < 1e-10
+
+
+def test_failures_stay_failures(tenset, tmp_path):
+    import_tenset(tenset / "dataset4.pkl", tmp_path / "pool")
+    pool = read_pool(tmp_path / "pool")
+    statuses = [pool.outcomes[i].status.value for i in pool.programs(2)]
+    assert statuses == ["ok", "build_error", "run_error", "run_error"]
+    assert "zeros" in pool.outcomes[pool.programs(2)[1]].message
+
+
+def test_weights_are_summed_over_networks_and_found_beside_the_source(tenset, tmp_path):
+    result = import_tenset(tenset / "dataset3.pkl", tmp_path / "pool")
+    assert [task.weight for task in read_pool(tmp_path / "pool").tasks] == [5, 1, 1, 1]
+    assert not result.notes
+
+
+def test_a_folder_of_feature_caches_is_one_pool(tenset, tmp_path):
+    caches = tmp_path / "caches"
+    caches.mkdir()
+    (caches / "a.feature_cache").write_bytes((tenset / "cache4.feature_cache").read_bytes())
+    result = import_tenset(caches, tmp_path / "pool", tenset / "network_info", device="mine")
+    assert result.tasks == 4
+    assert {task.device for task in read_pool(tmp_path / "pool").tasks} == {"mine"}
+    (caches / "b.feature_cache").write_bytes((tenset / "cache3.feature_cache").read_bytes())
+    with pytest.raises(InputError, match="import them one by one"):
+        import_tenset(caches, tmp_path / "other")
