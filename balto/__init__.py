@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from balto.select import Selector, TaskState
     from balto.select import get as get_selector
     from balto.tasks import extract_tasks
+    from balto.tune.networks import tune_network
     from balto.tune.tuned import load_tuned
     from balto.version import __version__
 
@@ -100,6 +101,7 @@ _WHERE = {
     "status": "balto.campaign.status",
     "testing": "balto.testing:",
     "tune": "balto.tune:",
+    "tune_network": "balto.tune.networks",
     "write_pool": "balto.data.pool_writer",
     "write_report": "balto.report.page",
 }
@@ -155,6 +157,7 @@ __all__ = [
     "status",
     "testing",
     "tune",
+    "tune_network",
     "write_pool",
     "write_report",
 ]

@@ -1,4 +1,4 @@
-"""``balto tune``: operators made fast with a trained cost model."""
+"""``balto tune``: networks and operators made fast with a trained cost model."""
 
 from __future__ import annotations
 
@@ -36,14 +36,18 @@ class _TuneOrStatus(click.Command):
 
 
 @click.command("tune", cls=_TuneOrStatus)
+@click.argument("network", required=False)
+@click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
 @click.option(
-    "--operator", "operators", multiple=True, required=True, help="Such as matmul:1024x1024x1024."
+    "--model",
+    default="starter",
+    show_default=True,
+    help="A model file; starter is balto's own, for CPUs; none: learn from the trials alone.",
 )
 @click.option(
-    "--model", help="A model file, or starter, balto's own; without one it learns from its trials."
-)
-@click.option(
-    "--trials", type=int, default=64, show_default=True, help="Programs to measure an operator."
+    "--trials",
+    type=int,
+    help="Programs to measure: of the whole network, or of each operator. [default: 400, 64]",
 )
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -61,28 +65,39 @@ class _TuneOrStatus(click.Command):
 )
 @format_option
 def command(
-    operators: tuple[str, ...], out: Path, compare: str | None, output: str, **settings: Any
+    network: str | None,
+    operators: tuple[str, ...],
+    out: Path,
+    compare: str | None,
+    output: str,
+    **settings: Any,
 ) -> None:
-    """Tune operators; resumable.
+    """Tune a NETWORK (a name, an .onnx or a .pt2 file), or operators; resumable.
 
-    Repeat the command to go on after any interruption. The folder holds a library of each
-    operator, which `balto.load_tuned` or TVM alone loads. `balto tune status` shows how far it is,
-    `balto report` draws it.
+    Repeat the command to go on after any interruption. The folder holds the compiled network, or a
+    library of each operator, which `balto.load_tuned` or TVM alone loads. `balto tune status`
+    shows how far it is, `balto report` draws it.
     """
-    from balto.models.starter import model_path
+    if bool(network) == bool(operators):
+        raise click.UsageError("expected a network, or --operator and no network")
+    if network:
+        if compare:
+            raise click.UsageError("--compare is for operators")
+        from balto.cli.tune_network import run
+
+        run(network, out, output, **{**settings, "trials": _or(settings["trials"], 400)})
+        return
     from balto.tune.operators import tune_operators
 
-    if settings["model"] is not None:
-        settings["model"] = model_path(settings["model"])
-
-    with _narrator(len(operators) * settings["trials"]) as narrator:
-        tuned = tune_operators(operators, out, listener=narrator, **settings)
+    settings["trials"] = _or(settings["trials"], 64)
+    with narrator(len(operators) * settings["trials"]) as told:
+        tuned = tune_operators(operators, out, listener=told, **settings)
         if compare:
-            _compare(out, tuned, settings["trials"], settings["seed"], narrator)
+            _compare(out, tuned, settings["trials"], settings["seed"], told)
     if output == "json":
         from balto.cli.output import print_json
 
-        print_json({"out": str(out), "operators": {t.task.name: _row(t) for t in tuned}})
+        print_json({"out": str(out), "operators": {t.task.name: row(t) for t in tuned}})
     else:
         _print_table(tuned)
     for each in tuned:
@@ -91,15 +106,20 @@ def command(
     click.echo(f"balto.load_tuned('{out}') loads it", err=True)
 
 
+def _or(given: int | None, default: int) -> int:
+    return default if given is None else given
+
+
 def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narrator: Any) -> None:
     from balto.tune.stock import compare_with_stock
 
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
-        narrator.say(f"{name}: stock's search {_microseconds(found.best)} in {found.seconds:.0f} s")
+        narrator.say(f"{name}: stock's search {microseconds(found.best)} in {found.seconds:.0f} s")
 
 
-def _row(tuned: TunedTask) -> dict[str, Any]:
+def row(tuned: TunedTask) -> dict[str, Any]:
+    """A task, for JSON."""
     return {
         "untuned_s": tuned.untuned_s,
         "latency_s": tuned.latency_s,
@@ -121,32 +141,35 @@ def _print_table(tuned: Sequence[TunedTask]) -> None:
         [
             [
                 each.task.name,
-                _microseconds(each.untuned_s),
-                _microseconds(each.latency_s),
+                microseconds(each.untuned_s),
+                microseconds(each.latency_s),
                 "-" if math.isnan(each.untuned_s) else f"{each.untuned_s / each.latency_s:.2f}",
                 each.trials,
-                _row(each)["failed"],
+                row(each)["failed"],
             ]
             for each in tuned
         ],
     )
 
 
-def _microseconds(seconds: float) -> str:
+def microseconds(seconds: float) -> str:
+    """For people; a dash for NaN."""
     return "-" if math.isnan(seconds) else f"{seconds * 1e6:,.1f} us"
 
 
-def _narrator(trials: int) -> Any:
+def narrator(trials: int) -> Any:
+    """A listener that shows progress on stderr; a context."""
     from balto.cli.progress import Progress
     from balto.data.outcome import Outcome
-    from balto.tune.session import Listener
+    from balto.tune.networks import NetworkListener
 
-    class Narrator(Listener):
+    class Narrator(NetworkListener):
         """Progress on stderr."""
 
         def __enter__(self) -> Self:
             self._progress = Progress()
             self._progress.begin("tune", trials, "trial")
+            self._network = ""
             return self
 
         def __exit__(
@@ -161,16 +184,38 @@ def _narrator(trials: int) -> Any:
             self._progress.say(line)
 
         def began(self, task: str, untuned_s: float) -> None:
-            self._progress.say(f"{task}: {_microseconds(untuned_s)} untuned")
+            self._progress.say(f"{task}: {microseconds(untuned_s)} untuned")
 
         def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
-            best = "none yet" if math.isinf(best_s) else _microseconds(best_s)
-            self._progress.advance("tune", f"{task}: best {best}")
+            best = "none yet" if math.isinf(best_s) else microseconds(best_s)
+            self._progress.advance("tune", f"{task}: best {best}{self._network}")
 
         def wrong(self, task: str, error: float) -> None:
             self._progress.say(
                 f"WRONG RESULT: the fastest program of {task} is {error:.3g} times the tolerance "
                 "away from the untuned one; it is left out, and the next one is taken"
+            )
+
+        def planned(self, tasks: int, cores: int, layout: str) -> None:
+            threads = "one core" if cores == 1 else f"{cores} cores"
+            self._progress.say(f"{tasks} tasks, tuned for {threads}, convolutions in {layout}")
+
+        def estimated(self, seconds: float) -> None:
+            self._network = f"; network about {1e3 * seconds:,.2f} ms"
+
+        def left(self, task: str, reason: str) -> None:
+            self._progress.say(f"{task} keeps TVM's default schedule: {reason}")
+
+        def mismatched(self, task: str) -> None:
+            self._progress.say(
+                f"WRONG RESULT: with the program of {task} the network computes something else; "
+                "it keeps TVM's default schedule"
+            )
+
+        def slower(self, tuned_s: float, untuned_s: float) -> None:
+            self._progress.say(
+                f"NOT FASTER: {1e3 * tuned_s:,.2f} ms tuned, {1e3 * untuned_s:,.2f} ms untuned; "
+                "the untuned network is deployed"
             )
 
     return Narrator()

@@ -31,8 +31,10 @@ def weights_to_lay_out(fused: Any) -> Any:
 
 
 def _without_clips(module: Any) -> Any:
-    """``clip`` as a minimum and a maximum: TVM knows no layout of ``clip``, and would change the
-    layout back and forth around each one."""
+    """``clip`` as a minimum and a maximum.
+
+    TVM knows no layout of ``clip``, and would change the layout back and forth around each one.
+    """
     import tvm
     from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator

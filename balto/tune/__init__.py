@@ -1,4 +1,4 @@
-"""balto inside MetaSchedule's own search (paper 4.2, 4.3)."""
+"""Tuning operators and networks; balto inside MetaSchedule's own search (paper 4.2 to 4.4)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from balto.tune.builder import Builder
     from balto.tune.cost_model import CostModel
+    from balto.tune.deployed import DeployedNetwork
+    from balto.tune.networks import NetworkListener, TunedNetwork, tune_network
     from balto.tune.operators import tune_operators
     from balto.tune.runner import Runner
     from balto.tune.search import SearchSettings
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 #: Public name -> where it is; loaded only when asked for: some import TVM.
 _WHERE = {
+    "tune_network": "balto.tune.networks",
+    "TunedNetwork": "balto.tune.networks",
+    "NetworkListener": "balto.tune.networks",
+    "DeployedNetwork": "balto.tune.deployed",
     "Builder": "balto.tune.builder",
     "CostModel": "balto.tune.cost_model",
     "Listener": "balto.tune.session",
@@ -31,13 +37,17 @@ _WHERE = {
 __all__ = [
     "Builder",
     "CostModel",
+    "DeployedNetwork",
     "Listener",
+    "NetworkListener",
     "Runner",
     "SearchSettings",
     "Session",
     "Tuned",
+    "TunedNetwork",
     "TunedTask",
     "load_tuned",
+    "tune_network",
     "tune_operators",
 ]
 

@@ -89,14 +89,14 @@ def write_database(
 @functools.lru_cache(maxsize=2)
 def _reference(module: str, target: Target, seed: int) -> tuple[Any, NDArray[Any]]:
     tvm = import_tvm(target)
-    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(schedule(module, "").mod["main"])
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(
+        schedule(module, "").mod["main"]
+    )
     arguments = [([int(d) for d in info.shape], str(info.dtype)) for info in infos]
     return arguments, _outputs(module, "", target, arguments, seed)
 
 
-def _outputs(
-    module: str, trace: str, target: Target, arguments: Any, seed: int
-) -> NDArray[Any]:
+def _outputs(module: str, trace: str, target: Target, arguments: Any, seed: int) -> NDArray[Any]:
     """What a program computes, the layout of weights included, which a measurement leaves out."""
     tvm = import_tvm(target)
     device = tvm.cpu() if target.on_cpu else tvm.device(target.kind)

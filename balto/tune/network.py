@@ -106,13 +106,15 @@ def compile_network(
 
 def _scheduled(fused: Any, tasks: Mapping[int, Task], traces: Mapping[str, str]) -> Any:
     """The module with the programs of traces in the place of its functions."""
+    import tvm
     import tvm_ffi
     from tvm.s_tir.meta_schedule.tune_context import _normalize_mod
     from tvm.tirx import PrimFunc
 
     from balto.programs.schedule import schedule
 
-    for var, function in list(fused.functions.items()):
+    before, fused = fused, tvm.IRModule(dict(fused.functions.items()))  # it is kept for later
+    for var, function in before.functions.items():
         if not isinstance(function, PrimFunc):
             continue
         task = tasks.get(tvm_ffi.structural_hash(_normalize_mod(function)))
@@ -129,7 +131,7 @@ def _apart(fused: Any) -> tuple[Any, Any]:
     from tvm import relax
 
     functions = {var.name_hint: (var, function) for var, function in fused.functions.items()}
-    parts = []
+    parts: list[Any] = []
     for name, other in (("main", _TRANSFORM), (_TRANSFORM, "main")):
         if name not in functions:
             parts.append(None)

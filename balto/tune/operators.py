@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from balto import models
-from balto.campaign.journal import Journal, numbered
-from balto.campaign.records import at, possible_outcome, text_of
-from balto.data.files import make_folder, sha256, write_json
+from balto.data.files import sha256, write_json
 from balto.data.target import Target
-from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
+from balto.models import starter
 from balto.tasks import check, extract_tasks
+from balto.tune import folder
 from balto.tune.session import Listener, Session, TunedTask
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
-
-#: In the folder: what was measured, MetaSchedule's database, the model that learnt from it.
-JOURNAL, DATABASE, MODEL = "journal.jsonl", "database", "model.balto"
-_EXPORT_S = 600.0
 
 
 def tune_operators(
     operators: Sequence[str],
     out: str | Path,
     *,
-    model: str | Path | None = None,
+    model: str | Path | None = starter.NAME,
     trials: int = 64,
     target: Target | str = "llvm",
     seed: int = 0,
@@ -48,7 +40,8 @@ def tune_operators(
         operators: such as ``matmul:1024x1024x1024``.
         out: folder, made if it is not there: a library of each operator, metadata, MetaSchedule's
             JSON database, the journal, and the model with what it learnt.
-        model: a model file; without one, the search learns from its own trials alone.
+        model: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none`` or
+            None to learn from the trials alone.
         trials: programs measured of each operator.
         target: what to compile for; what it leaves open is asked of this machine.
         seed: fixes every choice.
@@ -67,27 +60,21 @@ def tune_operators(
     """
     check([], operators)
     check_number("trials", trials, 1, whole=True)
-    base, trained_on = (None, {}) if model is None else models.load(model)
+    path = folder.model_path(model, target)
+    base, trained_on = folder.load_model(path)
     out = Path(out)
-    if out.exists() and not (out / JOURNAL).exists() and (out.is_file() or any(out.iterdir())):
-        raise CampaignError(f"{out} holds something else; give an empty or new folder")
+    folder.require_usable(out)
     tasks = extract_tasks([], operators, target).tasks
     target = tasks[0].target
-    _check_kind(model, trained_on, target)
+    folder.check_kind(path, trained_on, target)
     config = {
         "operators": [task.name for task in tasks],
-        "model": None if model is None else crc32(Path(model).read_bytes()),
+        "model": folder.checksum(path),
         "trials": trials,
         "target": target.to_json(),
         "seed": seed,
     }
-    make_folder(out)
-    with Journal.open(out / JOURNAL) as journal:
-        records = _records(journal.path)
-        _check_same(out, config, records)
-        if not records:
-            journal.append({"kind": "config", **config})
-            journal.sync()
+    with folder.opened(out, config) as (journal, records):
         own = measurer or LiveMeasurer.for_target(target)
         session = Session(own, base, journal, records, seed=seed, listener=listener)
         try:
@@ -99,50 +86,9 @@ def tune_operators(
                 own.close()
         if session.model is not None:
             learnt_from = {"by": "balto tune", "targets": [target.to_json()], **config}
-            models.save(session.model, out / MODEL, learnt_from)
+            models.save(session.model, out / folder.MODEL, learnt_from)
         _write(out, tuned, target)
     return tuned
-
-
-def _check_kind(model: str | Path | None, trained_on: dict[str, Any], target: Target) -> None:
-    """Refuse a model of another kind of device: its programs do not even look like these."""
-    kinds = {Target.from_json(each).kind for each in trained_on.get("targets", [])}
-    if kinds and target.kind not in kinds:
-        raise InputError(
-            f"expected a model of {target.kind} programs, {model} was trained on "
-            f"{', '.join(sorted(kinds))}; train one with balto pretrain --target {target.kind}"
-        )
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """What the journal says: the settings, then the trials.
-
-    Raises:
-        CampaignError: it is damaged, or a record says what cannot be; with its line.
-    """
-    records: list[dict[str, Any]] = []
-    for place, record in numbered(path):
-        with at(f"{path}: {place}"):
-            kind = record["kind"]
-            if kind != ("trial" if records else "config"):
-                raise InputError(f"expected the settings, then trials; got {kind!r}")
-            if kind == "trial":
-                text_of(record, "task"), text_of(record, "trace")
-                possible_outcome(record)
-        records.append(record)
-    return records
-
-
-def _check_same(out: Path, config: dict[str, Any], records: Sequence[dict[str, Any]]) -> None:
-    if not records:
-        return
-    before = {k: v for k, v in records[0].items() if k != "kind"}
-    for name, value in config.items():
-        if before.get(name) != value:
-            raise ConfigurationChanged(
-                f"{out} was tuned with {name} {before.get(name)}, now asked with {value}; "
-                "give another folder, or the same settings"
-            )
 
 
 def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
@@ -154,7 +100,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
             arguments = worker.call_with_retries(
                 "balto.tune.deploy:export",
                 *(each.task.module, each.trace, target, out / library),
-                deadline_s=_EXPORT_S,
+                deadline_s=folder.EXPORT_S,
             )
             about[each.task.name] = {
                 "library": library,
@@ -165,38 +111,13 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
                 "trials": each.trials,
                 "tuned": bool(each.trace),
             }
-        database = [(each.task.module, _right(each)) for each in tuned]
-        partial = out / f".{DATABASE}.partial"
-        worker.call_with_retries(
-            "balto.tune.deploy:write_database", partial, target, database, deadline_s=_EXPORT_S
-        )
-        shutil.rmtree(out / DATABASE, ignore_errors=True)
-        partial.rename(out / DATABASE)
+        folder.write_database(out, tuned, target, worker)
     metadata = {
         "format": FORMAT,
         "target": target.to_dict(),
         "cores": target.cores,
         "device": tuned[0].task.device,
         "operators": about,
-        "versions": _versions(),
+        "versions": folder.versions(),
     }
     write_json(out / METADATA, metadata)
-
-
-def _right(tuned: TunedTask) -> list[tuple[str, float]]:
-    """Programs for the database: those that worked and are no faster than the right best one."""
-    return [
-        (trace, outcome.latency_median_s)
-        for trace, outcome in tuned.programs
-        if outcome.ok and outcome.latency_median_s >= tuned.latency_s
-    ]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in ("balto", "apache-tvm", "apache-tvm-ffi"):
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -57,7 +57,7 @@ class Share:
 
 
 def latencies(shares: Sequence[Share]) -> list[float]:
-    """Seconds of one run of each task; those never timed by their FLOP, at the rate of the others."""
+    """Seconds of one run of each task; by FLOP, at the rate of the others, if never timed."""
     rates = sorted(
         share.flop / share.untuned_s
         for share in shares

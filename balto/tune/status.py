@@ -156,10 +156,10 @@ def tune_status(folder: str | Path) -> TuneStatus:
     metadata = _metadata(folder / METADATA)
     config, tasks = _read_journal(folder)
     stock = read_stock(folder)
-    operators = metadata.get("operators", {})
+    about = {**metadata.get("operators", {}), **metadata.get("tasks", {})}
     for name, task in tasks.items():
         task.stock = stock.get(name)
-        deployed = operators.get(name, {}).get("latency_s")
+        deployed = about.get(name, {}).get("latency_s")
         task.latency_s = math.nan if deployed is None else float(deployed)
     state = "finished" if metadata else "running" if locked(folder / _JOURNAL) else "interrupted"
     return TuneStatus(state=state, config=config, metadata=metadata, tasks=list(tasks.values()))

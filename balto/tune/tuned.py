@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from balto.data.files import read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.workers.tvm_setup import import_tvm
+
+if TYPE_CHECKING:
+    from balto.tune.deployed import DeployedNetwork
 
 #: Says what is in a folder of tuned operators.
 METADATA = "tuned.json"
@@ -128,14 +131,19 @@ class Tuned:
         return operator
 
 
-def load_tuned(folder: str | Path) -> Tuned:
-    """Load what ``balto tune`` made. Imports TVM in this process.
+def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
+    """Load what ``balto tune`` made: operators, or a network. Imports TVM in this process.
 
     Raises:
         InputError: there is nothing tuned in the folder, it is damaged, or another balto tuned it.
     """
     folder = Path(folder)
-    return Tuned(folder, read_metadata(folder))
+    metadata = read_metadata(folder)
+    if "network" in metadata:
+        from balto.tune.deployed import DeployedNetwork
+
+        return DeployedNetwork(folder, metadata)
+    return Tuned(folder, metadata)
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -152,7 +160,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
                 f"{folder / METADATA} has format {layout}, this balto reads {FORMAT}: tune again"
             )
         metadata = read_json(folder / METADATA)
-    for each in metadata["operators"].values():
+    network = [metadata["network"]] if "network" in metadata else []
+    for each in [*metadata["operators"].values(), *network]:
         library = folder / each["library"]
         with reading(library, InputError, advice):
             if sha256(library) != each["sha256"]:

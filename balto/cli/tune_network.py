@@ -1,0 +1,70 @@
+"""``balto tune NETWORK``: a whole network, from one number of trials."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from balto.cli.output import plain, print_json, print_table
+from balto.cli.tune import microseconds, narrator, row
+from balto.tune.networks import TunedNetwork, tune_network
+
+
+def run(network: str, out: Path, output: str, **settings: Any) -> None:
+    """Tune, and print what was found."""
+    with narrator(settings["trials"]) as told:
+        done = tune_network(network, out=out, listener=told, **settings)
+    if output == "json":
+        print_json({"out": str(out), **_json(done)})
+    else:
+        _print(done)
+    click.echo(f"balto.load_tuned('{out}') loads it", err=True)
+
+
+def _json(done: TunedNetwork) -> dict[str, Any]:
+    return {
+        "network": done.name,
+        "latency_s": done.latency_s,
+        "untuned_s": done.untuned_s,
+        "error": done.error,
+        "trials": done.trials,
+        "wrong": list(done.wrong),
+        "tasks": {
+            each.task.name: {"weight": done.weights[each.task.name], **row(each)}
+            for each in done.tasks
+        },
+        "untried": dict(done.untried),
+    }
+
+
+def _print(done: TunedNetwork) -> None:
+    total = sum(_seconds(done, each) for each in done.tasks)
+    print_table(
+        ["task", "weight", "untuned", "best", "share", "trials", "failed"],
+        [
+            [
+                each.task.name,
+                done.weights[each.task.name],
+                microseconds(each.untuned_s),
+                microseconds(each.latency_s),
+                f"{_seconds(done, each) / total:.1%}" if total else "-",
+                each.trials,
+                row(each)["failed"],
+            ]
+            for each in done.tasks
+        ],
+        title=f"{done.name}: {1e3 * done.latency_s:,.2f} ms tuned, "
+        f"{1e3 * done.untuned_s:,.2f} ms untuned ({done.untuned_s / done.latency_s:.1f}x), "
+        f"{done.trials} trials, outputs within {done.error:.2g} of the tolerance",
+    )
+    if done.untried:
+        names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)
+        click.echo(plain(f"With TVM's default schedule: {names}"))
+
+
+def _seconds(done: TunedNetwork, each: Any) -> float:
+    seconds: float = each.latency_s
+    return 0.0 if math.isnan(seconds) else done.weights[each.task.name] * seconds

@@ -1,0 +1,152 @@
+"""The folder of a tuning: opened for one set of settings, and gone on with for the same."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from balto import models
+from balto.campaign.journal import Journal, numbered
+from balto.campaign.records import at, possible_outcome, text_of
+from balto.data.files import make_folder
+from balto.data.target import Target
+from balto.errors import CampaignError, ConfigurationChanged, InputError
+from balto.models import starter
+from balto.models.base import CostModel
+from balto.tune.session import TunedTask
+from balto.workers.worker import Worker
+
+#: In the folder: what was measured, MetaSchedule's database, the model that learnt from it.
+JOURNAL, DATABASE, MODEL = "journal.jsonl", "database", "model.balto"
+EXPORT_S = 600.0
+
+
+def require_usable(out: Path) -> None:
+    """Refuse a folder that holds something else.
+
+    Raises:
+        CampaignError: it does.
+    """
+    if out.exists() and not (out / JOURNAL).exists() and (out.is_file() or any(out.iterdir())):
+        raise CampaignError(f"{out} holds something else; give an empty or new folder")
+
+
+@contextmanager
+def opened(out: Path, config: Mapping[str, Any]) -> Iterator[tuple[Journal, list[dict[str, Any]]]]:
+    """The folder's journal, and what it holds; `config` is its first record.
+
+    Raises:
+        ConfigurationChanged: the folder was tuned with other settings.
+        CampaignError: it is in use, or damaged.
+    """
+    make_folder(out)
+    with Journal.open(out / JOURNAL) as journal:
+        records = _records(journal.path)
+        _check_same(out, config, records)
+        if not records:
+            journal.append({"kind": "config", **config})
+            journal.sync()
+        yield journal, records
+
+
+def model_path(model: str | Path | None, target: Target | str) -> str | None:
+    """A model file as a person names it: ``starter``, which is for CPUs; ``none`` is none."""
+    wanted = Target.parse(target) if isinstance(target, str) else target
+    if model is None or str(model) == starter.NONE:
+        return None
+    if str(model) == starter.NAME and not wanted.on_cpu:
+        return None
+    return starter.model_path(str(model))
+
+
+def load_model(model: str | Path | None) -> tuple[CostModel | None, dict[str, Any]]:
+    """A model, and what it was trained on; neither if there is none.
+
+    Raises:
+        ModelFileError: the file is none.
+    """
+    return (None, {}) if model is None else models.load(model)
+
+
+def checksum(path: str | Path | None) -> int | None:
+    """Of a file; None of none."""
+    return None if path is None else crc32(Path(path).read_bytes())
+
+
+def check_kind(model: str | Path | None, trained_on: Mapping[str, Any], target: Target) -> None:
+    """Refuse a model of another kind of device: its programs do not even look like these.
+
+    Raises:
+        InputError: it is one.
+    """
+    kinds = {Target.from_json(each).kind for each in trained_on.get("targets", [])}
+    if kinds and target.kind not in kinds:
+        raise InputError(
+            f"expected a model of {target.kind} programs, {model} was trained on "
+            f"{', '.join(sorted(kinds))}; train one with balto pretrain --target {target.kind}"
+        )
+
+
+def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:
+    before = records[0] if records else config
+    for name in [*config, *(name for name in before if name != "kind" and name not in config)]:
+        if before.get(name) != config.get(name):
+            raise ConfigurationChanged(
+                f"{out} was tuned with {name} {before.get(name)}, now asked with "
+                f"{config.get(name)}; give another folder, or the same settings"
+            )
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What the journal says: the settings, then trials and what batches of them took.
+
+    Raises:
+        CampaignError: it is damaged, or a record says what cannot be; with its line.
+    """
+    records: list[dict[str, Any]] = []
+    for place, record in numbered(path):
+        with at(f"{path}: {place}"):
+            kind = record["kind"]
+            if kind not in (("trial", "batch") if records else ("config",)):
+                raise InputError(f"expected the settings, then trials; got {kind!r}")
+            if kind == "trial":
+                text_of(record, "task"), text_of(record, "trace")
+                possible_outcome(record)
+        records.append(record)
+    return records
+
+
+def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker: Worker) -> None:
+    """MetaSchedule's JSON database of the right programs, in the place of what is there."""
+    database = [(each.task.module, _right(each)) for each in tuned]
+    partial = out / f".{DATABASE}.partial"
+    worker.call_with_retries(
+        "balto.tune.deploy:write_database", partial, target, database, deadline_s=EXPORT_S
+    )
+    shutil.rmtree(out / DATABASE, ignore_errors=True)
+    partial.rename(out / DATABASE)
+
+
+def _right(tuned: TunedTask) -> list[tuple[str, float]]:
+    """Programs for the database: those that worked and are no faster than the right best one."""
+    return [
+        (trace, outcome.latency_median_s)
+        for trace, outcome in tuned.programs
+        if outcome.ok and outcome.latency_median_s >= tuned.latency_s
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Of balto and TVM."""
+    found = {}
+    for library in ("balto", "apache-tvm", "apache-tvm-ffi"):
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

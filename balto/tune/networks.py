@@ -1,0 +1,387 @@
+"""`tune_network`: from a network to a folder that can be deployed; resumable."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balto import models
+from balto.data.files import one_line, sha256, write_atomically, write_json
+from balto.data.target import Target
+from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
+from balto.measure.live import LiveMeasurer
+from balto.measure.measurer import Measurer
+from balto.models import starter
+from balto.tasks import graphs
+from balto.tune import folder
+from balto.tune.search import SearchSettings
+from balto.tune.session import Listener, Session, TaskTuning, TunedTask
+from balto.tune.shares import Share, network_s, next_task
+from balto.tune.tuned import FORMAT, METADATA
+from balto.units import check_number
+from balto.workers.worker import Worker
+
+#: In the folder: the compiled network; a torch module, as it was exported.
+LIBRARY, EXPORTED = "network.so", "network.pt2"
+_UNTUNED = ".untuned.so"
+_IMPORT_S = 1800.0
+_RUN_S = 1200.0
+
+
+class NetworkListener(Listener):
+    """What tuning a network tells beside what its tasks tell."""
+
+    def planned(self, tasks: int, cores: int, layout: str) -> None:
+        """The network was read: number of tasks, cores it is tuned for, layout of convolutions."""
+
+    def estimated(self, seconds: float) -> None:
+        """What the tasks of the network take together, as far as is known."""
+
+    def left(self, task: str, reason: str) -> None:
+        """A task keeps TVM's default schedule, since it cannot be tuned."""
+
+    def mismatched(self, task: str) -> None:
+        """With the program of this task the network computes something else; it is left out."""
+
+    def slower(self, tuned_s: float, untuned_s: float) -> None:
+        """The tuned network is not faster; the untuned one is deployed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedNetwork:
+    """What tuning a network found.
+
+    Attributes:
+        name: of the network.
+        latency_s: of what is deployed, seconds.
+        untuned_s: of the network through TVM's default pipeline, seconds.
+        error: distance of its outputs from the reference, in tolerances: at most 1.
+        tasks: those that had trials, in the order they were begun.
+        untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
+        wrong: tasks whose programs were left out, since the network came out wrong with them.
+        weights: how often each task runs in the network.
+    """
+
+    name: str
+    latency_s: float
+    untuned_s: float
+    error: float
+    tasks: Sequence[TunedTask] = field(repr=False)
+    untried: Sequence[tuple[str, str]] = field(repr=False)
+    wrong: Sequence[str]
+    weights: Mapping[str, int] = field(repr=False)
+
+    @property
+    def trials(self) -> int:
+        """How many programs were measured."""
+        return sum(each.trials for each in self.tasks)
+
+
+def tune_network(
+    network: Any,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    model: str | Path | None = starter.NAME,
+    trials: int = 400,
+    out: str | Path = "tuned",
+    target: Target | str = "llvm",
+    seed: int = 0,
+    measurer: Measurer | None = None,
+    listener: NetworkListener | None = None,
+    settings: SearchSettings | None = None,
+) -> TunedNetwork:
+    """Tune a network on this machine, and write what `balto.load_tuned` loads.
+
+    Killed at any moment, the same call goes on: what was measured is in a journal.
+
+    Args:
+        network: a torch module, a built-in network's name, or the path of an ``.onnx`` or ``.pt2``
+            file.
+        example_inputs: of a torch module, for ``torch.export``; its shapes become the network's.
+        model: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none`` or
+            None to learn from the trials alone.
+        trials: programs measured, all tasks together.
+        out: folder, made if it is not there: the compiled network, metadata, MetaSchedule's JSON
+            database, the journal, and the model with what it learnt.
+        target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
+        seed: fixes every choice.
+        measurer: measures; without one, a `LiveMeasurer`.
+        listener: is told what happens.
+        settings: of the search of each task.
+
+    Raises:
+        InputError: the network, the number of trials, the target or the model is not what was
+            expected.
+        ConfigurationChanged: the folder was tuned with other settings, or is another network's.
+        CampaignError: the folder holds something else, or is in use.
+        MeasurerError: measuring cannot go on.
+        BaltoError: what TVM makes of the network computes something else, before any tuning.
+    """
+    check_number("trials", trials, 1, whole=True)
+    out, listener = Path(out), listener or NetworkListener()
+    path = folder.model_path(model, target)
+    base, trained_on = folder.load_model(path)
+    folder.require_usable(out)
+    spec, name = _spec(network, example_inputs, out)
+    graphs.check(spec)
+    wanted = Target.parse(target) if isinstance(target, str) else target
+    if not wanted.on_cpu:
+        raise InputError(f"whole networks are tuned for CPUs, got the target {wanted}")
+    with Worker(memory_bytes=0) as worker:
+        found = _call(worker, "balto.tune.network:read", spec, wanted)
+        if not found.tasks:
+            raise InputError(f"TVM finds nothing to tune in {name}")
+        resolved: Target = found.tasks[0].target
+        folder.check_kind(path, trained_on, resolved)
+        _require_cores(resolved)
+        listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
+        config = {
+            "network": name,
+            "fingerprint": found.fingerprint,
+            "model": folder.checksum(path),
+            "trials": trials,
+            "target": resolved.to_json(),
+            "seed": seed,
+        }
+        with folder.opened(out, config) as (journal, records):
+            own = measurer or LiveMeasurer.for_target(resolved)
+            settings = settings or SearchSettings()
+            session = Session(own, base, journal, records, settings, seed, listener)
+            try:
+                tuned, untried = _search(session, found.tasks, trials, settings, listener)
+                journal.sync()
+            finally:
+                session.close()
+                if measurer is None:
+                    own.close()
+            if session.model is not None:
+                learnt_from = {"by": "balto tune", "targets": [resolved.to_json()], **config}
+                models.save(session.model, out / folder.MODEL, learnt_from)
+            done = _deploy(worker, spec, name, found, tuned, untried, out, listener)
+            folder.write_database(out, tuned, resolved, worker)
+            _write(out, done, found, resolved)
+    return done
+
+
+def _spec(network: Any, example_inputs: Sequence[Any] | None, out: Path) -> tuple[str, str]:
+    """What `balto.tasks.graphs` takes, and a name; a torch module is exported into the folder."""
+    if isinstance(network, str | Path):
+        spec = str(network)
+        return (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
+    if example_inputs is None:
+        raise InputError("a torch module needs example_inputs, a tuple of tensors")
+    import torch
+
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(network.eval(), tuple(example_inputs))
+    except Exception as error:
+        raise InputError(f"torch.export cannot export the module: {one_line(error)}") from error
+    with write_atomically(out / EXPORTED) as partial:
+        torch.export.save(program, partial)
+    return str(out / EXPORTED), type(network).__name__
+
+
+def _require_cores(target: Target) -> None:
+    """Refuse to tune for more cores than there are.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    have = len(os.sched_getaffinity(0))
+    if (target.cores or 1) > have:
+        raise InputError(
+            f"the target has num-cores {target.cores}, but this process may use {have} of this "
+            "machine's cores"
+        )
+
+
+def _call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _IMPORT_S) -> Any:
+    """Call; what TVM says of a network is bad input, in one line."""
+    try:
+        return worker.call(function, *arguments, deadline_s=deadline_s)
+    except WorkerRaised as error:
+        reason = one_line(str(error).removeprefix(f"{error.kind}: "))
+        if error.kind == "InputError":
+            raise InputError(reason) from error
+        raise InputError(f"TVM cannot compile {arguments[0]}: {error.kind}: {reason}") from error
+    except WorkerError as error:
+        raise InputError(f"TVM did not survive {arguments[0]}: {one_line(error)}") from error
+
+
+def _search(
+    session: Session,
+    tasks: Sequence[Any],
+    trials: int,
+    settings: SearchSettings,
+    listener: NetworkListener,
+) -> tuple[list[TunedTask], list[tuple[str, str]]]:
+    """Slices of trials, each to the task from which the network gains most."""
+    shares = [Share(task.weight, task.flop) for task in tasks]
+    begun: dict[int, TaskTuning] = {}
+    untried: dict[int, str] = {}
+    # Few trials for many tasks: one good program of each is worth more than a best one of some.
+    size = max(1, min(settings.batch, trials // (2 * len(tasks))))
+    spent = 0
+    while spent < trials:
+        k = next_task(shares)
+        if k is None:
+            break
+        if k not in begun:
+            try:
+                begun[k] = session.begin(tasks[k])
+            except InputError as error:
+                shares[k].dry, untried[k] = True, one_line(error)
+                listener.left(tasks[k].name, untried[k])
+                continue
+            shares[k].untuned_s = begun[k].untuned_s
+        stepping = spent >= trials * (1 - settings.steps)
+        measured = begun[k].advance(min(size, trials - spent), stepping)
+        shares[k].dry = not measured
+        shares[k].had(begun[k].best_s[-1] if begun[k].best_s else math.inf)
+        spent += measured
+        listener.estimated(network_s(shares))
+    reasons = [
+        (task.name, untried.get(k, "other tasks promised more"))
+        for k, task in enumerate(tasks)
+        if k not in begun
+    ]
+    return [each.finish() for each in begun.values()], reasons
+
+
+def _deploy(
+    worker: Worker,
+    spec: str,
+    name: str,
+    found: Any,
+    tuned: Sequence[TunedTask],
+    untried: Sequence[tuple[str, str]],
+    out: Path,
+    listener: NetworkListener,
+) -> TunedNetwork:
+    """Compile, compare with the reference, time beside the untuned network."""
+    target, library, plain = found.tasks[0].target, out / LIBRARY, out / _UNTUNED
+    traces = {each.task.name: each.trace for each in tuned if each.trace}
+
+    def error_with(chosen: Mapping[str, str]) -> float:
+        _call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
+        return _error(worker, spec, library, found.inputs, target)
+
+    traces, wrong, error = right_traces(traces, error_with, listener.mismatched)
+    if not error <= 1:
+        raise BaltoError(
+            f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
+            "away from the reference: TVM imports or compiles it wrongly; nothing was deployed"
+        )
+    _call(worker, "balto.tune.network:compile_network", spec, target, {}, plain, False)
+    cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
+    with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(target.cores or 1)}) as timer:
+        latency_s, untuned_s = timer.call(
+            "balto.tune.check:time_in_turns",
+            *([library, plain], found.inputs, target),
+            deadline_s=_RUN_S,
+        )
+    if latency_s > untuned_s:
+        listener.slower(latency_s, untuned_s)
+        error = _error(worker, spec, plain, found.inputs, target)
+        plain.replace(library)
+        latency_s, traces = untuned_s, {}
+    plain.unlink(missing_ok=True)
+    return TunedNetwork(
+        name=name,
+        latency_s=latency_s,
+        untuned_s=untuned_s,
+        error=error,
+        tasks=tuned,
+        untried=untried,
+        wrong=wrong,
+        weights={task.name: task.weight for task in found.tasks},
+    )
+
+
+def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
+    arguments = (spec, library, inputs, target)
+    return float(_call(worker, "balto.tune.check:error_of_network", *arguments, deadline_s=_RUN_S))
+
+
+def right_traces(
+    traces: Mapping[str, str],
+    error_with: Callable[[Mapping[str, str]], float],
+    wrong: Callable[[str], None],
+) -> tuple[dict[str, str], list[str], float]:
+    """The programs with which a network computes what it should.
+
+    Args:
+        traces: of each task that has a program of its own.
+        error_with: compiles the network with these, and says how far it is from right: up to 1.
+            What it compiled last is what is deployed.
+        wrong: is told each task that is left out.
+
+    Returns:
+        The traces that may stay, the tasks that may not, and the error with the former; above 1
+        if the network is wrong without any.
+    """
+    kept, left_out = dict(traces), list[str]()
+    error = error_with(kept)
+    while kept and not error <= 1:
+        if not (plain := error_with({})) <= 1:
+            return {}, left_out, plain
+        # The shortest wrong prefix ends with a culprit, whatever the others do.
+        names, low, high = list(kept), 0, len(kept)
+        while high - low > 1:
+            middle = (low + high) // 2
+            right = error_with({n: kept[n] for n in names[:middle]}) <= 1
+            low, high = (middle, high) if right else (low, middle)
+        left_out.append(names[high - 1])
+        wrong(left_out[-1])
+        del kept[left_out[-1]]
+        error = error_with(kept)
+    return kept, left_out, error
+
+
+def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
+    """The metadata, which says that the rest is whole."""
+    flop = {task.name: task.flop for task in found.tasks}
+    tasks: dict[str, Any] = {
+        each.task.name: {
+            "weight": done.weights[each.task.name],
+            "flop": flop[each.task.name],
+            "latency_s": _finite(each.latency_s),
+            "untuned_s": _finite(each.untuned_s),
+            "trials": each.trials,
+            "tuned": bool(each.trace) and each.task.name not in done.wrong,
+        }
+        for each in done.tasks
+    }
+    metadata = {
+        "format": FORMAT,
+        "target": target.to_dict(),
+        "cores": target.cores,
+        "device": found.tasks[0].device,
+        "network": {
+            "name": done.name,
+            "library": LIBRARY,
+            "sha256": sha256(out / LIBRARY),
+            "inputs": found.inputs,
+            "outputs": found.outputs,
+            "layout": found.layout,
+            "latency_s": done.latency_s,
+            "untuned_s": done.untuned_s,
+            "error": done.error,
+            "wrong": list(done.wrong),
+        },
+        "tasks": tasks,
+        "untried": dict(done.untried),
+        "operators": {},
+        "versions": folder.versions(),
+    }
+    write_json(out / METADATA, metadata)
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None

@@ -1,0 +1,60 @@
+"""ONNX files that are not ours: the light models of the ``onnx`` package, tuned and verified.
+
+    python experiments/onnx_models.py [--trials 32] [--out WORK] [MODEL.onnx ...]
+
+Every file goes through ``balto tasks`` and ``balto tune``: import, tasks, a few trials, compile,
+and the comparison with ONNX's reference evaluator. Prints a Markdown table; what fails has its
+reason in the last column. Resumable, like every tuning.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import balto
+from balto.tune.networks import tune_network
+
+
+def light_models() -> list[Path]:
+    """Those that come with the ``onnx`` package; their weights are all equal numbers."""
+    import onnx
+
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    return sorted(folder.glob("light_*.onnx"))
+
+
+def row(path: Path, trials: int, out: Path) -> str:
+    try:
+        tasks = balto.extract_tasks([str(path)]).tasks
+    except balto.BaltoError as error:
+        return f"| {path.stem} | - | - | - | - | - | {error} |"
+    flop = sum(task.flop * task.weight for task in tasks)
+    head = f"| {path.stem} | {len(tasks)} | {flop / 1e9:.2f} G"
+    try:
+        done = tune_network(path, trials=trials, out=out / path.stem)
+    except balto.BaltoError as error:
+        return f"{head} | - | - | - | {error} |"
+    verified = f"yes, {done.error:.2g} of the tolerance"
+    if done.wrong:
+        verified += f", without {', '.join(done.wrong)}"
+    return (
+        f"{head} | {done.trials} | {1e3 * done.untuned_s:,.1f} ms | "
+        f"{1e3 * done.latency_s:,.1f} ms | {verified} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--out", type=Path, default=Path("onnx-models"))
+    settings = parser.parse_args()
+    print("| model | tasks | FLOP | trials | untuned | tuned | verified, or why not |", flush=True)
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for path in settings.models or light_models():
+        print(row(path, settings.trials, settings.out), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Small networks for the tests, and the programs that spoil them; parts run in a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+
+class Small(torch.nn.Sequential):
+    """A convolution, a depthwise one, a dense layer and a softmax."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(
+            *(torch.nn.Conv2d(3, 16, 3, padding=1), torch.nn.ReLU()),
+            *(torch.nn.Conv2d(16, 16, 3, padding=1, groups=16), torch.nn.ReLU6()),
+            *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+            *(torch.nn.Linear(16, 10), torch.nn.Softmax(-1)),
+        )
+        self.eval()
+
+
+def save_onnx(path: Path, dimension: int | str = 4, operator: str = "Relu") -> None:
+    """A matrix product and an operator."""
+    weight = np.random.default_rng(0).normal(size=(16, 32)).astype("float32")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node(operator, ["h"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [dimension, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [dimension, 32])],
+        [helper.make_tensor("w", TensorProto.FLOAT, weight.shape, weight.tobytes(), raw=True)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
+def spoiled(module: str) -> str:
+    """Runs in a worker: a trace of a task's module that sums in half precision."""
+    from balto.programs.sample import trace_json
+    from balto.workers.tvm_setup import import_tvm
+
+    tvm = import_tvm()
+    schedule: Any = tvm.s_tir.Schedule(tvm.ir.load_json(module), debug_mask=0)
+    block = schedule.get_sblock("matmul")
+    schedule.cache_write(block, 0, "global")
+    schedule.unsafe_set_dtype(block, 0, "float16")
+    return trace_json(schedule)

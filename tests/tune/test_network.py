@@ -1,0 +1,157 @@
+"""Whole networks: tuned, killed and gone on with, compared, and run by TVM alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import balto
+from balto.campaign.journal import read
+from balto.data.target import LLVM
+from balto.tune.networks import right_traces
+from balto.workers.worker import Worker
+from tests.tune.networks import Small, save_onnx
+
+pytest.importorskip("tvm")
+
+#: As docs/tuning.md has it.
+RECIPE = """
+import sys
+import numpy as np, tvm
+from tvm import relax
+tvm.get_global_func("runtime.config_threadpool")(1, 1)  # mode, cores
+library = tvm.runtime.load_module(f"{sys.argv[1]}/network.so")
+network = relax.VirtualMachine(library, tvm.cpu())["main"]
+[y] = network(tvm.runtime.tensor(np.load(sys.argv[2])))
+assert "balto" not in sys.modules
+np.save(sys.argv[3], y.numpy())
+"""
+NO_BALTO = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "balto":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def trials(folder: Path) -> list[tuple[str, str]]:
+    records = read(folder / "journal.jsonl")
+    return [(r["task"], r["trace"]) for r in records if r["kind"] == "trial" and r["trace"]]
+
+
+def use(folder: str, x: np.ndarray) -> tuple[list[np.ndarray], float]:
+    """Runs in a worker, as a deployment: outputs, and seconds."""
+    loaded = balto.load_tuned(folder)
+    assert isinstance(loaded, balto.tune.DeployedNetwork)
+    with pytest.raises(balto.BaltoError, match="expected inputs of shapes"):
+        loaded.run([x[0]])
+    assert np.array_equal(loaded.run([x])[0], loaded.run({loaded.inputs[0][0]: x})[0])
+    return loaded.run([x]), loaded.benchmark().latency_s
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns about itself
+def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> None:
+    out, module, example = tmp_path / "tuned", Small(), (torch.zeros(1, 3, 16, 16),)
+    torch.export.save(torch.export.export(module, example), tmp_path / "small.pt2")
+    command = [sys.executable, "-m", "balto", "tune", str(tmp_path / "small.pt2"), "--trials", "10"]
+    command += ["-o", str(out), "-f", "json"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            if (out / "journal.jsonl").exists() and len(trials(out)) >= 3:
+                break
+            time.sleep(0.05)
+    finally:
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    kept = trials(out)
+    assert len(kept) >= 3
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    found = json.loads(done.stdout)
+    assert trials(out)[: len(kept)] == kept
+    assert len(set(trials(out))) == len(trials(out)) == found["trials"] == 10
+    assert found["latency_s"] <= found["untuned_s"]
+    assert found["error"] <= 1
+    x = np.random.default_rng(1).normal(size=(1, 3, 16, 16)).astype("float32")
+    expected = module(torch.from_numpy(x)).detach().numpy()
+    with Worker() as worker:
+        [y], seconds = worker.call("tests.tune.test_network:use", str(out), x, deadline_s=120)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
+    assert 0 < seconds < 1
+    np.save(tmp_path / "x.npy", x)
+    alone = [sys.executable, "-I", "-c", NO_BALTO + RECIPE, str(out)]
+    alone += [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    subprocess.run(alone, check=True, timeout=120, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-4, atol=1e-6)
+    other = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "was tuned with seed 0, now asked with 1" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx")
+    spec, library = str(tmp_path / "net.onnx"), tmp_path / "network.so"
+    with Worker() as worker:
+        found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+        [task] = found.tasks
+        trace = worker.call("tests.tune.networks:spoiled", task.module, deadline_s=60)
+
+        def error_with(traces: dict[str, str]) -> float:
+            arguments = (spec, task.target, traces, library)
+            worker.call("balto.tune.network:compile_network", *arguments, deadline_s=120)
+            checked = (spec, library, found.inputs, task.target)
+            error: float = worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60)
+            return error
+
+        assert error_with({task.name: trace}) > 1
+        told: list[str] = []
+        kept, wrong, error = right_traces({task.name: trace}, error_with, told.append)
+    assert (kept, wrong, told) == ({}, [task.name], [task.name])
+    assert error <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["net.onnx", "--trials", "0"], ["trials", "got 0"]),
+        (["here.txt"], ["no network is called", "resnet-50"]),
+        (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
+        (["net.onnx", "--model", "here.txt"], ["here.txt is damaged"]),
+        (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
+        (["unknown.onnx"], ["Det"]),
+        (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+@pytest.mark.slow
+def test_bad_input_costs_one_line(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    (tmp_path / "here.txt").write_text("no model")
+    save_onnx(tmp_path / "net.onnx")
+    save_onnx(tmp_path / "dynamic.onnx", dimension="batch")
+    save_onnx(tmp_path / "unknown.onnx", operator="Det")
+    done = subprocess.run(
+        [sys.executable, "-m", "balto", "tune", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
