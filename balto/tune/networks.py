@@ -276,7 +276,7 @@ def _deploy(
     if not error <= 1:
         raise BaltoError(
             f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
-            "away from the reference: TVM imports or compiles it wrongly; nothing was deployed"
+            "away from the reference: one of the two reads it wrongly; nothing was deployed"
         )
     _call(worker, "balto.tune.network:compile_network", spec, target, {}, plain, False)
     cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
