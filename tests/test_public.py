@@ -154,7 +154,7 @@ def test_the_core_alone_replays_a_pool(pool_path, tmp_path):
     assert out.returncode == 0, out.stderr
     advice, result = out.stdout.splitlines()
     assert advice == "the cost model mlp needs torch: pip install 'balto[torch]'"
-    assert result.startswith("balto with xgb: 3 rounds, 27 measurements, Top-1 ")
+    assert result.startswith("biased-lcmd with xgb: 3 rounds, 27 measurements, Top-1 ")
 
 
 def test_the_parts_for_metaschedule_need_no_import_of_their_own():

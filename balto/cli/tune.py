@@ -208,8 +208,8 @@ def narrator(trials: int) -> Any:
 
         def mismatched(self, task: str) -> None:
             self._progress.say(
-                f"WRONG RESULT: with the program of {task} the network computes something else; "
-                "it keeps TVM's default schedule"
+                f"WRONG RESULT: with the program of {task} the network computes something else, "
+                "or TVM cannot compile it; the task keeps TVM's default schedule"
             )
 
         def slower(self, tuned_s: float, untuned_s: float) -> None:

@@ -15,7 +15,7 @@ from balto.data.files import one_line, reading
 from balto.errors import InputError
 
 #: The paper's networks (section 4.2); `balto.tasks.networks` builds them.
-NETWORKS = ("resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")
+NETWORKS = ("lenet-5", "resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")
 SUFFIXES = (".onnx", ".pt2")
 
 

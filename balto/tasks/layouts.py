@@ -12,6 +12,7 @@ from typing import Any
 
 #: Of data and weights; what other operators do with it TVM works out.
 DESIRED = {"relax.nn.conv2d": ["NHWC", "OHWI"]}
+_FREE = "layout_free_buffers"
 
 
 def channels_last(module: Any) -> Any:
@@ -24,10 +25,26 @@ def channels_last(module: Any) -> Any:
 
 
 def weights_to_lay_out(fused: Any) -> Any:
-    """Fused functions that may choose the layout of their weights, which are no longer inputs."""
-    from tvm import relax
+    """Fused functions that may choose the layout of their weights, which are no longer inputs.
 
-    return relax.transform.AttachAttrLayoutFreeBuffers()(fused)
+    Of the largest alone: TVM compiles no function that lays out two, and a bias gains nothing.
+    """
+    from math import prod
+
+    from tvm import relax
+    from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+    from tvm.tirx import PrimFunc
+
+    marked = relax.transform.AttachAttrLayoutFreeBuffers()(fused)
+    for var, function in list(marked.functions.items()):
+        free = (function.attrs or {}).get(_FREE) if isinstance(function, PrimFunc) else None
+        if free is None or len(free) < 2:
+            continue
+        arguments = ArgInfo.from_prim_func(function)
+        sizes = [prod(int(n) for n in each.shape) for each in arguments]
+        largest = max(map(int, free), key=sizes.__getitem__)
+        marked.update_func(var, function.with_attr(_FREE, [largest]))
+    return marked
 
 
 def _without_clips(module: Any) -> Any:

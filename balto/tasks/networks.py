@@ -1,14 +1,16 @@
-"""The paper's five networks (section 4.2) as torch modules with random weights.
+"""The paper's five networks (section 4.2) and a small one, as torch modules with random weights.
 
 Batch 1, 224 x 224 images; sequences of 128 tokens. They are in inference form: batch
 normalisation is folded into the convolution before it, as a deployment does.
 BERT-tiny is TenSet's (6 layers, hidden size 512, 8 heads), not the smaller one of the same name.
 
-References: ResNet [He2016]_, ResNeXt [Xie2017]_, MobileNet-v2 [Sandler2018]_, BERT [Devlin2018]_.
+References: ResNet [He2016]_, ResNeXt [Xie2017]_, MobileNet-v2 [Sandler2018]_, BERT [Devlin2018]_,
+and LeNet-5 [LeCun1998]_ with ReLU, which is tuned in a minute.
 
 .. [He2016] Deep residual learning for image recognition. CVPR 2016.
 .. [Xie2017] Aggregated residual transformations for deep neural networks. CVPR 2017.
 .. [Sandler2018] MobileNetV2: inverted residuals and linear bottlenecks. CVPR 2018.
+.. [LeCun1998] Gradient-based learning applied to document recognition. Proc. IEEE 86(11).
 .. [Devlin2018] BERT: pre-training of deep bidirectional transformers. arXiv 1810.04805.
 """
 
@@ -55,6 +57,16 @@ def residual_network(groups: int, width_per_group: int) -> nn.Module:
             layers.append(Bottleneck(cin, width, 256 * 2**stage, stride, groups))
             cin = 256 * 2**stage
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cin, 1000))
+
+
+def lenet_5() -> nn.Module:
+    """LeNet-5, for images of 1 x 32 x 32."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 120, 5), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
 
 
 class InvertedResidual(nn.Module):
@@ -135,6 +147,8 @@ def build(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     tokens = (torch.zeros(1, 128, dtype=torch.int64),)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        if name == "lenet-5":
+            return lenet_5().eval(), (torch.zeros(1, 1, 32, 32),)
         if name == "resnet-50":
             return residual_network(groups=1, width_per_group=64).eval(), image
         if name == "resnext-50":

@@ -45,7 +45,7 @@ class NetworkListener(Listener):
         """A task keeps TVM's default schedule, since it cannot be tuned."""
 
     def mismatched(self, task: str) -> None:
-        """With the program of this task the network computes something else; it is left out."""
+        """With this task's program the network is wrong or cannot be compiled; it is left out."""
 
     def slower(self, tuned_s: float, untuned_s: float) -> None:
         """The tuned network is not faster; the untuned one is deployed."""
@@ -62,7 +62,8 @@ class TunedNetwork:
         error: distance of its outputs from the reference, in tolerances: at most 1.
         tasks: those that had trials, in the order they were begun.
         untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
-        wrong: tasks whose programs were left out, since the network came out wrong with them.
+        wrong: tasks whose programs were left out, since the network came out wrong with them, or
+            could not be compiled.
         weights: how often each task runs in the network.
     """
 
@@ -269,7 +270,12 @@ def _deploy(
     traces = {each.task.name: each.trace for each in tuned if each.trace}
 
     def error_with(chosen: Mapping[str, str]) -> float:
-        _call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
+        try:
+            _call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
+        except InputError:
+            if not chosen:
+                raise
+            return math.inf  # TVM's passes refuse some programs only inside of a network
         return _error(worker, spec, library, found.inputs, target)
 
     traces, wrong, error = right_traces(traces, error_with, listener.mismatched)

@@ -242,7 +242,7 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
     saved, trained_on = load(tmp_path / "w" / "model.balto")
     np.testing.assert_array_equal(result.model.predict(pool.features), saved.predict(pool.features))
     now = status(tmp_path / "w")
-    for each, name in ((result, "balto"), (result.compared, "random")):
+    for each, name in ((result, "biased-lcmd"), (result.compared, "random")):
         assert each.selector.name == name
         assert repr(list(each.rounds)) == repr(now.facts.curve(name))  # some numbers are none
         chosen = [r["picks"] for r in records(tmp_path / "w", "selection") if r["selector"] == name]
@@ -267,7 +267,7 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
         ({"rounds": 0}, "rounds to be a whole number from 1"),
         ({"programs": 1}, "programs to be a whole number from 2"),
         ({"compare": "biased-lcmd"}, "another selector than biased-lcmd"),
-        ({"compare": "biased-lcmd:power=1.0"}, "another selector than biased-lcmd"),
+        ({"compare": "biased-lcmd:power=2.0"}, "another selector than biased-lcmd"),
         ({"operators": ("matmul:8x8x8",)}, "either networks and operators, or a recorded pool"),
         ({"pool": None}, "at least one network, operator or pool"),
     ],

@@ -65,9 +65,9 @@ def test_a_death_says_which_signal(worker: Worker, number: signal.Signals) -> No
 @pytest.mark.parametrize(
     ("number", "deaths", "survives"),
     [
-        (signal.SIGKILL, 2, True),
+        (signal.SIGKILL, 4, True),
         (signal.SIGTERM, 2, True),
-        (signal.SIGKILL, 3, False),
+        (signal.SIGKILL, 5, False),
         (signal.SIGSEGV, 1, True),
         (signal.SIGSEGV, 2, False),
     ],
