@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.data.files import one_line
 from balto.data.target import Target
+from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tune.deploy import distance, random_arrays
 from balto.tune.network import Tensor
@@ -25,6 +27,9 @@ from balto.workers.tvm_setup import import_tvm
 
 #: Seconds in which a network is run again and again to time it, and runs at least.
 _TIMING_S, _RUNS = 2.0, 3
+#: Softmax and LogSoftmax mean something else before this version of ONNX's operators. So does
+#: Hardmax, but ONNX's converter leaves it as it is: networks with an older one are refused as wrong.
+_OPERATORS = 13
 #: A network slower than this is run but twice.
 _SLOW_S = 5.0
 
@@ -114,7 +119,7 @@ def _reference(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[An
     if graphs.suffix(spec) == ".onnx":
         from onnx.reference import ReferenceEvaluator
 
-        model = graphs.onnx_model(spec)
+        model = _as_evaluated(graphs.onnx_model(spec), spec)
         names = [each.name for each in model.graph.input]
         evaluator = ReferenceEvaluator(model)
         return [
@@ -127,3 +132,28 @@ def _reference(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[An
         module = graphs.exported_program(spec).module()
         got = module(*(torch.from_numpy(each) for each in arrays))
     return [each.numpy() for each in _pytree.tree_leaves(got)]
+
+
+def _as_evaluated(model: Any, spec: str) -> Any:
+    """A model whose operators the reference evaluator reads as they are meant.
+
+    It has one softmax for all versions, that of 13: along one axis. Before, a softmax was over all
+    axes from the given one on.
+
+    Raises:
+        InputError: ONNX cannot convert the model.
+    """
+    version = next(
+        (each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), _OPERATORS
+    )
+    if version >= _OPERATORS:
+        return model
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, _OPERATORS)
+    except Exception as error:
+        raise InputError(
+            f"ONNX cannot convert {spec} from version {version} of its operators to {_OPERATORS}, "
+            f"which its reference evaluator needs: {one_line(error)}; export it for {_OPERATORS}"
+        ) from error

@@ -38,6 +38,27 @@ def save_onnx(path: Path, dimension: int | str = 4, operator: str = "Relu") -> N
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_softmax(path: Path, operator: str, version: int, *, flattened: bool = False) -> None:
+    """A softmax of 2 x 3 x 4 x 5 numbers on axis 1, or of each 60 of them."""
+    shape = [2, 3, 4, 5]
+    to = helper.make_tensor("shape", TensorProto.INT64, [4], shape)
+    nodes = [helper.make_node(operator, ["x"], ["y"], axis=1)]
+    if flattened:
+        nodes = [
+            helper.make_node("Flatten", ["x"], ["flat"], axis=1),
+            helper.make_node(operator, ["flat"], ["each"], axis=1),
+            helper.make_node("Reshape", ["each", "shape"], ["y"]),
+        ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [to] if flattened else [],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]), path)
+
+
 def spoiled(module: str) -> str:
     """Runs in a worker: a trace of a task's module that sums in half precision."""
     from balto.programs.sample import trace_json

@@ -19,7 +19,7 @@ from balto.campaign.journal import read
 from balto.data.target import LLVM
 from balto.tune.networks import right_traces
 from balto.workers.worker import Worker
-from tests.tune.networks import Small, save_onnx
+from tests.tune.networks import Small, save_onnx, save_softmax
 
 pytest.importorskip("tvm")
 
@@ -122,6 +122,31 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
         kept, wrong, error = right_traces({task.name: trace}, error_with, told.append)
     assert (kept, wrong, told) == ({}, [task.name], [task.name])
     assert error <= 1
+
+
+@pytest.mark.slow
+def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) -> None:
+    library = tmp_path / "network.so"
+    with Worker() as worker:
+        for operator in ("Softmax", "LogSoftmax"):
+            old, meant, new = (str(tmp_path / f"{operator}-{n}.onnx") for n in "omn")
+            save_softmax(Path(old), operator, 9)
+            save_softmax(Path(meant), operator, 17, flattened=True)
+            save_softmax(Path(new), operator, 17)
+            found = worker.call("balto.tune.network:read", old, LLVM, deadline_s=120)
+            compiled = (old, LLVM, {}, library)
+            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            errors = [
+                worker.call(
+                    "balto.tune.check:error_of_network",
+                    *(spec, library, found.inputs, LLVM),
+                    deadline_s=60,
+                )
+                for spec in (old, meant, new)
+            ]
+            assert errors[0] <= 1
+            assert errors[1] <= 1
+            assert errors[2] > 1
 
 
 @pytest.mark.parametrize(
