@@ -28,7 +28,7 @@ from balto.workers.tvm_setup import import_tvm
 #: Seconds in which a network is run again and again to time it, and runs at least.
 _TIMING_S, _RUNS = 2.0, 3
 #: Softmax and LogSoftmax mean something else before this version of ONNX's operators. So does
-#: Hardmax, but ONNX's converter leaves it as it is: networks with an older one are refused as wrong.
+#: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused.
 _OPERATORS = 13
 #: A network slower than this is run but twice.
 _SLOW_S = 5.0

@@ -98,10 +98,19 @@ def compile_network(
         main, transform = _apart(fused)
         if transform is not None:
             weights = _run(transform, weights, target)
-        count = _inputs(main["main"])
-        names = [parameter.name for parameter in main["main"].params[count:]]
-        main = relax.transform.BindParams("main", dict(zip(names, weights, strict=True)))(main)
-        relax.build(main, target=tvm_target(target)).export_library(str(path))
+        relax.build(with_weights(main, weights), target=tvm_target(target)).export_library(
+            str(path)
+        )
+
+
+def with_weights(module: Any, weights: Sequence[Any]) -> Any:
+    """A module whose ``main`` has its weights in it, and takes the inputs alone."""
+    from tvm import relax
+
+    main = module["main"]
+    # By variable: TVM gives several the same name.
+    bound = dict(zip(main.params[_inputs(main) :], weights, strict=True))
+    return relax.transform.BindParams("main", bound)(module)
 
 
 def _scheduled(fused: Any, tasks: Mapping[int, Task], traces: Mapping[str, str]) -> Any:

@@ -59,6 +59,24 @@ def save_softmax(path: Path, operator: str, version: int, *, flattened: bool = F
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]), path)
 
 
+def of_twins(x: float, weights: tuple[float, float]) -> float:
+    """Runs in a worker: ``x`` less one weight, times another of the same name."""
+    import tvm
+    from tvm import relax
+
+    from balto.tune.network import with_weights
+
+    variables = [relax.Var(name, relax.TensorType([1], "float32")) for name in ("x", "w", "w")]
+    builder = relax.BlockBuilder()
+    with builder.function("main", variables, attrs={"num_input": 1}):
+        less = builder.emit(relax.op.subtract(variables[0], variables[1]))
+        builder.emit_func_output(builder.emit(relax.op.multiply(less, variables[2])))
+    arrays = [tvm.runtime.tensor(np.array([each], "float32")) for each in weights]
+    library = relax.build(with_weights(builder.get(), arrays), target="llvm")
+    main = relax.VirtualMachine(library, tvm.cpu())["main"]
+    return float(main(tvm.runtime.tensor(np.array([x], "float32"))).numpy()[0])
+
+
 def spoiled(module: str) -> str:
     """Runs in a worker: a trace of a task's module that sums in half precision."""
     from balto.programs.sample import trace_json

@@ -125,6 +125,12 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
 
 
 @pytest.mark.slow
+def test_weights_of_one_name_stay_apart() -> None:
+    with Worker() as worker:
+        assert worker.call("tests.tune.networks:of_twins", 7, (2, 3), deadline_s=60) == 15
+
+
+@pytest.mark.slow
 def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) -> None:
     library = tmp_path / "network.so"
     with Worker() as worker:
