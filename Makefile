@@ -30,9 +30,9 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its 
 	$(BIN)/balto tune --operator matmul:192x320x256 --model $(DEMO)/model.balto \
 		--trials 32 --compare stock -o $(DEMO)/tuned
 	$(BIN)/balto report $(DEMO)/tuned
-	@# balto tune mobilenet-v2 --model $(DEMO)/model.balto --trials 64 -o $(DEMO)/network
-	@# balto report $(DEMO)/network
-	@echo "open $(DEMO)/report.html and $(DEMO)/tuned/report.html in a browser"
+	$(BIN)/balto tune lenet-5 --model $(DEMO)/model.balto --trials 32 -o $(DEMO)/network
+	$(BIN)/balto report $(DEMO)/network
+	@echo "open report.html in $(DEMO), $(DEMO)/tuned and $(DEMO)/network in a browser"
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest
