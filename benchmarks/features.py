@@ -43,7 +43,7 @@ def extractors(pool, task: int, count: int) -> dict[str, tuple[Callable[[], obje
     traces = [pool.traces[i] for i in pool.programs(task)[:count]]
     schedules = [schedule(tvm.ir.save_json(mod), trace) for trace in traces]
     context = ms.TuneContext(
-        mod=mod, target=tvm.target.Target(json.loads(described.target)), num_threads=1
+        mod=mod, target=tvm.target.Target(described.target.to_dict()), num_threads=1
     )
     arguments = ArgInfo.from_entry_func(mod, remove_preproc=True)
     candidates = [ms.MeasureCandidate(sch, arguments) for sch in schedules]

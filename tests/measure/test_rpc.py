@@ -108,7 +108,8 @@ def test_a_device_is_named_probed_and_left_out(fleet: Fleet) -> None:
         outcomes = [outcome for _, outcome in measurer.measure(programs)]
     probed = [each.device for each in outcomes if each.probe_s > 0]
     names = {each.device for each in outcomes}
-    assert sorted(probed) == sorted(names), "once on each device, before its first program"
+    assert set(probed) == names, "each device, by each worker before its first program there"
+    assert len(probed) < len(outcomes)
     assert all(each.startswith("127.0.0.1:") for each in names)
 
     left_out = sorted(names)[0]

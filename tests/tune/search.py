@@ -143,8 +143,9 @@ def tune_with_model(model: str, mode: Any) -> tuple[int, bool, bool]:
     from tvm.s_tir.meta_schedule.testing.te_workload import matmul
 
     import balto
-    from balto.data.features import STORE, Features, FeatureTable
+    from balto.data.features import FEATURE_SETS, Features, FeatureTable
     from balto.programs.extract import Drawn, extract
+    from balto.programs.sample import trace_json
     from balto.tune import Builder, CostModel, Runner
 
     function = tvm.te.create_prim_func(matmul(64, 64, 64))
@@ -156,9 +157,11 @@ def tune_with_model(model: str, mode: Any) -> tuple[int, bool, bool]:
     schedules = list(context.generate_design_space())
     arguments = ms.arg_info.ArgInfo.from_entry_func(context.mod, remove_preproc=True)
     candidates = [ms.MeasureCandidate(each, arguments) for each in schedules]
-    rows = extract(Drawn(context, schedules, []), (STORE.name,))
-    table = FeatureTable({STORE.name: Features.from_programs(rows[STORE.name])})
-    expected = balto.load_model(model)[0].predict(table)
+    known = balto.load_model(model)[0]
+    drawn = Drawn(context, schedules, [trace_json(each) for each in schedules])
+    rows = extract(drawn, known.feature_sets)
+    sets = {n: Features.from_programs(rows[n], FEATURE_SETS[n].width) for n in rows}
+    expected = known.predict(FeatureTable(sets))
     before = bool(np.array_equal(cost_model.predict(context, candidates), expected))
     database: Any = ms.tune_tir(
         mod=function,

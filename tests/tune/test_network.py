@@ -161,7 +161,7 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
         (["net.onnx", "--trials", "0"], ["trials", "got 0"]),
         (["here.txt"], ["no network is called", "resnet-50"]),
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
-        (["net.onnx", "--model", "here.txt"], ["here.txt is damaged"]),
+        (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
         (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
         (["unknown.onnx"], ["Det"]),
         (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
