@@ -6,7 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import balto
+from balto.testing.selectors import made_up_task
 
 #: Values; everything else that is public is a module, a class or a function.
 CONSTANTS = {"FEATURE_SETS", "__version__"}
@@ -62,6 +63,29 @@ def test_a_docstring_that_a_dataclass_makes_up_does_not_count():
     assert not documented(Inheriting)
     assert not documented(lambda: None)
     assert documented(documented)
+
+
+def test_what_people_print_is_one_short_line(pool, pool_path, tmp_path):
+    task = replace(pool.tasks[0], module="{}" * 10_000)
+    result = balto.replay(pool, budget=0.2, rounds=2)
+    config = balto.Config(pool=str(pool_path), budget=0.2, rounds=2)
+    with balto.Campaign(tmp_path / "w", config) as campaign:
+        campaign.run()
+    printed = {
+        repr(each)
+        for each in (
+            *(pool, pool.features, pool.features["store"], pool.outcomes, pool.outcomes[0], task),
+            *(balto.Candidate(task, 0, 0, "[]" * 10_000), task.target, balto.FEATURE_SETS["store"]),
+            *(result, result.rounds[-1], result.accuracy, result.model, result.selector),
+            *(config, balto.LoopSettings(), balto.MeasureSettings(), made_up_task(0)),
+            balto.status(tmp_path / "w"),
+        )
+    }
+    assert len(printed) == 19
+    for each in printed:
+        assert "\n" not in each
+        assert " object at 0x" not in each
+        assert len(each) < 1000
 
 
 def test_the_constants_are_there():

@@ -32,7 +32,7 @@ class Config(LoopSettings):
     Attributes:
         networks: names of networks, or paths of model files.
         operators: operators with shapes.
-        target: TVM target, as asked for.
+        target: TVM target, as asked for: an object, or ``llvm``, ``cuda`` or its JSON.
         device: name of the device; None for this machine.
         programs: M, random programs sampled a task.
         pool: path of a recorded pool to replay in the place of all the above; None if live.
@@ -51,7 +51,7 @@ class Config(LoopSettings):
 
     networks: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
-    target: str = "llvm"
+    target: str | Target = "llvm"
     device: str | None = None
     programs: int = 256
     pool: str | None = None
@@ -63,8 +63,10 @@ class Config(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.target, Target):  # files and messages have its text
+            object.__setattr__(self, "target", self.target.to_json())
         if self.start_from is None:
-            live_on_cpu = not self.pool and Target.parse(self.target).on_cpu
+            live_on_cpu = not self.pool and Target.of(self.target).on_cpu
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
         for name in ("networks", "operators", "start_from"):
             given = getattr(self, name)

@@ -202,8 +202,8 @@ class Campaign:
             found = extract_tasks(
                 config.networks,
                 config.operators,
-                Target.parse(config.target),
-                config.device or "",
+                Target.of(config.target),
+                config.device,
                 worker,
             )
             self._begin()

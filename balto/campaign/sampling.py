@@ -80,7 +80,7 @@ def draw_file(task: Task, count: int, seed: int) -> tuple[Programs, bytes]:
         What to journal of them, and the bytes of their file; none of either for fewer than two.
     """
     sampled = sample_in_worker(
-        task.module, task.target, count, draw_seed(task, seed), tuple(FEATURE_SETS)
+        task.require_module(), task.target, count, draw_seed(task, seed), tuple(FEATURE_SETS)
     )
     if len(sampled.traces) < 2:
         return Programs(len(sampled.traces)), b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class CampaignStatus:
 
     state: str
     config: Config
-    facts: Facts
+    facts: Facts = field(repr=False)
 
     @property
     def seconds(self) -> float:

@@ -116,7 +116,7 @@ def command(
         from balto.tasks import check
 
         check(config.networks, config.operators)
-        target = Target.parse(config.target)
+        target = Target.of(config.target)
         with ExitStack() as stack:
             executor = stack.enter_context(_executor(target, ray, workers)) if ray else None
             made = _measurer(target, rpc, leave_out, workers, executor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from balto.data.task import Task
 
@@ -22,5 +22,5 @@ class Candidate:
     task: Task
     task_id: int
     program_id: int
-    trace: str | None = None
+    trace: str | None = field(default=None, repr=False)
     best_s: float | None = None

@@ -92,6 +92,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        return f"Features({len(self)} programs, {len(self.rows)} rows of {self.width} columns)"
+
     def __getitem__(self, program: int) -> NDArray[np.float32]:
         """The ``rows x width`` of one program."""
         return self.rows[self.offsets[program] : self.offsets[program + 1]]

@@ -311,7 +311,7 @@ def _task(path: Path, row: dict[str, Any]) -> Task:
         **{name: row[name] for name in ("name", "op", "args", "weight", "device")},
         target=target,
         flop=float("nan") if flop is None else flop,
-        module=row.get("module") or "",
+        module=row.get("module") or None,
     )
 
 

@@ -101,12 +101,7 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
 def _task_row(task_id: int, task: Task) -> dict[str, Any]:
     row = {name: getattr(task, name) for name in TASKS.names[1:]}
     row["flop"] = None if np.isnan(task.flop) else task.flop
-    return {
-        **row,
-        "task_id": task_id,
-        "target": task.target.to_json(),
-        "module": task.module or None,
-    }
+    return {**row, "task_id": task_id, "target": task.target.to_json()}
 
 
 def _table(

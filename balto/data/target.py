@@ -28,7 +28,7 @@ class Target:
     Attributes:
         kind: TVM's kind, such as ``llvm`` or ``cuda``.
         cores: how many cores a program may use, TVM's ``num-cores``; None if it does not say.
-        mcpu: LLVM's name of the processor; empty if it does not say.
+        mcpu: LLVM's name of the processor; None if it does not say.
         host: the target of the processor that a GPU hangs on; None if it does not say.
         options: everything else that TVM's dictionary holds: ``(name, JSON of the value)``,
             sorted by name.
@@ -36,7 +36,7 @@ class Target:
 
     kind: str
     cores: int | None = None
-    mcpu: str = ""
+    mcpu: str | None = None
     host: Target | None = None
     options: tuple[tuple[str, str], ...] = ()
 
@@ -50,8 +50,8 @@ class Target:
             raise InputError(
                 f"num-cores of a target must be a whole number of at least 1, got {cores}"
             )
-        if not isinstance(self.mcpu, str):
-            raise InputError(f"mcpu of a target must be a processor's name, got {self.mcpu}")
+        if self.mcpu is not None and (not isinstance(self.mcpu, str) or not self.mcpu):
+            raise InputError(f"mcpu of a target must be a processor's name, got {self.mcpu!r}")
 
     @classmethod
     def parse(cls, spec: str) -> Target:
@@ -67,6 +67,15 @@ class Target:
                 f"expected a target: {', '.join(KINDS)}, or JSON such as {_EXAMPLE}; got {spec!r}"
             )
         return cls.from_json(spec)
+
+    @classmethod
+    def of(cls, given: Target | str) -> Target:
+        """A target, given as one or as `parse` takes it.
+
+        Raises:
+            InputError: text that is none.
+        """
+        return given if isinstance(given, Target) else cls.parse(given)
 
     @classmethod
     def from_json(cls, text: str) -> Target:
@@ -97,7 +106,7 @@ class Target:
         return cls(
             kind=values.get("kind", ""),
             cores=values.get("num-cores"),
-            mcpu=values.get("mcpu", ""),
+            mcpu=None if values.get("mcpu") == "" else values.get("mcpu"),
             host=host,
             options=tuple((name, _json(rest[name])) for name in sorted(rest)),
         )
@@ -105,7 +114,7 @@ class Target:
     def to_dict(self) -> dict[str, Any]:
         """TVM's dictionary."""
         values: dict[str, Any] = {"kind": self.kind}
-        if self.mcpu:
+        if self.mcpu is not None:
             values["mcpu"] = self.mcpu
         if self.cores is not None:
             values["num-cores"] = self.cores

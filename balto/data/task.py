@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from balto.data.target import Target
+from balto.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Task:
         target: what it is compiled for.
         device: the processor that runs it, and on how many cores.
         flop: floating-point operations of one run; NaN where unknown.
-        module: TVM's JSON of the ``IRModule`` with one ``main`` function; empty in a recorded pool.
+        module: TVM's JSON of the ``IRModule`` with one ``main`` function; None where
+            it was not kept.
     """
 
     name: str
@@ -31,7 +33,20 @@ class Task:
     target: Target
     device: str
     flop: float = float("nan")
-    module: str = ""
+    module: str | None = field(default=None, repr=False)
+
+    def require_module(self) -> str:
+        """The module, of which programs are made.
+
+        Raises:
+            InputError: it was not kept.
+        """
+        if self.module is None:
+            raise InputError(
+                f"expected the task {self.name} with its module, of which programs are made; it "
+                "has none: it comes from a file that kept none"
+            )
+        return self.module
 
     def to_dict(self) -> dict[str, Any]:
         """A row of a file: every field, the target as its JSON."""
@@ -44,4 +59,5 @@ class Task:
         Raises:
             InputError: the target is not JSON with a kind.
         """
-        return cls(**{**row, "target": Target.from_json(row["target"])})
+        module = row.get("module") or None  # empty in older files
+        return cls(**{**row, "target": Target.from_json(row["target"]), "module": module})

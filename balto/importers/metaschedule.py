@@ -218,7 +218,7 @@ def _normal(trace: list[Any]) -> str:
         raise SkipLine("a trace that makes no sense") from None
 
 
-def _task(line: bytes, about: tuple[str, float], device: str | None, names: Names) -> Task:
+def _task(line: bytes, about: tuple[str | None, float], device: str | None, names: Names) -> Task:
     workload, trace, _, said, arguments = _fields(line)
     target = _target(said)
     shapes = _shapes(arguments)
@@ -283,7 +283,7 @@ class _Modules:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = modules
-        self._known: dict[int, tuple[str, float]] = {}
+        self._known: dict[int, tuple[str | None, float]] = {}
         self._unread = 0
         installed = importlib.util.find_spec("tvm") is not None
         self._worker = Worker() if installed else None
@@ -295,13 +295,13 @@ class _Modules:
         if self._worker is not None:
             self._worker.close()
 
-    def of(self, workload: int, line: bytes) -> tuple[str, float]:
-        """Module, empty where it is of no use, and operations of a workload."""
+    def of(self, workload: int, line: bytes) -> tuple[str | None, float]:
+        """Module, None where it is of no use, and operations of a workload."""
         if workload not in self._known:
             self._known[workload] = self._look(workload, line)
         return self._known[workload]
 
-    def _look(self, workload: int, line: bytes) -> tuple[str, float]:
+    def _look(self, workload: int, line: bytes) -> tuple[str | None, float]:
         module = self._modules[workload] if workload < len(self._modules) else ""
         if module and self._worker is None:
             return module, float("nan")
@@ -314,7 +314,7 @@ class _Modules:
             except WorkerError:
                 pass
         self._unread += 1
-        return "", float("nan")
+        return None, float("nan")
 
     def notes(self) -> list[str]:
         """What a person should know."""

@@ -37,8 +37,9 @@ from balto.learn.split import (
 )
 from balto.learn.tmax import TMaxEstimator
 from balto.measure.measurer import Measurer
+from balto.models import create
 from balto.models.base import CostModel
-from balto.select import select_tasks
+from balto.select import get, select_tasks
 from balto.select.base import Selector, TaskState
 from balto.select.program_features import program_features
 
@@ -49,8 +50,8 @@ class ActiveLearner:
     Args:
         pool: the programs; its outcomes are not looked at.
         measurer: measures what is selected.
-        selector: which programs to measure next.
-        model: trained anew every round.
+        selector: which programs to measure next; an object, or a name such as ``balto:C=0.5``.
+        model: trained anew every round; an object, or a name, which gets the seed of `settings`.
         settings: budget, rounds, split and seed.
         store: the outcomes that are known already, and where new ones go.
         log: the same for selections and results of rounds.
@@ -62,8 +63,8 @@ class ActiveLearner:
         self,
         pool: Pool,
         measurer: Measurer,
-        selector: Selector,
-        model: CostModel,
+        selector: Selector | str,
+        model: CostModel | str,
         settings: LoopSettings,
         store: OutcomeStore | None = None,
         log: RoundLog | None = None,
@@ -72,8 +73,8 @@ class ActiveLearner:
     ) -> None:
         self.pool = pool
         self.measurer = measurer
-        self.selector = selector
-        self.model = model
+        self.selector = get(selector)
+        self.model = create(model, settings.seed)
         self.settings = settings
         self.store = OutcomeStore() if store is None else store
         self.log = RoundLog() if log is None else log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from balto.learn.metrics import Accuracy
@@ -32,7 +32,7 @@ class Round:
     seconds: float
     failures: dict[str, int]
     accuracy: Accuracy | None
-    task_accuracy: dict[int, Accuracy]
+    task_accuracy: dict[int, Accuracy] = field(repr=False)
     select_s: float
     fit_s: float
 

@@ -38,8 +38,12 @@ class Program:
 
     @classmethod
     def of(cls, candidate: Candidate) -> Program:
-        """The program that a candidate stands for."""
-        return cls(candidate.task.module, candidate.trace or "", candidate.task.target)
+        """The program that a candidate stands for.
+
+        Raises:
+            InputError: its task has no module.
+        """
+        return cls(candidate.task.require_module(), candidate.trace or "", candidate.task.target)
 
 
 @dataclass(frozen=True, eq=False)

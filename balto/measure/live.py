@@ -8,6 +8,7 @@ from typing import Self
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import InputError
 from balto.measure.build import Built, Program
 from balto.measure.crew import CrewMeasurer
@@ -48,7 +49,7 @@ class LiveMeasurer(CrewMeasurer):
         cpus: Sequence[int],
         executor: Executor | None = None,
     ) -> None:
-        self.settings = settings
+        self.target, self.settings = target, settings
         self._executor = executor
         self._placements = list(placements)
         self._cpus = tuple(cpus)
@@ -69,21 +70,21 @@ class LiveMeasurer(CrewMeasurer):
     @classmethod
     def for_target(
         cls,
-        target: Target,
+        target: Target | str,
         settings: MeasureSettings | None = None,
         executor: Executor | None = None,
     ) -> Self:
         """A measurer on all CPUs of this process, with as many cores for timing as `target` says.
 
         Args:
-            target: of the programs.
+            target: of the programs; an object, or as `Target.parse` takes it.
             settings: how programs are measured.
             executor: builds the programs; the workers themselves if it is None.
 
         Raises:
-            InputError: the target has more cores than this process may use.
+            InputError: there is no such target, or it has more cores than this process may use.
         """
-        settings = settings or MeasureSettings()
+        target, settings = Target.of(target), settings or MeasureSettings()
         cpus = sorted(os.sched_getaffinity(0))
         if (target.cores or 1) > len(cpus):
             raise InputError(
@@ -106,10 +107,22 @@ class LiveMeasurer(CrewMeasurer):
             self._timing_lock = -1
 
     def _todo(self, candidates: Sequence[Candidate]) -> Todo:
+        for each in candidates:
+            self._check_target(each.task)
         if self._executor is None:
             return Todo(candidates)
         timers, deadline_s = len(self._workers), self.settings.build_timeout_s
         return BuildAhead(candidates, self._executor, timers, deadline_s)
+
+    def _check_target(self, task: Task) -> None:
+        """Refuse what these workers would time on another number of cores, or another device."""
+        ours, theirs = ((t.kind, t.cores or 1) for t in (self.target, task.target))
+        if ours != theirs:
+            raise InputError(
+                f"this measurer times {ours[0]} programs on {ours[1]} cores, {task.name} is for "
+                f"{theirs[0]} and {theirs[1]}: make one with "
+                "LiveMeasurer.for_target(task.target)"
+            )
 
     def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
         settings = self.settings

@@ -96,13 +96,14 @@ class RpcMeasurer(CrewMeasurer):
 
     @classmethod
     def for_target(
-        cls, target: Target, settings: RpcSettings, executor: Executor | None = None
+        cls, target: Target | str, settings: RpcSettings, executor: Executor | None = None
     ) -> Self:
         """A measurer for devices that `target` describes.
 
         Raises:
             InputError: the target leaves open what the device is, which would be this machine.
         """
+        target = Target.of(target)
         parts = [target] if target.host is None else [target, target.host]
         if not any(p.mcpu or p.option("mtriple") or p.option("arch") for p in parts):
             wanted = (

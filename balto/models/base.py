@@ -66,7 +66,8 @@ class CostModel(ABC):
             ) from None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(seed={self.seed}, {self.parameters()})"
+        given = {"seed": self.seed, **self.parameters()}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
 
     @property
     def feature_sets(self) -> tuple[str, ...]:

@@ -25,11 +25,12 @@ def draw(task: Task, count: int, seed: int, worker: Worker) -> Sampled:
     The draw is fixed by `seed` and the task's name: it depends on no other task.
 
     Raises:
+        InputError: the task has no module.
         WorkerError: TVM cannot sample the task, or the worker died.
     """
     sampled: Sampled = worker.call_with_retries(
         "balto.programs.sample:sample_in_worker",
-        *(task.module, task.target, count, draw_seed(task, seed)),
+        *(task.require_module(), task.target, count, draw_seed(task, seed)),
         tuple(FEATURE_SETS),
         deadline_s=DEADLINE_S,
     )

@@ -38,6 +38,11 @@ class TaskState:
     program_features: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
     ensemble_predictions: Callable[[], NDArray[np.float64]] | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return (
+            f"TaskState({self.name}: {self.size} programs, {len(self.labelled)} of them measured)"
+        )
+
     @cached_property
     def unlabelled(self) -> NDArray[np.int64]:
         """Indices that may be selected, ascending."""

@@ -39,7 +39,7 @@ def extract_tasks(
     networks: Sequence[str] = (),
     operator_specs: Sequence[str] = (),
     target: Target | str = LLVM,
-    device: str = "",
+    device: str | None = None,
     worker: Worker | None = None,
 ) -> Extracted:
     """The tasks of networks and operators for a target, identical ones merged.
@@ -49,14 +49,14 @@ def extract_tasks(
         operator_specs: operators with shapes, such as ``matmul:1024x1024x1024``.
         target: what to compile for, or its name or JSON; what it leaves open is asked of this
             machine.
-        device: name of the device the target stands for; empty for this machine.
+        device: name of the device the target stands for; None for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
 
     Raises:
         InputError: something is not what was expected, or TVM crashes on it.
     """
     check(networks, operator_specs)
-    wanted = Target.parse(target) if isinstance(target, str) else target
+    wanted = Target.of(target)
     arguments = (list(networks), list(operator_specs), wanted, device)
     own = worker or Worker()
     try:

@@ -33,7 +33,7 @@ class Extracted:
 
 
 def extract_in_worker(
-    networks: Sequence[str], operator_specs: Sequence[str], target: Target, device: str
+    networks: Sequence[str], operator_specs: Sequence[str], target: Target, device: str | None
 ) -> Extracted:
     """Build the tasks of all `networks`, then of all operators.
 
@@ -41,7 +41,7 @@ def extract_in_worker(
         networks: names or paths of model files.
         operator_specs: as `balto.tasks.operators.parse` takes them.
         target: as `balto.tasks.devices.resolve` takes it.
-        device: name of the device; empty to ask this machine.
+        device: name of the device; None to ask this machine.
 
     Raises:
         InputError: a network, file, operator or target is not what was expected.

@@ -56,7 +56,7 @@ def opened(out: Path, config: Mapping[str, Any]) -> Iterator[tuple[Journal, list
 
 def model_path(model: str | Path | None, target: Target | str) -> str | None:
     """A model file as a person names it: ``starter``, which is for CPUs; ``none`` is none."""
-    wanted = Target.parse(target) if isinstance(target, str) else target
+    wanted = Target.of(target)
     if model is None or str(model) == starter.NONE:
         return None
     if str(model) == starter.NAME and not wanted.on_cpu:

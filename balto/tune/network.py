@@ -128,7 +128,7 @@ def _scheduled(fused: Any, tasks: Mapping[int, Task], traces: Mapping[str, str])
             continue
         task = tasks.get(tvm_ffi.structural_hash(_normalize_mod(function)))
         if task is not None and task.name in traces:
-            program = schedule(task.module, traces[task.name]).mod["main"]
+            program = schedule(task.require_module(), traces[task.name]).mod["main"]
             program = program.without_attr("global_symbol").with_attr("tirx.is_scheduled", True)
             fused.update_func(var, program)
     return fused

@@ -129,7 +129,7 @@ def tune_network(
     folder.require_usable(out)
     spec, name = _spec(network, example_inputs, out)
     graphs.check(spec)
-    wanted = Target.parse(target) if isinstance(target, str) else target
+    wanted = Target.of(target)
     if not wanted.on_cpu:
         raise InputError(f"whole networks are tuned for CPUs, got the target {wanted}")
     with Worker(memory_bytes=0) as worker:

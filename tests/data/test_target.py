@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from balto.campaign.config import Config
 from balto.campaign.programs import read_tasks, write_tasks
 from balto.data.files import read_json, write_json
 from balto.data.pool_reader import read_pool
@@ -38,6 +39,19 @@ def test_what_it_says_has_names():
     assert target.option("arch") == "sm_80"
     assert target.option("mtriple") is None
     assert not target.on_cpu
+
+
+def test_what_is_not_given_is_none_and_text_is_as_good_as_an_object():
+    assert (Target("llvm").mcpu, Target("llvm").cores, Target("llvm").host) == (None, None, None)
+    assert Target.from_json('{"kind": "llvm", "mcpu": ""}') == Target("llvm")  # as TVM may say it
+    with pytest.raises(InputError, match="processor's name, got ''"):
+        Target("llvm", mcpu="")
+    target = Target("llvm", cores=2)
+    assert Target.of(target) is target
+    assert Target.of(target.to_json()) == target
+    config = Config(operators=("matmul:8x8x8",), target=target)
+    assert config == Config(operators=("matmul:8x8x8",), target=target.to_json())
+    assert Config.from_dict(config.to_dict()) == config
 
 
 def test_order_and_spacing_do_not_matter():

@@ -60,7 +60,13 @@ def values_of(work_dir):
     now, pool = status(work_dir), pool_of(work_dir)
     outcomes = [repr(pool.outcomes[i]) for i in range(len(pool))]
     features = pool.features["store"].rows.tobytes()
-    return now.to_dict(), [repr(t) for t in pool.tasks], list(pool.traces), features, outcomes
+    return (
+        now.to_dict(),
+        [repr(t.to_dict()) for t in pool.tasks],
+        list(pool.traces),
+        features,
+        outcomes,
+    )
 
 
 @pytest.mark.parametrize("name", ["config.json", "tasks.json", "journal.jsonl", "programs/00001"])

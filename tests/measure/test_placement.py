@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from balto.data.candidate import Candidate
 from balto.data.target import Target
+from balto.data.task import Task
+from balto.errors import InputError
 from balto.measure.live import LiveMeasurer
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
@@ -54,3 +57,27 @@ def test_the_target_decides_the_cores_and_the_memory():
         [worker] = measurer._workers
         assert worker._memory_bytes == 0
         assert [target for _, target in worker._preload] == [gpu]
+
+
+@pytest.mark.parametrize(
+    "target", [Target("llvm", cores=2), Target.parse('{"kind": "cuda", "arch": "sm_80"}')], ids=str
+)
+def test_programs_of_another_target_are_refused(target):
+    """They would be timed on another number of cores than is recorded, or under a wrong limit."""
+    task = Task("a task", "op", "[]", 1, target, "a", module="{}")
+    with (
+        LiveMeasurer.for_target("llvm", MeasureSettings(workers=1)) as measurer,
+        pytest.raises(InputError, match="llvm programs on 1 cores, a task is for") as error,
+    ):
+        next(measurer.measure([Candidate(task, 0, 0, "[]")]))
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_without_its_module_is_no_failure_of_its_programs():
+    pytest.importorskip("tvm")
+    task = Task("a task", "op", "[]", 1, Target("llvm"), "a")
+    with (
+        LiveMeasurer.for_target("llvm", MeasureSettings(workers=1)) as measurer,
+        pytest.raises(InputError, match="expected the task a task with its module"),
+    ):
+        next(measurer.measure([Candidate(task, 0, 0, "[]")]))
