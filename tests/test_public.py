@@ -123,9 +123,12 @@ def test_type_checkers_see_what_there_is(name, where):
 
 
 @pytest.mark.parametrize("module", [balto.models, balto.select, balto.testing, balto.tune])
-def test_the_public_modules_have_what_they_list(module):
+def test_the_public_modules_have_what_they_list_with_a_docstring(module):
     for name in module.__all__:
-        assert getattr(module, name) is not None
+        thing = getattr(module, name)
+        assert thing is not None
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert documented(thing), name
     with pytest.raises(AttributeError, match="no attribute 'oracle'"):
         module.oracle  # noqa: B018
 

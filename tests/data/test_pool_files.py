@@ -191,6 +191,12 @@ def test_a_pool_of_version_1_becomes_one_of_version_2(pool, pool_path, tmp_path)
     same(read_pool(tmp_path / "new"), old)
 
 
+def test_a_pool_may_hold_more_rows_than_32_bits_count_numbers(pool_path):
+    """13.09 million rows of 164 are as many numbers; `benchmarks/large_pool.py` writes more."""
+    (column,) = (f for f in pq.read_schema(pool_path / "programs.parquet") if "store" in f.name)
+    assert pa.types.is_large_list(column.type)
+
+
 def test_features_of_a_large_pool_are_mapped_from_a_file(pool, pool_path, monkeypatch):
     values = pool.features["store"].rows.size
     monkeypatch.setattr(pool_reader, "MAPPED", 4 * values)
