@@ -133,6 +133,15 @@ def test_the_public_modules_have_what_they_list_with_a_docstring(module):
         module.oracle  # noqa: B018
 
 
+def test_no_name_means_two_public_things():
+    """But the cost model inside of MetaSchedule's search, which stands where MetaSchedule's does."""
+    meanings = {}
+    for module in (balto, balto.models, balto.select, balto.testing, balto.tune):
+        for name in module.__all__:
+            meanings.setdefault(name, set()).add(id(getattr(module, name)))
+    assert [name for name, found in meanings.items() if len(found) > 1] == ["CostModel"]
+
+
 def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="no attribute 'oracle'"):
         balto.oracle  # noqa: B018

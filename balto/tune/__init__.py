@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from balto.tune.operators import tune_operators
     from balto.tune.runner import Runner
     from balto.tune.search import SearchSettings
-    from balto.tune.session import Listener, Session, TunedTask
+    from balto.tune.session import Session, SessionListener, TunedTask
     from balto.tune.tuned import Tuned, load_tuned
 
 #: Public name -> where it is; loaded only when asked for: some import TVM.
@@ -24,7 +24,7 @@ _WHERE = {
     "DeployedNetwork": "balto.tune.deployed",
     "Builder": "balto.tune.builder",
     "CostModel": "balto.tune.cost_model",
-    "Listener": "balto.tune.session",
+    "SessionListener": "balto.tune.session",
     "Runner": "balto.tune.runner",
     "SearchSettings": "balto.tune.search",
     "Session": "balto.tune.session",
@@ -38,11 +38,11 @@ __all__ = [
     "Builder",
     "CostModel",
     "DeployedNetwork",
-    "Listener",
     "NetworkListener",
     "Runner",
     "SearchSettings",
     "Session",
+    "SessionListener",
     "Tuned",
     "TunedNetwork",
     "TunedTask",

@@ -19,7 +19,7 @@ from balto.models import starter
 from balto.tasks import graphs
 from balto.tune import folder
 from balto.tune.search import SearchSettings
-from balto.tune.session import Listener, Session, TaskTuning, TunedTask
+from balto.tune.session import Session, SessionListener, TaskTuning, TunedTask
 from balto.tune.shares import Share, network_s, next_task
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
@@ -32,7 +32,7 @@ _IMPORT_S = 1800.0
 _RUN_S = 1200.0
 
 
-class NetworkListener(Listener):
+class NetworkListener(SessionListener):
     """What tuning a network tells beside what its tasks tell."""
 
     def planned(self, tasks: int, cores: int, layout: str) -> None:

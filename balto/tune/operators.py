@@ -15,7 +15,7 @@ from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.tasks import check, extract_tasks
 from balto.tune import folder
-from balto.tune.session import Listener, Session, TunedTask
+from balto.tune.session import Session, SessionListener, TunedTask
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
@@ -30,7 +30,7 @@ def tune_operators(
     target: Target | str = "llvm",
     seed: int = 0,
     measurer: Measurer | None = None,
-    listener: Listener | None = None,
+    listener: SessionListener | None = None,
 ) -> list[TunedTask]:
     """Tune operators on this machine, and write what `balto.load_tuned` loads.
 

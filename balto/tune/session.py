@@ -33,7 +33,7 @@ _LEAST_BATCH = 4
 _WORKERS = 2
 
 
-class Listener:
+class SessionListener:
     """What a tuning tells while it runs. Every method does nothing unless overridden."""
 
     def began(self, task: str, untuned_s: float) -> None:
@@ -101,14 +101,14 @@ class Session:
         records: Iterable[Mapping[str, Any]] = (),
         settings: SearchSettings | None = None,
         seed: int = 0,
-        listener: Listener | None = None,
+        listener: SessionListener | None = None,
     ) -> None:
         self._measurer = measurer
         self._learner = Learner(model, seed)
         self._journal = journal
         self._settings = settings or SearchSettings()
         self._seed = seed
-        self._listener = listener or Listener()
+        self._listener = listener or SessionListener()
         self._facts = {
             (each["task"], each["trace"]): outcome_from_record(each)
             for each in records

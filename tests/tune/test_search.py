@@ -18,7 +18,7 @@ from balto.data.outcome import Outcome, Status
 from balto.measure.measurer import Measurer
 from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _places
-from balto.tune.session import Listener, Session
+from balto.tune.session import Session, SessionListener
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
 
@@ -170,7 +170,7 @@ def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest
 def test_a_program_that_computes_something_else_is_left_out_loudly(task: balto.Task) -> None:
     heard: list[float] = []
 
-    class Hears(Listener):
+    class Hears(SessionListener):
         def wrong(self, task: str, error: float) -> None:  # noqa: ARG002
             heard.append(error)
 
