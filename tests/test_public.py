@@ -134,7 +134,7 @@ def test_the_public_modules_have_what_they_list_with_a_docstring(module):
 
 
 def test_no_name_means_two_public_things():
-    """But the cost model inside of MetaSchedule's search, which stands where MetaSchedule's does."""
+    """But the cost model in MetaSchedule's search, which stands where MetaSchedule's does."""
     meanings = {}
     for module in (balto, balto.models, balto.select, balto.testing, balto.tune):
         for name in module.__all__:

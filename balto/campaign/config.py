@@ -32,7 +32,8 @@ class Config(LoopSettings):
     Attributes:
         networks: names of networks, or paths of model files.
         operators: operators with shapes.
-        target: TVM target, as asked for: an object, or ``llvm``, ``cuda`` or its JSON.
+        target: TVM target, as asked for: an object, or ``llvm``, ``cuda`` or its JSON; kept
+            as text, the same for targets that are equal.
         device: name of the device; None for this machine.
         programs: M, random programs sampled a task.
         pool: path of a recorded pool to replay in the place of all the above; None if live.
@@ -63,8 +64,7 @@ class Config(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.target, Target):  # files and messages have its text
-            object.__setattr__(self, "target", self.target.to_json())
+        object.__setattr__(self, "target", Target.of(self.target).to_spec())
         if self.start_from is None:
             live_on_cpu = not self.pool and Target.of(self.target).on_cpu
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())

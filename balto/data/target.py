@@ -126,6 +126,10 @@ class Target:
         """The one JSON of this target: the same for every target that equals it."""
         return _json(self.to_dict())
 
+    def to_spec(self) -> str:
+        """The inverse of `parse`: ``llvm`` or ``cuda`` if it says no more, its JSON otherwise."""
+        return self.kind if self.kind in KINDS and self == Target(self.kind) else self.to_json()
+
     def option(self, name: str, default: Any = None) -> Any:
         """What TVM's dictionary holds under `name`, such as ``arch`` or ``mtriple``."""
         return self.to_dict().get(name, default)

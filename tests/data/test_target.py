@@ -14,7 +14,7 @@ from balto.campaign.programs import read_tasks, write_tasks
 from balto.data.files import read_json, write_json
 from balto.data.pool_reader import read_pool
 from balto.data.target import Target
-from balto.errors import CampaignError, InputError, PoolError
+from balto.errors import CampaignError, ConfigurationChanged, InputError, PoolError
 
 SPECS = [
     {"kind": "llvm"},
@@ -49,9 +49,22 @@ def test_what_is_not_given_is_none_and_text_is_as_good_as_an_object():
     target = Target("llvm", cores=2)
     assert Target.of(target) is target
     assert Target.of(target.to_json()) == target
-    config = Config(operators=("matmul:8x8x8",), target=target)
-    assert config == Config(operators=("matmul:8x8x8",), target=target.to_json())
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        (Target("llvm", cores=2), '{"num-cores": 2, "kind": "llvm"}'),
+        (Target("llvm"), "llvm"),
+        ('{"kind": "llvm"}', "llvm"),
+    ],
+)
+def test_a_campaign_goes_on_whichever_way_its_target_is_written(one, same):
+    config = Config(operators=("matmul:8x8x8",), target=one)
+    assert config == Config(operators=("matmul:8x8x8",), target=same)
     assert Config.from_dict(config.to_dict()) == config
+    with pytest.raises(ConfigurationChanged, match="target: "):
+        config.check_same(Config(operators=("matmul:8x8x8",), target=Target("llvm", mcpu="znver3")))
 
 
 def test_order_and_spacing_do_not_matter():
