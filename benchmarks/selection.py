@@ -5,6 +5,12 @@ selector `balto` picks task by task on one thread, as in a campaign: the first r
 then by Algorithm 2 in half of the tasks and by Algorithm 1 in the others. Beside it, in the same
 run, `numpy.sort` sorts the same predictions, task by task, 15 times.
 
+The ratio says as much of `numpy.sort` as of the selector: numpy takes the kernel of the newest
+vector instructions that there are, and on some processors an older one is far faster. Others::
+
+    NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" python benchmarks/selection.py    # AVX2
+    NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" python ...                 # none
+
 ``python benchmarks/selection.py``; the last line is JSON.
 """
 
@@ -55,6 +61,7 @@ def main() -> None:
                 "seconds": round(seconds, 3),
                 "sort_seconds": round(sort_seconds, 3),
                 "ratio": round(seconds / sort_seconds, 3),
+                "sort_ns_per_program": round(1e9 * sort_seconds / (ROUNDS * TASKS * PROGRAMS), 2),
                 "paper_seconds": PAPER_SECONDS,
             }
         )

@@ -5,7 +5,7 @@ labelled and picked programs, the *references*. A prediction is one number, so t
 reference of a program is one of the two that it lies between: a pick changes the scores of the
 programs in its own gap only. Programs are therefore kept in one list a gap; a pick splits its gap
 in two; and a gap too narrow to hold the next pick is never looked into. Nothing is sorted but the
-references, and all of it costs less than sorting the predictions.
+references, and all of it costs about what sorting the predictions does (`docs/differences.md`).
 
 Every program is scored by the expression of the literal algorithm, in the predictions' own
 precision. Rounding is monotone, so the nearest reference after rounding is still a neighbour, and
