@@ -282,7 +282,10 @@ class Week:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
 
     def _second_process(self, process: subprocess.Popen[str], work: Path) -> None:
-        """It is refused, unless the first has ended meanwhile or has not begun: then it may run."""
+        """It is refused, unless the first has ended meanwhile or has not begun: then it may run.
+
+        A campaign that is finished is let go by a process that still stops its workers.
+        """
         if not (work / "journal.jsonl").exists():
             return
         other = subprocess.run(
@@ -292,7 +295,8 @@ class Week:
             text=True,
             check=False,
         )
-        if "is in use by process" not in other.stderr and process.poll() is None:
+        harmless = ("is in use by process", "is finished already")
+        if not any(said in other.stderr for said in harmless) and process.poll() is None:
             self.wrong["unexpected_ends"].append(f"not refused: {other.stderr[-500:]}")
 
     def _read_only(self, process: subprocess.Popen[str], work: Path) -> None:

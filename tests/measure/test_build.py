@@ -81,11 +81,13 @@ def test_a_device_that_is_not_here_is_a_clear_stop_not_a_row_of_failures() -> No
             target = Target("opencl")
         else:
             target = Target.parse('{"kind": "cuda", "arch": "sm_80"}')
+    sound = candidate("sound")
+    program = replace(sound, task=replace(sound.task, target=target))
     with (
         LiveMeasurer.for_target(target, MeasureSettings(workers=1)) as measurer,
         pytest.raises(MeasurerError, match="this machine has no"),
     ):
-        list(measurer.measure([candidate("sound")]))
+        list(measurer.measure([program]))
 
 
 @pytest.mark.parametrize(
