@@ -218,4 +218,7 @@ def narrator(trials: int) -> Any:
                 "the untuned network is deployed"
             )
 
+        def not_beside(self, reason: str) -> None:
+            self._progress.say(f"not timed beside the runtime it came from: {reason}")
+
     return Narrator()

@@ -17,7 +17,11 @@ import torch
 import balto
 from balto.campaign.journal import read
 from balto.data.target import LLVM
-from balto.tune.networks import right_traces
+from balto.data.task import Task
+from balto.tune import reference
+from balto.tune.check import time_in_turns
+from balto.tune.networks import as_deployed, right_traces
+from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
 from tests.tune.networks import Small, save_onnx, save_softmax
 
@@ -85,6 +89,12 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     assert len(set(trials(out))) == len(trials(out)) == found["trials"] == 10
     assert found["latency_s"] <= found["untuned_s"]
     assert found["error"] <= 1
+    assert found["reference"]["PyTorch"] > 0
+    about = json.loads((out / "tuned.json").read_text())
+    assert about["network"]["reference"] == found["reference"]
+    assert {name: task["tuned"] for name, task in about["tasks"].items()} == {
+        name: task["tuned"] for name, task in found["tasks"].items()
+    }
     x = np.random.default_rng(1).normal(size=(1, 3, 16, 16)).astype("float32")
     expected = module(torch.from_numpy(x)).detach().numpy()
     with Worker() as worker:
@@ -122,6 +132,68 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
         kept, wrong, error = right_traces({task.name: trace}, error_with, told.append)
     assert (kept, wrong, told) == ({}, [task.name], [task.name])
     assert error <= 1
+
+
+def test_a_task_says_what_is_deployed_of_it() -> None:
+    task = Task("a", "matmul", "[]", 1, LLVM, "here")
+    tuned = TunedTask(
+        task=task,
+        trace="[]",
+        latency_s=1.0,
+        untuned_s=2.0,
+        programs=(),
+        best_s=(),
+        asking_s=0.0,
+        seconds=0.0,
+        wrong=0,
+        lost=0,
+    )
+    assert as_deployed(tuned, {"a": "[]"}) == tuned
+    untuned = as_deployed(tuned, {})  # wrong within the network, or the untuned one is deployed
+    assert (untuned.trace, untuned.latency_s, untuned.untuned_s) == ("", 2.0, 2.0)
+
+
+@pytest.mark.parametrize("spec", ["lenet-5", "net.onnx"])
+def test_a_network_runs_where_it_came_from_with_as_many_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    save_onnx(tmp_path / "net.onnx")
+    shape = (4, 16) if spec == "net.onnx" else (1, 1, 32, 32)
+    arrays = [np.random.default_rng(0).normal(size=shape).astype("float32")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with reference.runtime(spec, arrays, 2) as found:
+            assert found is not None
+            assert found[0] == ("PyTorch" if spec == "lenet-5" else "ONNX Runtime")
+            assert torch.get_num_threads() == (2 if spec == "lenet-5" else 3)
+            got = found[1]()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    [expected] = reference.expected(spec, arrays)
+    np.testing.assert_allclose(got[0] if isinstance(got, list) else got, expected, atol=1e-5)
+
+
+def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    save_onnx(tmp_path / "net.onnx")
+    with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
+        assert found is None
+
+
+def test_what_is_timed_in_turns_is_timed_warm_and_a_slow_one_but_twice() -> None:
+    runs: list[str] = []
+    seconds = time_in_turns([lambda: runs.append("a"), lambda: time.sleep(0.05)], 0.2)
+    assert seconds[1] >= 0.05
+    runs.clear()
+    slow = [lambda: runs.append("a") or time.sleep(0.3), lambda: None]
+    assert time_in_turns(slow, 0.2, slow_s=0.2)[0] >= 0.3
+    assert len(runs) == 2
 
 
 @pytest.mark.slow
