@@ -10,9 +10,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from balto.data.files import one_line
+from balto.data.target import Target
+from balto.tasks import graphs
+
 #: Of data and weights; what other operators do with it TVM works out.
 DESIRED = {"relax.nn.conv2d": ["NHWC", "OHWI"]}
 _FREE = "layout_free_buffers"
+
+
+def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
+    """`balto.tasks.graphs.lowered`, in the layout that suits the target.
+
+    What is tuned, and what a campaign measures: a model learns the tasks that it is asked about.
+
+    Args:
+        module: of `balto.tasks.graphs.imported`.
+        target: of the tasks.
+
+    Returns:
+        As `balto.tasks.graphs.lowered`; then the layout of the convolutions, and why TVM could not
+        change it.
+    """
+    import tvm
+
+    wanted = tvm.target.Target(target.to_dict())
+    if not target.on_cpu:
+        return *graphs.lowered(module, wanted), "NCHW"
+    layout = "NHWC"
+    try:
+        fused, transform = graphs.lowered(module, wanted, channels_last)
+    except Exception as error:  # TVM's pass refuses some networks by an internal check
+        layout = f"NCHW: TVM cannot change it: {one_line(str(error).splitlines()[-1])}"
+        fused, transform = graphs.lowered(module, wanted)
+    return weights_to_lay_out(fused), transform, layout
 
 
 def channels_last(module: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from balto.data.target import Target
+from balto.data.target import LLVM, Target
 from balto.errors import InputError
 from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
@@ -73,8 +73,15 @@ def test_identical_operators_of_a_pt2_file_are_one_task_with_their_weight(tmp_pa
     convolutions = {t.name: t.weight for t in tasks if t.op.startswith("conv2d")}
     assert sorted(convolutions.values()) == [1, 2]
     twin = next(t for t in tasks if t.weight == 2 and t.op.startswith("conv2d"))
-    assert json.loads(twin.args)[:2] == [[1, 8, 12, 12], [8, 8, 3, 3]]
+    assert json.loads(twin.args)[:2] == [[1, 12, 12, 8], [8, 3, 3, 8]]
     assert twin.flop >= 2 * 12 * 12 * 8 * 8 * 9
+    tuned = worker.call(
+        "balto.tune.network:read", str(tmp_path / "twins.pt2"), LLVM, deadline_s=120
+    ).tasks
+    assert tuned == tasks  # so a model knows what it is asked about
+    own = extract_tasks([str(tmp_path / "twins.pt2")], worker=worker, own_layout=True).tasks
+    twin = next(t for t in own if t.weight == 2 and t.op.startswith("conv2d"))
+    assert json.loads(twin.args)[:2] == [[1, 8, 12, 12], [8, 8, 3, 3]]
 
 
 def test_an_onnx_file_and_its_operator_merge_across_networks(tmp_path, worker):
