@@ -155,7 +155,7 @@ def tune_network(
             "target": resolved.to_json(),
             "seed": seed,
         }
-        with folder.opened(out, config) as (journal, records):
+        with folder.opened(out, config, found.tasks) as (journal, records):
             own = measurer or LiveMeasurer.for_target(resolved)
             settings = settings or SearchSettings()
             session = Session(own, base, journal, records, settings, seed, listener)

@@ -74,7 +74,7 @@ def tune_operators(
         "target": target.to_json(),
         "seed": seed,
     }
-    with folder.opened(out, config) as (journal, records):
+    with folder.opened(out, config, tasks) as (journal, records):
         own = measurer or LiveMeasurer.for_target(target)
         session = Session(own, base, journal, records, seed=seed, listener=listener)
         try:
