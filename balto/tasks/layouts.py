@@ -58,7 +58,7 @@ def channels_last(module: Any) -> Any:
 def weights_to_lay_out(fused: Any) -> Any:
     """Fused functions that may choose the layout of their weights, which are no longer inputs.
 
-    Of the largest alone: TVM compiles no function that lays out two, and a bias gains nothing.
+    Of the largest alone: a bias gains nothing, and would lengthen every program.
     """
     from math import prod
 
