@@ -146,7 +146,6 @@ def tune_network(
         resolved: Target = found.tasks[0].target
         folder.check_kind(path, trained_on, resolved)
         _require_cores(resolved)
-        listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
         config = {
             "network": name,
             "fingerprint": found.fingerprint,
@@ -156,6 +155,7 @@ def tune_network(
             "seed": seed,
         }
         with folder.opened(out, config, found.tasks) as (journal, records):
+            listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
             own = measurer or LiveMeasurer.for_target(resolved)
             settings = settings or SearchSettings()
             session = Session(own, base, journal, records, settings, seed, listener)

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 import balto
+from balto import models
 from balto.campaign.journal import read
-from balto.data.target import LLVM
+from balto.data.target import LLVM, Target
 from balto.data.task import Task
+from balto.models import starter
 from balto.tune import reference
 from balto.tune.check import time_in_turns
 from balto.tune.networks import as_deployed, right_traces
@@ -106,9 +108,17 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     alone += [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
     subprocess.run(alone, check=True, timeout=120, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-4, atol=1e-6)
-    other = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, check=False)
-    assert other.returncode == 2
-    assert "was tuned with seed 0, now asked with 1" in other.stderr
+    save_onnx(tmp_path / "other.onnx")
+    for changed, told in (
+        ([*command, "--seed", "1"], "was tuned with seed 0, now asked with 1"),
+        (
+            [*command[:4], str(tmp_path / "other.onnx"), *command[5:]],
+            "network small.pt2, now asked",
+        ),
+    ):
+        other = subprocess.run(changed, capture_output=True, text=True, check=False)
+        assert other.returncode == 2
+        assert told in other.stderr
 
 
 @pytest.mark.slow
@@ -234,6 +244,7 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
         (["here.txt"], ["no network is called", "resnet-50"]),
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
         (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
+        (["net.onnx", "--model", "cuda.balto"], ["expected a model of llvm", "trained on cuda"]),
         (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
         (["unknown.onnx"], ["Det"]),
         (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
@@ -246,6 +257,8 @@ def test_bad_input_costs_one_line(tmp_path: Path, arguments: list[str], words: l
     save_onnx(tmp_path / "net.onnx")
     save_onnx(tmp_path / "dynamic.onnx", dimension="batch")
     save_onnx(tmp_path / "unknown.onnx", operator="Det")
+    model, _ = models.load(starter.model_path(starter.NAME))
+    models.save(model, tmp_path / "cuda.balto", {"targets": [Target("cuda").to_json()]})
     done = subprocess.run(
         [sys.executable, "-m", "balto", "tune", *arguments],
         cwd=tmp_path,
