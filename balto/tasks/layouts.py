@@ -63,7 +63,6 @@ def weights_to_lay_out(fused: Any) -> Any:
     from math import prod
 
     from tvm import relax
-    from tvm.s_tir.meta_schedule.arg_info import ArgInfo
     from tvm.tirx import PrimFunc
 
     marked = relax.transform.AttachAttrLayoutFreeBuffers()(fused)
@@ -71,9 +70,8 @@ def weights_to_lay_out(fused: Any) -> Any:
         free = (function.attrs or {}).get(_FREE) if isinstance(function, PrimFunc) else None
         if free is None or len(free) < 2:
             continue
-        arguments = ArgInfo.from_prim_func(function)
-        sizes = [prod(int(n) for n in each.shape) for each in arguments]
-        largest = max(map(int, free), key=sizes.__getitem__)
+        sizes = {int(k): prod(int(n) for n in function.params[int(k)].shape) for k in free}
+        largest = max(sizes, key=sizes.__getitem__)
         marked.update_func(var, function.with_attr(_FREE, [largest]))
     return marked
 
