@@ -4,16 +4,14 @@
 
 Prints a Markdown table, all four run in turns in one process: TVM's default pipeline untuned, tuned
 by ``balto tune``, PyTorch (eager), and ONNX Runtime, if it is installed, on what ``torch.onnx``
-exports. With ``--cpu-seconds`` it is the process's time on the core: where one thread runs, that is
-the wall clock of a core that nobody else uses. Resumable: what is in WORK is timed again, but not
-tuned again.
+exports. Resumable: what is in WORK is timed again, but not tuned again. On a machine that others
+use, ``chrt --rr 1 python experiments/networks.py`` keeps them off the core while it is timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ NETWORKS = ("resnet-50", "mobilenet-v2", "bert-tiny")
 UNTUNED, EXPORTED = "untuned.so", "network.onnx"
 
 
-def times(name: str, folder: Path, metadata: dict[str, Any], cpu_seconds: bool) -> dict[str, float]:
+def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]:
     """Runs in a worker on one core: seconds of a run, by what runs it."""
     import torch
 
@@ -50,8 +48,7 @@ def times(name: str, folder: Path, metadata: dict[str, Any], cpu_seconds: bool) 
         reference.runtime(str(folder / EXPORTED), arrays, 1) as runtime,
     ):
         runs.update(each for each in (eager, runtime) if each is not None)
-        clock = time.process_time if cpu_seconds else time.perf_counter
-        return dict(zip(runs, check.time_in_turns(list(runs.values()), clock=clock), strict=True))
+        return dict(zip(runs, check.time_in_turns(list(runs.values())), strict=True))
 
 
 def export(name: str, path: Path) -> None:
@@ -68,7 +65,7 @@ def export(name: str, path: Path) -> None:
         torch.onnx.export(network, example, str(partial), dynamo=False)
 
 
-def row(name: str, trials: int, out: Path, cpu_seconds: bool) -> str:
+def row(name: str, trials: int, out: Path) -> str:
     folder = out / name
     if not (folder / METADATA).exists():
         tune_network(name, trials=trials, out=folder)
@@ -76,7 +73,7 @@ def row(name: str, trials: int, out: Path, cpu_seconds: bool) -> str:
     spent = sum(task["trials"] for task in metadata["tasks"].values())
     with Worker(cpus=sorted(os.sched_getaffinity(0))[-1:], env={"TVM_NUM_THREADS": "1"}) as worker:
         found = worker.call(
-            "experiments.networks:times", *(name, folder, metadata, cpu_seconds), deadline_s=1800
+            "experiments.networks:times", *(name, folder, metadata), deadline_s=1800
         )
     cells = [
         f"{1e3 * found[way]:,.1f} ms" if way in found else "not installed"
@@ -90,13 +87,12 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("networks"))
-    parser.add_argument("--cpu-seconds", action="store_true", help="for a core that is shared")
     settings = parser.parse_args()
     settings.out.mkdir(parents=True, exist_ok=True)
     print("| network | trials | untuned | tuned | PyTorch | ONNX Runtime |", flush=True)
     print("|---|---|---|---|---|---|", flush=True)
     for name in settings.networks:
-        print(row(name, settings.trials, settings.out, settings.cpu_seconds), flush=True)
+        print(row(name, settings.trials, settings.out), flush=True)
 
 
 if __name__ == "__main__":

@@ -89,10 +89,7 @@ def runs_of(
 
 
 def time_in_turns(
-    runs: Sequence[Callable[[], object]],
-    timing_s: float = _TIMING_S,
-    slow_s: float = _SLOW_S,
-    clock: Callable[[], float] = time.perf_counter,
+    runs: Sequence[Callable[[], object]], timing_s: float = _TIMING_S, slow_s: float = _SLOW_S
 ) -> list[float]:
     """Median seconds of each, run in turns.
 
@@ -100,33 +97,26 @@ def time_in_turns(
         runs: each runs something once.
         timing_s: seconds for each, if it is not slow.
         slow_s: seconds of a run from which on it is run but twice.
-        clock: says the seconds.
     """
     taken: list[list[float]] = [[] for _ in runs]
     until, turn = time.monotonic() + timing_s * len(runs), 0
     while turn < _TURNS or time.monotonic() < until:
         for run, seconds in zip(runs, taken, strict=True):
             if turn < 2 or seconds[0] <= slow_s:
-                seconds += _turn(run, slow_s, clock)
+                seconds += _turn(run, slow_s)
         turn += 1
     return [float(np.median(seconds)) for seconds in taken]
 
 
-def _turn(run: Callable[[], object], slow_s: float, clock: Callable[[], float]) -> list[float]:
+def _turn(run: Callable[[], object], slow_s: float) -> list[float]:
     """Seconds of some runs, without the first, which warms up; of a slow one, of that one."""
-
-    def timed() -> float:
-        began = clock()
-        run()
-        return clock() - began
-
-    first = timed()
+    first = _seconds(run)
     if first > slow_s:
         return [first]
     until = time.monotonic() + _TURN_S
-    seconds = [timed()]
+    seconds = [_seconds(run)]
     while time.monotonic() < until:
-        seconds.append(timed())
+        seconds.append(_seconds(run))
     return seconds
 
 
@@ -154,6 +144,12 @@ def outputs(main: Any, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
 def random_inputs(inputs: Sequence[Tensor], seed: int) -> list[NDArray[Any]]:
     """Random inputs of a network."""
     return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")], seed)[:-1]
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
 
 
 @functools.lru_cache(maxsize=2)
