@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from balto.errors import InputError
+from balto.units import check_type
 
 #: What ``--target`` takes in the place of JSON.
 KINDS = ("llvm", "cuda")
@@ -73,9 +74,12 @@ class Target:
         """A target, given as one or as `parse` takes it.
 
         Raises:
-            InputError: text that is none.
+            InputError: neither, or text that is none.
         """
-        return given if isinstance(given, Target) else cls.parse(given)
+        if isinstance(given, Target):
+            return given
+        advice = f"{', '.join(KINDS)}, its JSON, or a balto.Target"
+        return cls.parse(check_type("the target", given, str, advice))
 
     @classmethod
     def from_json(cls, text: str) -> Target:

@@ -17,6 +17,7 @@ from balto.models.base import CostModel
 from balto.models.starter import model_path
 from balto.select import get
 from balto.select.base import Selector
+from balto.units import check_type
 
 #: Selector name that trains on the whole training share at once.
 FULL = "full"
@@ -53,10 +54,11 @@ def replay(
         on_round: called after each round.
 
     Raises:
-        InputError: no such selector or model, or a value out of its range.
+        InputError: no such selector or model, a value out of its range, or `pool` is no pool.
         ModelFileError: a file of `start_from` is no model.
     """
-    if selector == FULL:
+    check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
+    if isinstance(selector, str) and selector == FULL:
         selector, budget, rounds = "random", 1.0, 1
     settings = LoopSettings(
         budget=budget,

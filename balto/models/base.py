@@ -52,8 +52,7 @@ class CostModel(ABC):
     defaults: ClassVar[Any] = NoSettings()
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        check_number("seed", seed, 0, 2**63 - 1, whole=True)
-        self.seed = seed
+        self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
         self.sources: tuple[CostModel, ...] = ()
         self.prior = Prior()
         try:

@@ -22,7 +22,7 @@ from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.prior import Prior
 from balto.models.segments import pack
-from balto.units import check_number
+from balto.units import check_field
 
 Floats = NDArray[np.float64]
 
@@ -75,11 +75,11 @@ class NetworkSettings:
         if self.loss not in LOSSES:
             raise InputError(f"expected a loss ({', '.join(LOSSES)}), got {self.loss!r}")
         for name, high in (("hidden", 65536), ("epochs", 1e6), ("batch_size", 1e9)):
-            check_number(name, getattr(self, name), 1, high, whole=True)
-        check_number("least_steps", self.least_steps, 0, 1e9, whole=True)
+            check_field(self, name, 1, high, whole=True)
+        check_field(self, "least_steps", 0, 1e9, whole=True)
         for name in ("learning_rate", "max_grad_norm"):
-            check_number(name, getattr(self, name), 1e-12, 1e6)
-        check_number("weight_decay", self.weight_decay, 0, 1e6)
+            check_field(self, name, 1e-12, 1e6)
+        check_field(self, "weight_decay", 0, 1e6)
 
 
 class StoreNetwork(nn.Module):

@@ -16,7 +16,7 @@ from balto.models.base import CostModel
 from balto.models.chunks import chunks
 from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
-from balto.units import check_number
+from balto.units import check_field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,10 @@ class PackSumSettings:
     base_score: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number("num_boost_round", self.num_boost_round, 1, 100_000, whole=True)
-        check_number("max_depth", self.max_depth, 1, 64, whole=True)
+        check_field(self, "num_boost_round", 1, 100_000, whole=True)
+        check_field(self, "max_depth", 1, 64, whole=True)
         for name in ("gamma", "min_child_weight", "learning_rate", "base_score"):
-            check_number(name, getattr(self, name), 0, 1e9)
+            check_field(self, name, 0, 1e9)
 
 
 class PackSumXGB(CostModel):

@@ -22,7 +22,7 @@ from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
 from balto.models.prior import Prior
 from balto.models.table import BLOCK, Table, fill, table_width
-from balto.units import check_number
+from balto.units import check_field
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class XGBSettings(Growth):
             known = ", ".join(FEATURE_SETS)
             raise InputError(f"expected feature sets ({known}), each once, got {', '.join(names)}")
         object.__setattr__(self, "features", names)
-        check_number("max_bins", self.max_bins, 2, 256, whole=True)
+        check_field(self, "max_bins", 2, 256, whole=True)
 
 
 class XGB(CostModel):
