@@ -109,7 +109,7 @@ class Merge(Campaign):
 
     def run(
         self,
-        measurer: Measurer | None = None,
+        measurer: Measurer | str | None = None,
         listener: Listener | None = None,
         *,
         executor: Executor | None = None,

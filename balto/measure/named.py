@@ -21,7 +21,7 @@ NAMES = ("live", "rpc:HOST:PORT/KEY")
 
 
 @contextmanager
-def opened(measurer: Measurer | str, target: Target) -> Iterator[Measurer]:
+def opened(measurer: Measurer | str | None, target: Target) -> Iterator[Measurer]:
     """A measurer to use: an object, which is the caller's to close, or a name.
 
     Args:
