@@ -85,8 +85,9 @@ class Config(LoopSettings):
 
     def _refuse_what_is_no_part(self) -> None:
         """A name is looked up when it is used: it may be a plug-in's that is not installed here."""
-        for selector in (self.selector, self.compare):
-            if not isinstance(selector, str | None):
+        compare = self.selector if self.compare is None else self.compare
+        for selector in (self.selector, compare):
+            if not isinstance(selector, str):
                 SELECTORS.of(selector)
         if not isinstance(self.model, str):
             MODELS.of(self.model)

@@ -28,6 +28,11 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
+def test_no_script_is_called_as_a_module_of_pythons():
+    """Whichever of the two was imported first would be found in its place."""
+    assert not {path.stem for path in SCRIPTS.glob("*.py")} & sys.stdlib_module_names
+
+
 def start(script, *arguments):
     command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
