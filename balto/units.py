@@ -113,18 +113,26 @@ def check_type(name: str, value: object, kind: type[T], advice: str) -> T:
     raise InputError(f"expected {name} to be a {kind.__name__}, got {shown(value)}: {advice}")
 
 
+def text(name: str, given: object) -> str:
+    """A text or a path, as text.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(given, str | os.PathLike):
+        return str(given)
+    raise InputError(f"expected {name} to be text, such as a name, got {shown(given)}")
+
+
 def texts(name: str, given: object) -> tuple[str, ...]:
-    """Several texts or paths, or a single one, as a tuple.
+    """Several texts or paths, or a single one, as a tuple of texts.
 
     Raises:
         InputError: anything else.
     """
-    one = isinstance(given, str | os.PathLike)
-    listed: list[Any] = [given] if one else list(given) if isinstance(given, Iterable) else [given]
-    for each in listed:
-        if not isinstance(each, str | os.PathLike):
-            raise InputError(f"expected {name} to be texts such as names, got {shown(each)}")
-    return tuple(os.fspath(each) for each in listed)
+    if isinstance(given, str | os.PathLike) or not isinstance(given, Iterable):
+        return (text(name, given),)
+    return tuple(text(name, each) for each in given)
 
 
 def shown(value: object) -> str:

@@ -134,12 +134,50 @@ def test_numbers_that_cannot_be_sampled(pool, numbers):
         balto.sample(pool.tasks, **numbers)
 
 
+@pytest.mark.parametrize("given", [None, 3, b"p", "a\0b", ["p"]], ids=repr)
+def test_what_is_no_path(pool, given):
+    model = balto.replay(pool, rounds=1).model if given is None else None
+    for function in (balto.load_model, balto.read_model_card, balto.load_tuned, balto.pool_of):
+        with refused("expected a path, got"):
+            function(given)
+    with refused("expected a path, got"):
+        balto.write_pool(pool, given)
+    with refused("expected a path, got"):
+        balto.Campaign(given, balto.Config(pool="p"))
+    if model is not None:
+        with refused("expected a path, got"):
+            balto.save_model(model, given, {})
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda pool: balto.replay(pool, on_round=3), "on_round to be a function"),
+        (lambda pool: balto.replay(pool, start_from="no.balto"), "no.balto"),
+        (lambda _: balto.save_model("xgb", "m", {}), "expected model to be a CostModel"),
+        (lambda pool: balto.models.XGB().predict(pool), "expected features to be a FeatureTable"),
+        (lambda _: balto.Campaign("w", {}), "expected config to be a Config"),
+        (lambda _: balto.LiveMeasurer.for_target("llvm", 3), "settings to be a MeasureSettings"),
+        (lambda _: balto.FeatureTable({"store": 3}), "expected the feature set store to be a"),
+        (lambda _: balto.Features.from_programs("x"), "expected an array of numbers a program"),
+        (lambda _: balto.Outcomes(None), "expected size to be a whole number"),
+        (lambda _: balto.ReplayMeasurer("p"), r"balto.read_pool\(path\)"),
+        (lambda _: balto.Target("llvm", host="llvm"), "host of a target to be a Target"),
+        (lambda _: balto.Target.parse(None), "expected a target"),
+        (lambda pool: pool.features[0], "expected the feature set 0"),
+    ],
+)
+def test_other_arguments_of_another_type(pool, call, says):
+    with refused(says):
+        call(pool)
+
+
 def test_networks_that_are_none():
-    with refused("expected networks to be texts"):
+    with refused("expected networks to be text, such as a name, got 3"):
         balto.extract_tasks(3)
     with refused("resnet-51"):  # one text is one network, not ten letters
         balto.extract_tasks("resnet-51")
-    with refused("expected the target to be a str, got 3"):
+    with refused("expected a target: .* got 3"):
         balto.extract_tasks("resnet-50", target=3)
 
 

@@ -20,7 +20,7 @@ from balto.models.base import CostModel
 from balto.registry import Registry, spec_of
 from balto.select import SELECTORS
 from balto.select.base import Selector
-from balto.units import check_field, texts
+from balto.units import check_field, text, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +64,15 @@ class Config(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("device", "pool"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, text(name, getattr(self, name)))
         object.__setattr__(self, "target", Target.of(self.target).to_spec())
         if self.start_from is None:
             live_on_cpu = not self.pool and Target.of(self.target).on_cpu
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
         for name in ("networks", "operators", "start_from"):
-            object.__setattr__(self, name, texts(name, getattr(self, name) or ()))
-        for name in ("device", "pool"):
-            for given in texts(name, getattr(self, name) or ()):
-                object.__setattr__(self, name, given)
+            object.__setattr__(self, name, texts(name, getattr(self, name)))
         object.__setattr__(self, "start_from", starter.sources(self.sources))
         if not (self.networks or self.operators or self.pool):
             raise InputError("expected at least one network, operator or pool, got none")

@@ -15,7 +15,7 @@ from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, Journalle
 from balto.campaign.programs import make_pool, read_tasks, write_tasks
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
-from balto.data.files import make_folder
+from balto.data.files import as_path, make_folder
 from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
@@ -36,6 +36,7 @@ from balto.models.starter import model_path
 from balto.programs.recorded import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
@@ -84,7 +85,8 @@ class Campaign:
     """
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:
-        self.path = Path(work_dir)
+        self.path = as_path(work_dir)
+        check_type("config", config, Config, "balto.Config(networks=..., budget=...)")
         get(config.selector)
         get(config.compare or config.selector)
         _prior(config, config.new_model())  # fails now, not when everything has been sampled

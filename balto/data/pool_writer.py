@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet
-from balto.data.files import make_folder, write_atomically
+from balto.data.files import as_path, make_folder, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool import Pool
 from balto.data.pool_schema import KEY, TASKS, features_column, metadata, programs_schema
@@ -66,7 +66,7 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
         PoolError: a feature set that this balto does not know, or of another width.
         StorageError: `path` is a file, or cannot be written to.
     """
-    path = Path(path)
+    path = as_path(path)
     make_folder(path)
     tasks: list[Task] = []
     sets: tuple[FeatureSet, ...] = ()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
+from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
@@ -42,7 +43,7 @@ from balto.models.base import CostModel
 from balto.select import get, select_tasks
 from balto.select.base import Selector, TaskState
 from balto.select.program_features import program_features
-from balto.units import check_number, check_type
+from balto.units import check_number, check_type, shown
 
 
 class ActiveLearner:
@@ -123,9 +124,14 @@ class ActiveLearner:
                 if the settings say so.
 
         Raises:
+            InputError: `on_round` is no function.
             MeasurerError: measuring cannot go on.
             SelectionError: the model predicts something that is not finite.
         """
+        if on_round is not None and not callable(on_round):
+            raise InputError(
+                f"expected on_round to be a function of a Round, got {shown(on_round)}"
+            )
         self.measure_test()
         done: list[Round] = []
         for number in range(1, (rounds or self.settings.rounds) + 1):

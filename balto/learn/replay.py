@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -49,8 +49,8 @@ def replay(
         seed: fixes the split, every selection, and a model that is given by its name.
         until_saturated: stop before the budget is used up, when another 2 % of the programs are
             expected to bring less than a point of Top-1 (`balto.learn.saturation`).
-        start_from: models to learn from too, or their files; ``starter`` is the one that ships with
-            balto. The first is asked in round 1.
+        start_from: models to learn from too, or their files; ``starter`` is
+            the one that ships with balto. The first is asked in round 1.
         on_round: called after each round.
 
     Raises:
@@ -67,7 +67,9 @@ def replay(
         seed=seed,
         until_saturated=until_saturated,
     )
-    learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in start_from]
+    one = isinstance(start_from, str | CostModel) or not isinstance(start_from, Iterable)
+    given: list[Any] = [start_from] if one else list(start_from)
+    learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in given]
     fresh = create(model, seed)
     if learnt:
         fresh.warm_start(*learnt)

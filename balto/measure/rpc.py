@@ -118,7 +118,8 @@ class RpcMeasurer(CrewMeasurer):
             raise InputError(
                 f"the target {target} does not say what the devices are: state {wanted}"
             )
-        return cls(target, settings, executor)
+        advice = 'RpcSettings(tracker=Tracker.parse("127.0.0.1:9190/pi"))'
+        return cls(target, check_type("settings", settings, RpcSettings, advice), executor)
 
     def measure(
         self, candidates: Sequence[Candidate]

@@ -22,7 +22,7 @@ from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.prior import Prior
 from balto.models.segments import pack
-from balto.units import check_field
+from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 
@@ -143,6 +143,7 @@ class NetworkModel(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(self._scores(features), self.taught(features))
 
     def _scores(self, features: FeatureTable) -> Floats:

@@ -16,7 +16,7 @@ from balto.models.base import CostModel
 from balto.models.chunks import chunks
 from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
-from balto.units import check_field
+from balto.units import check_field, check_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,7 @@ class PackSumXGB(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(self._by_chunks(features, [0])[0], self.taught(features))
 
     def ensemble(self, features: FeatureTable) -> Floats:

@@ -22,7 +22,7 @@ from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
 from balto.models.prior import Prior
 from balto.models.table import BLOCK, Table, fill, table_width
-from balto.units import check_field
+from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 
@@ -104,6 +104,7 @@ class XGB(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(_squared(self.predict_roots(features)), self.taught(features))
 
     def ensemble(self, features: FeatureTable) -> Floats:

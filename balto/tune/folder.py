@@ -13,7 +13,7 @@ from zlib import crc32
 from balto import models
 from balto.campaign.journal import Journal, numbered
 from balto.campaign.records import at, possible_outcome, text_of
-from balto.data.files import make_folder
+from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.models import starter
@@ -32,8 +32,10 @@ def require_usable(out: Path) -> None:
     Raises:
         CampaignError: it does.
     """
-    if out.exists() and not (out / JOURNAL).exists() and (out.is_file() or any(out.iterdir())):
-        raise CampaignError(f"{out} holds something else; give an empty or new folder")
+    with reading(out, CampaignError):
+        ours = not out.exists() or (out / JOURNAL).exists()
+        if not ours and (out.is_file() or any(out.iterdir())):
+            raise CampaignError(f"{out} holds something else; give an empty or new folder")
 
 
 @contextmanager

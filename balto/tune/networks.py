@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import one_line, sha256, write_atomically, write_json
+from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
 from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
 from balto.measure.measurer import Measurer
@@ -123,7 +123,7 @@ def tune_network(
         BaltoError: what TVM makes of the network computes something else, before any tuning.
     """
     check_number("trials", trials, 1, whole=True)
-    out, listener = Path(out), listener or NetworkListener()
+    out, listener = as_path(out), listener or NetworkListener()
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
     folder.require_usable(out)

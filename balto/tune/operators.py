@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import sha256, write_json
+from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
@@ -62,7 +62,7 @@ def tune_operators(
     check_number("trials", trials, 1, whole=True)
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
-    out = Path(out)
+    out = as_path(out)
     folder.require_usable(out)
     tasks = extract_tasks([], operators, target).tasks
     target = tasks[0].target
