@@ -172,6 +172,36 @@ def test_other_arguments_of_another_type(pool, call, says):
         call(pool)
 
 
+def test_a_pool_whose_parts_are_of_other_programs(pool):
+    for changes in (
+        {"traces": pool.traces[:5]},
+        {"features": pool.features.slice(0, 50)},
+        {"outcomes": balto.Outcomes(7)},
+    ):
+        with refused("expected a pool's columns for 180 programs, got .*(5|50|7)"):
+            replace(pool, **changes)
+    for offsets in ([0, 60, 180], [0, 120, 60, 180], [60, 60, 120, 180]):
+        with refused("expected offsets from 0 that ascend, one more than the 3 tasks"):
+            replace(pool, offsets=np.array(offsets))
+    none = balto.Pool([], np.array([0]), pool.features.slice(0, 0), [], balto.Outcomes())
+    with refused("expected a pool with at least one program"):
+        balto.replay(none)
+
+
+@pytest.mark.parametrize("name", ["xgb", "xgb-tenset", "mlp"])
+def test_labels_that_nobody_can_learn_from(pool, name):
+    if name == "mlp":
+        pytest.importorskip("torch")
+    model, features = balto.create_model(name), pool.features
+    three = np.zeros(3, np.int32)
+    with refused("got 180 programs, 3 labels and 3 tasks"):  # was read beyond the labels' end
+        model.fit(features, np.ones(3), three)
+    with refused("got 0 programs"):
+        model.fit(features.slice(0, 0), np.ones(0), three[:0])
+    with refused("expected finite labels"):
+        model.fit(features.slice(0, 3), np.array([1.0, np.nan, 0.5]), three)
+
+
 def test_networks_that_are_none():
     with refused("expected networks to be text, such as a name, got 3"):
         balto.extract_tasks(3)

@@ -175,7 +175,8 @@ class Campaign:
             InputError: a network, an operator or the measurer is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
-        listener = listener or Listener()
+        listener = Listener() if listener is None else listener
+        check_type("listener", listener, Listener, "a subclass of balto.Listener")
         if measurer is None and self.config.pool:
             return self._run(None, listener, executor, retry_left_out)
         with opened(measurer, Target.of(self.config.target)) as ours:

@@ -77,6 +77,8 @@ class ActiveLearner:
         t_max: TMaxEstimator | None = None,
     ) -> None:
         self.pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
+        if not len(pool):
+            raise InputError("expected a pool with at least one program, got none")
         advice = "balto.ReplayMeasurer(pool), or balto.LiveMeasurer.for_target(target)"
         self.measurer = check_type("measurer", measurer, Measurer, advice)  # type: ignore[type-abstract]
         self.selector = get(selector)

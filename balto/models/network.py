@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.prior import Prior
@@ -132,6 +132,7 @@ class NetworkModel(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         with _reproducible(self.seed):
             rows = self.store_rows(features)
             self._network = self.build(rows.width)

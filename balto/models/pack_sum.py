@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
 from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
@@ -60,6 +60,7 @@ class PackSumXGB(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         s, store = self.settings, self.store_rows(features)
         first, stores = store.offsets[:-1], store.counts
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from balto.compiled import jit
 from balto.data.features import DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.bins import Bins
 from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
@@ -94,6 +94,7 @@ class XGB(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         self._read = self.settings.features or _preferred(features)
         roots = np.sqrt(relative_throughput)
         bins, codes = binned(features, self.reads, self.settings.max_bins, self.taught(features))
