@@ -1,4 +1,4 @@
-"""``balto export``: a campaign's measurements as a recorded pool."""
+"""``balto export``: the measurements of a campaign or a tuning as a recorded pool."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import click
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.argument("pool", type=click.Path(path_type=Path))
 def command(work_dir: Path, pool: Path) -> None:
-    """Write what WORK_DIR has measured to POOL, in the exchange format."""
-    from balto.campaign.status import pool_of
+    """Write what the campaign, or the tuning, in WORK_DIR has measured to POOL."""
+    from balto.campaign import status as campaign
     from balto.data.pool_writer import write_pool
+    from balto.tune import pool as tuning
+    from balto.tune.status import is_tuning
 
+    pool_of = tuning.pool_of if is_tuning(work_dir) else campaign.pool_of
     count = write_pool(pool_of(work_dir), pool)
     click.echo(f"{count} measured programs written to {pool}", err=True)

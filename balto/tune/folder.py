@@ -12,17 +12,19 @@ from zlib import crc32
 
 from balto import models
 from balto.campaign.journal import Journal, numbered
+from balto.campaign.programs import write_tasks
 from balto.campaign.records import at, possible_outcome, text_of
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.models import starter
 from balto.models.base import CostModel
 from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
 
-#: In the folder: what was measured, MetaSchedule's database, the model that learnt from it.
-JOURNAL, DATABASE, MODEL = "journal.jsonl", "database", "model.balto"
+#: In the folder: what was measured and of what, MetaSchedule's database, the model that learnt.
+JOURNAL, TASKS, DATABASE, MODEL = "journal.jsonl", "tasks.json", "database", "model.balto"
 EXPORT_S = 600.0
 
 
@@ -39,7 +41,9 @@ def require_usable(out: Path) -> None:
 
 
 @contextmanager
-def opened(out: Path, config: Mapping[str, Any]) -> Iterator[tuple[Journal, list[dict[str, Any]]]]:
+def opened(
+    out: Path, config: Mapping[str, Any], tasks: Sequence[Task]
+) -> Iterator[tuple[Journal, list[dict[str, Any]]]]:
     """The folder's journal, and what it holds; `config` is its first record.
 
     Raises:
@@ -51,6 +55,7 @@ def opened(out: Path, config: Mapping[str, Any]) -> Iterator[tuple[Journal, list
         records = _records(journal.path)
         _check_same(out, config, records)
         if not records:
+            write_tasks(out / TASKS, tasks, [])
             journal.append({"kind": "config", **config})
             journal.sync()
         yield journal, records

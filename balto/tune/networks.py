@@ -149,7 +149,7 @@ def tune_network(
             "seed": seed,
         }
         with (
-            folder.opened(out, config) as (journal, records),
+            folder.opened(out, config, found.tasks) as (journal, records),
             opened(measurer, resolved) as own,
         ):
             settings = settings or SearchSettings()

@@ -75,7 +75,7 @@ def tune_operators(
         "seed": seed,
     }
     with (
-        folder.opened(out, config) as (journal, records),
+        folder.opened(out, config, tasks) as (journal, records),
         opened(measurer, target) as own,
     ):
         session = Session(own, base, journal, records, seed=seed, listener=listener)

@@ -104,6 +104,19 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
         assert records >= 10
         assert worker.call("tests.tune.test_tune:alone", str(folder), deadline_s=60) < 1e-4
     assert balto.load_model(folder / "model.balto")
+    subprocess.run(
+        [sys.executable, "-m", "balto", "export", folder, tmp_path / "pool"],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    pool = balto.read_pool(tmp_path / "pool")
+    names = [name for name, _ in trials(folder)]
+    assert [task.name for task in pool.tasks for _ in range(10)] == names
+    assert list(pool.traces) == [trace for _, trace in trials(folder)]
+    assert pool.features.names == ("store", "decisions", "loops")
+    measured = {r["trace"]: r for r in read(folder / "journal.jsonl") if r["kind"] == "trial"}
+    assert pool.latency_s[0] == pytest.approx(measured[pool.traces[0]]["latency_s"])
     other = subprocess.run(
         [*arguments, "--seed", "1"], capture_output=True, text=True, timeout=120, check=False
     )
