@@ -58,13 +58,20 @@ def check_number(
     Raises:
         InputError: with the name, the range and the value.
     """
-    if isinstance(value, Integral if whole else Real) and not isinstance(value, bool):
-        number = int(value) if isinstance(value, Integral) else float(value)
-        if low <= number <= high:
-            return number
+    own = type(value) is int or (type(value) is float and not whole)
+    number: Any = value if own else _own(value, whole)
+    if number is not None and low <= number <= high:
+        return number
     what = "a whole number" if whole else "a number"
     limit = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
     raise InputError(f"expected {name} to be {what} {limit}, got {shown(value)}")
+
+
+def _own(value: object, whole: bool) -> float | None:
+    """A number as Python's own; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        return None
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def check_share(
