@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from balto.errors import InputError
+from balto.units import shown
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     """Name to class.
 
     Args:
+        base: the class of all of them.
         kind: what is registered, for messages.
         builtin: where each class is, ``package.module:Class`` by name.
         group: of the entry points through which others add theirs.
@@ -27,9 +29,15 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     """
 
     def __init__(
-        self, kind: str, builtin: Mapping[str, str], group: str, extra: Mapping[str, str]
+        self,
+        base: type[T],
+        kind: str,
+        builtin: Mapping[str, str],
+        group: str,
+        extra: Mapping[str, str],
     ) -> None:
-        self.kind, self._builtin, self._group, self._extra = kind, dict(builtin), group, extra
+        self.base, self.kind = base, kind
+        self._builtin, self._group, self._extra = dict(builtin), group, extra
 
     def __iter__(self) -> Iterator[str]:
         yield from self._builtin
@@ -63,6 +71,20 @@ class Registry(Mapping[str, type[T]], Generic[T]):
                 f"the {self.kind} {name} needs {error.name}: pip install '{advice}'"
             ) from error
         raise InputError(f"expected a {self.kind} ({', '.join(self)}), got {name[:80]!r}")
+
+    def of(self, given: object, **defaults: Any) -> T:
+        """An object as it is; a new one from a text, as `create` makes it.
+
+        Raises:
+            InputError: neither an object nor a text, or `create` refuses it.
+        """
+        if isinstance(given, self.base):
+            return given
+        if isinstance(given, str):
+            return self.create(given, **defaults)
+        raise InputError(
+            f"expected a {self.kind}: an object, or a name ({', '.join(self)}); got {shown(given)}"
+        )
 
     def create(self, spec: str, **defaults: Any) -> T:
         """A new one from its name and hyper-parameters, ``name:key=value,key=value``.

@@ -69,7 +69,7 @@ def main() -> None:
     }
     bad = faulty(programs[0].task.target)
     programs = [
-        Candidate(bad[faults[i]], c.task_id, c.program_id) if faults.get(i) in bad else c
+        Candidate(bad[faults[i]], c.task_id, c.program_id, trace="") if faults.get(i) in bad else c
         for i, c in enumerate(programs)
     ]
     with tempfile.TemporaryDirectory() as folder:

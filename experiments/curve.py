@@ -10,9 +10,9 @@ the shipped one is on all of them: it has never seen the pool it is judged on. `
 
 from __future__ import annotations
 
-import _statistics as st
 from argparse import ArgumentParser, Namespace
 
+import _intervals as st
 import numpy as np
 from _page import curves, publish
 from _study import FULL, Cell, Run, arguments, main, merged, run_all

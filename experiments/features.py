@@ -9,8 +9,7 @@ out at a time, and all programs of the others are learnt from.
 
 from __future__ import annotations
 
-import _statistics as st
-
+import _intervals as st
 from _page import publish
 from _study import FULL, Cell, arguments, main, merged, run_all
 

@@ -9,9 +9,9 @@ several thresholds. Nothing is trained.
 
 from __future__ import annotations
 
-import _statistics as st
 from pathlib import Path
 
+import _intervals as st
 import numpy as np
 from _page import publish
 from _study import arguments, main, read_pool

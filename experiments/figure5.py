@@ -10,9 +10,9 @@ measured programs is above it, output diversity (Algorithm 1) after.
 
 from __future__ import annotations
 
-import _statistics as st
 from argparse import Namespace
 
+import _intervals as st
 import numpy as np
 from _page import curves, publish
 from _study import Cell, arguments, main, merged, run_all

@@ -7,8 +7,7 @@ The first step is random. Shares the replays of `figure5.py` in the same folder.
 
 from __future__ import annotations
 
-import _statistics as st
-
+import _intervals as st
 import numpy as np
 from _page import publish
 from _study import Run, arguments, main, merged, run_all

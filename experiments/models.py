@@ -9,10 +9,10 @@ first. It needs ``pip install lightgbm``.
 
 from __future__ import annotations
 
-from _statistics import Ratio, estimate
 from typing import Any, ClassVar
 
 import numpy as np
+from _intervals import Ratio, estimate
 from _page import publish
 from _study import FULL, Cell, arguments, main, merged, run_all
 

@@ -8,9 +8,8 @@ training cost comes on top, and is not in them.
 
 from __future__ import annotations
 
-from _statistics import estimate
-
 import numpy as np
+from _intervals import estimate
 from _page import curves, publish
 from _study import FULL, main
 from curve import band, lines, name_of, options_of, ratios, replays

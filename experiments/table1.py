@@ -12,11 +12,11 @@ seed. The best baseline is the best of this very table, so a difference to it is
 
 from __future__ import annotations
 
-import _statistics as st
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+import _intervals as st
 from _page import Table, publish
 from _study import FULL, Cell, Networks, Run, arguments, main, merged, run_all
 

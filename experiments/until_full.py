@@ -8,8 +8,7 @@ all labels, interpolated between the rounds; "more" where it never is.
 
 from __future__ import annotations
 
-import _statistics as st
-
+import _intervals as st
 import numpy as np
 from _page import publish
 from _study import FULL, main

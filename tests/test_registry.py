@@ -37,7 +37,7 @@ class Plain:
         self.given = given
 
 
-plain = Registry("thing", {"plain": f"{__name__}:Plain"}, "balto.test_things", {})
+plain = Registry(Plain, "thing", {"plain": f"{__name__}:Plain"}, "balto.test_things", {})
 
 
 @pytest.fixture

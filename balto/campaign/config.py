@@ -20,7 +20,7 @@ from balto.models.base import CostModel
 from balto.registry import Registry, spec_of
 from balto.select import SELECTORS
 from balto.select.base import Selector
-from balto.units import check_number
+from balto.units import check_field, text, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +64,33 @@ class Config(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("device", "pool"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, text(name, getattr(self, name)))
         object.__setattr__(self, "target", Target.of(self.target).to_spec())
         if self.start_from is None:
             live_on_cpu = not self.pool and Target.of(self.target).on_cpu
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
         for name in ("networks", "operators", "start_from"):
-            given = getattr(self, name)
-            named = (given,) if isinstance(given, str) else tuple(given or ())
-            object.__setattr__(self, name, named)
+            object.__setattr__(self, name, texts(name, getattr(self, name)))
         object.__setattr__(self, "start_from", starter.sources(self.sources))
         if not (self.networks or self.operators or self.pool):
             raise InputError("expected at least one network, operator or pool, got none")
         if self.pool and (self.networks or self.operators):
             raise InputError("expected either networks and operators, or a recorded pool; got both")
-        check_number("programs", self.programs, 2, MOST_PROGRAMS, whole=True)
+        check_field(self, "programs", 2, MOST_PROGRAMS, whole=True)
+        self._refuse_what_is_no_part()
         if self.compare is not None and self.compare_spec == self.selector_spec:
             raise InputError(f"expected another selector than {self.selector_spec} to compare with")
+
+    def _refuse_what_is_no_part(self) -> None:
+        """A name is looked up when it is used: it may be a plug-in's that is not installed here."""
+        compare = self.selector if self.compare is None else self.compare
+        for selector in (self.selector, compare):
+            if not isinstance(selector, str):
+                SELECTORS.of(selector)
+        if not isinstance(self.model, str):
+            MODELS.of(self.model)
 
     @property
     def selector_spec(self) -> str:

@@ -16,6 +16,7 @@ from balto.campaign.ledger import Facts
 from balto.campaign.run import Campaign, Listener
 from balto.campaign.shards import LOOK_S, ShardId, unmeasured
 from balto.data.candidate import Candidate
+from balto.data.files import as_path
 from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import CampaignError, PartsMissing
@@ -88,7 +89,7 @@ class Merge(Campaign):
     """
 
     def __init__(self, work_dir: str | Path, *, wait: bool = False, partial: bool = False) -> None:
-        path = Path(work_dir)
+        path = as_path(work_dir)
         self.parts = find_parts(path)
         self._wait, self._partial = wait, partial
         self._behind: set[int] = set()  # shards that are not waited for
@@ -109,7 +110,7 @@ class Merge(Campaign):
 
     def run(
         self,
-        measurer: Measurer | None = None,
+        measurer: Measurer | str | None = None,
         listener: Listener | None = None,
         *,
         executor: Executor | None = None,

@@ -15,7 +15,7 @@ from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, Journalle
 from balto.campaign.programs import make_pool, read_tasks, write_tasks
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
-from balto.data.files import make_folder
+from balto.data.files import as_path, make_folder
 from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.data.target import Target
@@ -28,6 +28,7 @@ from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.split import Split
 from balto.measure.measurer import Measurer
+from balto.measure.named import opened
 from balto.measure.recorded import ReplayMeasurer
 from balto.models import load, read_card, save
 from balto.models.base import CostModel
@@ -35,6 +36,7 @@ from balto.models.starter import model_path
 from balto.programs.recorded import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
@@ -83,7 +85,8 @@ class Campaign:
     """
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:
-        self.path = Path(work_dir)
+        self.path = as_path(work_dir)
+        check_type("config", config, Config, "balto.Config(networks=..., budget=...)")
         get(config.selector)
         get(config.compare or config.selector)
         _prior(config, config.new_model())  # fails now, not when everything has been sampled
@@ -148,7 +151,7 @@ class Campaign:
 
     def run(
         self,
-        measurer: Measurer | None = None,
+        measurer: Measurer | str | None = None,
         listener: Listener | None = None,
         *,
         executor: Executor | None = None,
@@ -159,8 +162,8 @@ class Campaign:
         A finished campaign is gone through again without measuring, for its result.
 
         Args:
-            measurer: measures this campaign's programs; the recorded pool by default, where
-                there is one.
+            measurer: measures this campaign's programs: an object, or ``live`` for this machine
+                or ``rpc:HOST:PORT/KEY``; the recorded pool by default, where there is one.
             listener: is told what happens.
             executor: draws the programs; worker processes of this machine by default. What is
                 drawn and selected does not depend on it.
@@ -169,10 +172,23 @@ class Campaign:
 
         Raises:
             ClusterLost: the executor's cluster is gone; what is written is kept.
-            InputError: a network or operator is not what was expected.
+            InputError: a network, an operator or the measurer is not what was expected.
             MeasurerError: measuring cannot go on; run again to go on.
         """
-        listener = listener or Listener()
+        listener = Listener() if listener is None else listener
+        check_type("listener", listener, Listener, "a subclass of balto.Listener")
+        if measurer is None and self.config.pool:
+            return self._run(None, listener, executor, retry_left_out)
+        with opened(measurer, Target.of(self.config.target)) as ours:
+            return self._run(ours, listener, executor, retry_left_out)
+
+    def _run(
+        self,
+        measurer: Measurer | None,
+        listener: Listener,
+        executor: Executor | None,
+        retry_left_out: bool,
+    ) -> Result:
         for name in list(self.facts.left_out) if retry_left_out else ():
             self.facts.note({"kind": "retry", "task": name})
         if self.config.pool:
@@ -182,9 +198,8 @@ class Campaign:
                 if task.name not in self.facts.programs:
                     self._note_programs(task.name, Programs(len(pool.programs(k))))
             result = self._learn(pool, measurer or ReplayMeasurer(pool), listener)
-        elif measurer is None:
-            raise InputError("expected a measurer, since this campaign replays no recorded pool")
         else:
+            assert measurer is not None
             pool = self._sample(measurer, listener, executor)
             result = self._learn(pool, measurer, listener)
         if not self.facts.finished:

@@ -15,7 +15,7 @@ from balto.campaign.journal import Follower
 from balto.campaign.ledger import Facts
 from balto.campaign.programs import make_pool, read_tasks
 from balto.campaign.progress import Progress, progress
-from balto.data.files import reading
+from balto.data.files import as_path, reading
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import CampaignError
@@ -99,7 +99,7 @@ class Watcher:
     """
 
     def __init__(self, work_dir: str | Path) -> None:
-        self._path = Path(work_dir)
+        self._path = as_path(work_dir)
         self._journal = self._path / "journal.jsonl"
         self._follower = Follower(self._journal)
         self._facts = Facts()
@@ -127,7 +127,7 @@ def pool_of(work_dir: str | Path) -> Pool:
     Raises:
         CampaignError: there is no campaign, or its programs are not drawn yet.
     """
-    path = Path(work_dir)
+    path = as_path(work_dir)
     now = status(path)
     if now.config.pool:
         pool = read_pool(now.config.pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,21 +38,38 @@ def command(
     """Draw random programs of networks and operators, and write them to POOL, unmeasured."""
     import numpy as np
 
+    from balto.cli.output import left_out_line
     from balto.cli.progress import Progress, waiting
     from balto.data.pool_writer import write_parts
-    from balto.programs.draw import sample
+    from balto.errors import InputError
+    from balto.programs.draw import as_pool, draw_all
     from balto.tasks import extract_tasks
+    from balto.workers.local import LocalExecutor
+    from balto.workers.worker import Worker
 
-    with waiting("TVM reads the networks and folds their constants"):
-        found = extract_tasks(networks, operators, target)
-    with Progress() as progress:
+    workers = [Worker() for _ in os.sched_getaffinity(0)]
+    left_out: dict[str, str] = {}
+    with LocalExecutor(workers) as executor, Progress() as progress:
+        with waiting("TVM reads the networks and folds their constants"):
+            found = extract_tasks(networks, operators, target, worker=workers[0])
+        for name, reason in found.left_out:
+            progress.say(f"left out {name}: {reason}")
         progress.begin("sample", len(found.tasks), "task")
 
         def parts() -> Iterator[tuple[Task, Pool, NDArray[np.int64]]]:
-            for task in found.tasks:
-                drawn = sample(task, programs, seed)
-                yield task, drawn, np.arange(len(drawn))
+            for task, drawn in draw_all(found.tasks, programs, seed, executor):
+                if isinstance(drawn, str):
+                    left_out[task.name] = drawn
+                    progress.say(f"left out {task.name}: {drawn}")
+                else:
+                    yield task, as_pool([task], [drawn]), np.arange(len(drawn.traces))
                 progress.advance("sample", unit="task")
+            if len(left_out) == len(found.tasks):
+                raise InputError("no task is left: TVM could draw no programs for any of them")
 
         count = write_parts(parts(), pool)
-    click.echo(f"{count} programs of {len(found.tasks)} tasks written to {pool}", err=True)
+    click.echo(
+        f"{count} programs of {len(found.tasks) - len(left_out)} tasks written to {pool}", err=True
+    )
+    if left_out:
+        click.echo(left_out_line(left_out), err=True)

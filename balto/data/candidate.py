@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from balto.data.task import Task
+from balto.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Candidate:
         task: what it computes, and for which target.
         task_id: 0-based index of the task in its campaign or pool.
         program_id: 0-based index of the program in its task, in sampling order.
-        trace: JSON of the MetaSchedule trace that makes the program; None where not kept.
+        trace: JSON of the MetaSchedule trace that makes the program; empty for the task's module
+            as it is; None where not kept, and then only a record can tell how fast it is.
         best_s: smallest latency known of the task when it was asked for, seconds; None if none is.
     """
 
@@ -24,3 +26,16 @@ class Candidate:
     program_id: int
     trace: str | None = field(default=None, repr=False)
     best_s: float | None = None
+
+    def require_trace(self) -> str:
+        """The trace, of which the program is made.
+
+        Raises:
+            InputError: it was not kept.
+        """
+        if self.trace is None:
+            raise InputError(
+                f"expected program {self.program_id} of {self.task.name} with its trace, of which "
+                "it is made; it has none: this pool can be replayed, but not measured again"
+            )
+        return self.trace

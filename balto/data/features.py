@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from balto.errors import InputError
+from balto.units import check_type, shown
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ class Features:
         Raises:
             InputError: an array has another shape.
         """
-        parts = [np.asarray(p, dtype=np.float32) for p in programs]
+        try:
+            parts = [np.asarray(p, dtype=np.float32) for p in programs]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"expected an array of numbers a program: {error}") from error
         for number, part in enumerate(parts):
             if part.ndim != 2 or part.shape[1] != width:
                 raise InputError(
@@ -139,7 +143,10 @@ class FeatureTable:
     """
 
     def __init__(self, sets: Mapping[str, Features]) -> None:
+        check_type("sets", sets, Mapping, "{name: Features}")  # type: ignore[type-abstract]
         self._sets = dict(sets)
+        for name, each in self._sets.items():
+            check_type(f"the feature set {name}", each, Features, "Features.from_programs(...)")
         sizes = {len(each) for each in self._sets.values()}
         if len(sizes) != 1:
             raise InputError(
@@ -158,9 +165,9 @@ class FeatureTable:
         Raises:
             InputError: they are not here.
         """
-        if name not in self._sets:
+        if not isinstance(name, str) or name not in self._sets:
             raise InputError(
-                f"expected the feature set {name!r}, these programs have "
+                f"expected the feature set {shown(name)}, these programs have "
                 f"{', '.join(self._sets)}: balto features makes it"
             )
         return self._sets[name]

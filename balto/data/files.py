@@ -15,10 +15,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from balto.errors import BaltoError, StorageError
+from balto.errors import BaltoError, InputError, StorageError
+from balto.units import shown
 
 #: Key under which a JSON file has the SHA-256 of the rest.
 SEAL = "sha256"
+
+
+def as_path(given: object) -> Path:
+    """The path that a person gave, as text or as a path.
+
+    Raises:
+        InputError: it is neither, or no file can be called so.
+    """
+    if isinstance(given, str | os.PathLike) and "\0" not in str(given):
+        return Path(given)
+    raise InputError(f"expected a path, got {shown(given)}")
 
 
 @contextmanager
@@ -28,6 +40,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, rights are missing, or the folder is not there.
     """
+    if not path.name:
+        raise StorageError(f"cannot write {path}: expected the name of a file")
     # Other machines may write to the folder too, with processes of the same number.
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.outcome import Outcome, Status
+from balto.units import check_number
 
 #: A status is kept as its place in this list.
 STATUSES = tuple(Status)
@@ -35,6 +36,7 @@ class Outcomes:
     """
 
     def __init__(self, size: int = 0) -> None:
+        check_number("size", size, 0, whole=True)
         self.status = np.full(size, UNMEASURED, np.uint8)
         self.numbers = {name: np.full(size, np.nan) for name in NUMBERS}
         self.repeats = np.zeros(size, np.int32)

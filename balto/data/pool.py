@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from balto.data.features import FeatureTable
 from balto.data.outcomes import Outcomes
 from balto.data.task import Task
+from balto.errors import InputError
+from balto.units import shown
 
 #: Programs that a task may have, at most.
 MOST_PROGRAMS = 10_000_000
@@ -26,6 +28,9 @@ class Pool:
         features: of all programs, by feature set.
         traces: JSON of each program's schedule trace; None where not kept.
         outcomes: what measuring each program gave; None where it was not measured.
+
+    Raises:
+        InputError: they are not of the same programs.
     """
 
     tasks: Sequence[Task]
@@ -33,6 +38,17 @@ class Pool:
     features: FeatureTable
     traces: Sequence[str | None]
     outcomes: Outcomes
+
+    def __post_init__(self) -> None:
+        sizes = np.diff(self.offsets)
+        if len(sizes) != len(self.tasks) or self.offsets[0] != 0 or (sizes < 0).any():
+            raise InputError(
+                f"expected offsets from 0 that ascend, one more than the {len(self.tasks)} tasks, "
+                f"got {shown(self.offsets)}"
+            )
+        counts = {name: len(getattr(self, name)) for name in ("features", "traces", "outcomes")}
+        if set(counts.values()) != {len(self)}:
+            raise InputError(f"expected a pool's columns for {len(self)} programs, got {counts}")
 
     def __len__(self) -> int:
         return int(self.offsets[-1])

@@ -113,7 +113,7 @@ class _Programs:
                     self.messages[self.count + i] = message
         else:
             self.columns["repeats"].append(np.zeros(size, np.int32))
-        self.traces += batch["trace"].to_pylist()
+        self.traces += [trace or None for trace in batch["trace"].to_pylist()]
         for each in self.sets:
             name = "features" if self.version == 1 else features_column(each)
             counts, rows = self._features(each, batch[name])

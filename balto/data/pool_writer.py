@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet
-from balto.data.files import make_folder, write_atomically
+from balto.data.files import as_path, make_folder, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool import Pool
 from balto.data.pool_schema import KEY, TASKS, features_column, metadata, programs_schema
 from balto.data.task import Task
 from balto.errors import PoolError
+from balto.units import check_type
 
 #: Programs of a row group, at most: what a reader holds in memory at a time.
 GROUP = 16_384
@@ -35,9 +36,11 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         unmeasured: write the programs that were not measured too.
 
     Raises:
-        PoolError: there is nothing to write.
+        InputError: `pool` is no pool.
+        PoolError: there is nothing to write, or a feature set that this balto does not know.
         StorageError: `path` is a file, or cannot be written to.
     """
+    check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     wanted = np.ones(len(pool), bool) if unmeasured else pool.outcomes.measured
     if not wanted.any():
         raise PoolError("nothing to export: no program has been measured yet")
@@ -60,9 +63,10 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
         path: a folder, made if it is not there.
 
     Raises:
+        PoolError: a feature set that this balto does not know, or of another width.
         StorageError: `path` is a file, or cannot be written to.
     """
-    path = Path(path)
+    path = as_path(path)
     make_folder(path)
     tasks: list[Task] = []
     sets: tuple[FeatureSet, ...] = ()
@@ -74,7 +78,7 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
                     tasks.append(task)
                     first = 0
                 if writer is None:
-                    sets = tuple(FEATURE_SETS[name] for name in pool.features.names)
+                    sets = _feature_sets(pool)
                     writer = pq.ParquetWriter(
                         partial,
                         programs_schema(sets),
@@ -96,6 +100,18 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
         table = pa.Table.from_pylist(rows, schema=schema)
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
     return count
+
+
+def _feature_sets(pool: Pool) -> tuple[FeatureSet, ...]:
+    for name in pool.features.names:
+        width = pool.features[name].width
+        if name not in FEATURE_SETS or FEATURE_SETS[name].width != width:
+            known = "; ".join(map(str, FEATURE_SETS.values()))
+            raise PoolError(
+                f"expected the feature sets of this balto ({known}), the pool has {name!r} with "
+                f"{width} columns: pool.features.select(...) leaves it out"
+            )
+    return tuple(FEATURE_SETS[name] for name in pool.features.names)
 
 
 def _task_row(task_id: int, task: Task) -> dict[str, Any]:

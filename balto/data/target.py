@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from balto.errors import InputError
+from balto.units import check_type, shown
 
 #: What ``--target`` takes in the place of JSON.
 KINDS = ("llvm", "cuda")
@@ -43,15 +44,18 @@ class Target:
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or not self.kind:
             raise InputError(
-                f"expected a target with a kind, such as {_EXAMPLE}; got {self.kind!r}"
+                f"expected a target with a kind, such as {_EXAMPLE}; got {shown(self.kind)}"
             )
         cores = self.cores
         if cores is not None and (type(cores) is not int or cores < 1):
             raise InputError(
-                f"num-cores of a target must be a whole number of at least 1, got {cores}"
+                f"num-cores of a target must be a whole number of at least 1, got {shown(cores)}"
             )
+        if self.host is not None:
+            check_type("host of a target", self.host, Target, "balto.Target(...)")
+        check_type("options of a target", self.options, tuple, "Target.from_dict makes them")
         if self.mcpu is not None and (not isinstance(self.mcpu, str) or not self.mcpu):
-            raise InputError(f"mcpu of a target must be a processor's name, got {self.mcpu!r}")
+            raise InputError(f"mcpu of a target must be a processor's name, got {shown(self.mcpu)}")
 
     @classmethod
     def parse(cls, spec: str) -> Target:
@@ -60,11 +64,12 @@ class Target:
         Raises:
             InputError: neither a known kind nor a JSON object with a ``kind``.
         """
-        if spec in KINDS:
+        if isinstance(spec, str) and spec in KINDS:
             return cls(spec)
-        if not spec.lstrip().startswith("{"):
+        if not isinstance(spec, str) or not spec.lstrip().startswith("{"):
+            known = ", ".join(KINDS)
             raise InputError(
-                f"expected a target: {', '.join(KINDS)}, or JSON such as {_EXAMPLE}; got {spec!r}"
+                f"expected a target: {known}, or JSON such as {_EXAMPLE}; got {shown(spec)}"
             )
         return cls.from_json(spec)
 
@@ -73,7 +78,7 @@ class Target:
         """A target, given as one or as `parse` takes it.
 
         Raises:
-            InputError: text that is none.
+            InputError: neither, or text that is none.
         """
         return given if isinstance(given, Target) else cls.parse(given)
 
@@ -89,7 +94,7 @@ class Target:
         except (ValueError, TypeError):
             values = None
         if not isinstance(values, dict):
-            raise InputError(f"expected a target as JSON, such as {_EXAMPLE}; got {text!r}")
+            raise InputError(f"expected a target as JSON, such as {_EXAMPLE}; got {shown(text)}")
         return cls.from_dict(values)
 
     @classmethod
@@ -99,6 +104,7 @@ class Target:
         Raises:
             InputError: no ``kind``, or an impossible value.
         """
+        check_type("the target", values, Mapping, f"a dictionary such as {_EXAMPLE}")  # type: ignore[type-abstract]
         host = values.get("host")
         if host is not None:
             host = cls.from_dict(host) if isinstance(host, Mapping) else cls.parse(host)

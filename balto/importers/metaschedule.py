@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import DECISIONS
-from balto.data.files import one_line, reading
+from balto.data.files import as_path, one_line, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
@@ -66,7 +66,7 @@ def import_metaschedule(
         InputError: there is no database, or nothing of it can be read.
         StorageError: the pool cannot be written.
     """
-    folder = Path(work_dir)
+    folder = as_path(work_dir)
     with reading(folder, InputError):
         if not (folder / RECORDS).is_file() and (folder / "database" / RECORDS).is_file():
             folder = folder / "database"  # of balto tune

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
+from balto.errors import InputError
 from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
@@ -42,6 +43,7 @@ from balto.models.base import CostModel
 from balto.select import get, select_tasks
 from balto.select.base import Selector, TaskState
 from balto.select.program_features import program_features
+from balto.units import check_number, check_type, shown
 
 
 class ActiveLearner:
@@ -57,6 +59,9 @@ class ActiveLearner:
         log: the same for selections and results of rounds.
         prior: a fitted model of another device, which is asked in round 1 in the place of chance.
         t_max: corrects the labels of tasks with few of them.
+
+    Raises:
+        InputError: no such selector or model, or an argument of another type.
     """
 
     def __init__(
@@ -71,11 +76,14 @@ class ActiveLearner:
         prior: CostModel | None = None,
         t_max: TMaxEstimator | None = None,
     ) -> None:
-        self.pool = pool
-        self.measurer = measurer
+        self.pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
+        if not len(pool):
+            raise InputError("expected a pool with at least one program, got none")
+        advice = "balto.ReplayMeasurer(pool), or balto.LiveMeasurer.for_target(target)"
+        self.measurer = check_type("measurer", measurer, Measurer, advice)  # type: ignore[type-abstract]
         self.selector = get(selector)
+        self.settings = check_type("settings", settings, LoopSettings, "LoopSettings(rounds=5)")
         self.model = create(model, settings.seed)
-        self.settings = settings
         self.store = OutcomeStore() if store is None else store
         self.log = RoundLog() if log is None else log
         self.split = Split.of(pool, settings.test_share, settings.seed)
@@ -87,6 +95,7 @@ class ActiveLearner:
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
         self._prior = prior
         self._t_max = t_max or TMaxEstimator()
+        self._test_measured = False
         self._last: Round | None = None
         self._asked: CostModel | None = None
         if prior is not None:
@@ -117,9 +126,14 @@ class ActiveLearner:
                 if the settings say so.
 
         Raises:
+            InputError: `on_round` is no function.
             MeasurerError: measuring cannot go on.
             SelectionError: the model predicts something that is not finite.
         """
+        if on_round is not None and not callable(on_round):
+            raise InputError(
+                f"expected on_round to be a function of a Round, got {shown(on_round)}"
+            )
         self.measure_test()
         done: list[Round] = []
         for number in range(1, (rounds or self.settings.rounds) + 1):
@@ -142,14 +156,19 @@ class ActiveLearner:
         """Measure the held-out programs that have not been measured."""
         held_out = {k: self.split.test[k].tolist() for k in self._ids}
         measure_missing(self.pool, held_out, self.store, self.measurer)
+        self._test_measured = True
 
     def round(self, number: int) -> Round:
-        """Select, measure, train and evaluate once; `number` is 1-based.
+        """Select, measure, train and evaluate once, by the held-out programs; `number` is 1-based.
 
         Raises:
+            InputError: there is no such round.
             MeasurerError: measuring cannot go on.
             SelectionError: the model predicts something that is not finite.
         """
+        number = check_number("round", number, 1, self.settings.rounds, whole=True)
+        if not self._test_measured:
+            self.measure_test()
         started = time.perf_counter()
         kept = self.log.selection(number)
         selection = self._select(number, kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from balto.models.base import CostModel
 from balto.models.starter import model_path
 from balto.select import get
 from balto.select.base import Selector
+from balto.units import check_type
 
 #: Selector name that trains on the whole training share at once.
 FULL = "full"
@@ -48,15 +49,16 @@ def replay(
         seed: fixes the split, every selection, and a model that is given by its name.
         until_saturated: stop before the budget is used up, when another 2 % of the programs are
             expected to bring less than a point of Top-1 (`balto.learn.saturation`).
-        start_from: models to learn from too, or their files; ``starter`` is the one that ships with
-            balto. The first is asked in round 1.
+        start_from: models to learn from too, or their files; ``starter`` is
+            the one that ships with balto. The first is asked in round 1.
         on_round: called after each round.
 
     Raises:
-        InputError: no such selector or model, or a value out of its range.
+        InputError: no such selector or model, a value out of its range, or `pool` is no pool.
         ModelFileError: a file of `start_from` is no model.
     """
-    if selector == FULL:
+    check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
+    if isinstance(selector, str) and selector == FULL:
         selector, budget, rounds = "random", 1.0, 1
     settings = LoopSettings(
         budget=budget,
@@ -65,7 +67,9 @@ def replay(
         seed=seed,
         until_saturated=until_saturated,
     )
-    learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in start_from]
+    one = isinstance(start_from, str | CostModel) or not isinstance(start_from, Iterable)
+    given: list[Any] = [start_from] if one else list(start_from)
+    learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in given]
     fresh = create(model, seed)
     if learnt:
         fresh.warm_start(*learnt)

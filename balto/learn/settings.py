@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from balto.errors import InputError
-from balto.units import check_number, check_share
+from balto.units import check_field, check_share, check_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,12 @@ class LoopSettings:
     until_saturated: bool = False
 
     def __post_init__(self) -> None:
-        check_share("budget", self.budget, open_low=True)
-        check_share("test share", self.test_share, open_high=True)
-        check_number("rounds", self.rounds, 1, 1e6, whole=True)
-        check_number("seed", self.seed, 0, 2**63 - 1, whole=True)
+        budget = check_share("budget", self.budget, open_low=True)
+        test_share = check_share("test share", self.test_share, open_high=True)
+        object.__setattr__(self, "budget", budget)
+        object.__setattr__(self, "test_share", test_share)
+        check_field(self, "rounds", 1, 1e6, whole=True)
+        check_field(self, "seed", 0, 2**63 - 1, whole=True)
+        check_type("until_saturated", self.until_saturated, bool, "True or False")
         if self.until_saturated and not self.test_share:
             raise InputError("expected a test share above 0: until_saturated is judged by it")

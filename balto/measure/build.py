@@ -41,9 +41,10 @@ class Program:
         """The program that a candidate stands for.
 
         Raises:
-            InputError: its task has no module.
+            InputError: its task has no module, or it has no trace.
         """
-        return cls(candidate.task.require_module(), candidate.trace or "", candidate.task.target)
+        task = candidate.task
+        return cls(task.require_module(), candidate.require_trace(), task.target)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from balto.measure.local import Job
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
 from balto.measure.todo import BuildAhead, Todo
+from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.worker import Worker
 
@@ -84,7 +85,8 @@ class LiveMeasurer(CrewMeasurer):
         Raises:
             InputError: there is no such target, or it has more cores than this process may use.
         """
-        target, settings = Target.of(target), settings or MeasureSettings()
+        target, settings = Target.of(target), MeasureSettings() if settings is None else settings
+        check_type("settings", settings, MeasureSettings, "MeasureSettings(workers=2)")
         cpus = sorted(os.sched_getaffinity(0))
         if (target.cores or 1) > len(cpus):
             raise InputError(

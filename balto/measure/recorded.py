@@ -9,6 +9,7 @@ from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.errors import MeasurerError
 from balto.measure.measurer import Measurer
+from balto.units import check_type
 
 
 class ReplayMeasurer(Measurer):
@@ -19,7 +20,7 @@ class ReplayMeasurer(Measurer):
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
 
     def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
         """Yield the recorded outcomes, in order.

@@ -24,6 +24,7 @@ from balto.measure.probes import PROBE_EVERY
 from balto.measure.remote import Tracker
 from balto.measure.settings import MeasureSettings
 from balto.measure.todo import BuildAhead, Todo
+from balto.units import check_field, check_type, texts
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
@@ -61,11 +62,13 @@ class RpcSettings:
     leave_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for name in ("upload_timeout_s", "wait_s", "tries"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"expected {name} above 0, got {getattr(self, name)}")
-        if not self.grace_s >= 0:
-            raise InputError(f"expected grace_s of at least 0, got {self.grace_s}")
+        check_type("tracker", self.tracker, Tracker, 'Tracker.parse("127.0.0.1:9190/pi")')
+        check_type("measure", self.measure, MeasureSettings, "MeasureSettings(workers=2)")
+        for name in ("upload_timeout_s", "wait_s"):
+            check_field(self, name, 1e-6)
+        check_field(self, "grace_s", 0)
+        check_field(self, "tries", 1, whole=True)
+        object.__setattr__(self, "leave_out", frozenset(texts("leave_out", self.leave_out)))
 
 
 class RpcMeasurer(CrewMeasurer):
@@ -115,7 +118,8 @@ class RpcMeasurer(CrewMeasurer):
             raise InputError(
                 f"the target {target} does not say what the devices are: state {wanted}"
             )
-        return cls(target, settings, executor)
+        advice = 'RpcSettings(tracker=Tracker.parse("127.0.0.1:9190/pi"))'
+        return cls(target, check_type("settings", settings, RpcSettings, advice), executor)
 
     def measure(
         self, candidates: Sequence[Candidate]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from balto.data.target import Target
-from balto.errors import InputError
 from balto.measure.timing import TimingSettings
+from balto.units import check_field, check_type
+
+#: Programs under way at once, at most.
+MOST_WORKERS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,9 @@ class MeasureSettings:
         return self.memory_bytes if target.on_cpu else 0
 
     def __post_init__(self) -> None:
-        for name in ("workers", "memory_bytes"):
-            if getattr(self, name) < 0:
-                raise InputError(f"expected {name} of at least 0, got {getattr(self, name)}")
-        for name in ("build_timeout_s", "run_timeout_s", "recycle_bytes"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"expected {name} above 0, got {getattr(self, name)}")
+        check_field(self, "workers", 0, MOST_WORKERS, whole=True)
+        check_field(self, "memory_bytes", 0, whole=True)
+        check_field(self, "recycle_bytes", 1, whole=True)
+        for name in ("build_timeout_s", "run_timeout_s"):
+            check_field(self, name, 1e-6)
+        check_type("timing", self.timing, TimingSettings, "TimingSettings(max_repeats=5)")

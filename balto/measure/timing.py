@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balto.errors import InputError
 from balto.measure.noise import DisturbanceDetector
+from balto.units import check_field, check_type
 
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
 _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
@@ -53,19 +53,13 @@ class TimingSettings:
     flush_cache: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_repeats <= self.max_repeats:
-            raise InputError(
-                "expected 1 <= min_repeats <= max_repeats, "
-                f"got {self.min_repeats} and {self.max_repeats}"
-            )
-        for name in ("min_repeat_s", "precision"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"expected {name} above 0, got {getattr(self, name)}")
-        if not (self.slow >= 1 and self.patience_s >= 0):
-            raise InputError(
-                "expected slow of at least 1 and patience_s of at least 0, "
-                f"got {self.slow} and {self.patience_s}"
-            )
+        check_field(self, "min_repeats", 1, whole=True)
+        check_field(self, "max_repeats", self.min_repeats, whole=True)
+        check_field(self, "min_repeat_s", 1e-9)
+        check_field(self, "precision", 1e-9)
+        check_field(self, "slow", 1)
+        check_field(self, "patience_s", 0)
+        check_type("flush_cache", self.flush_cache, bool, "True or False")
 
 
 @dataclass(frozen=True)

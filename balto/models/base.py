@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
 from balto.models.prior import Prior
-from balto.units import check_number
+from balto.units import check_number, check_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,7 @@ class CostModel(ABC):
     defaults: ClassVar[Any] = NoSettings()
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        check_number("seed", seed, 0, 2**63 - 1, whole=True)
-        self.seed = seed
+        self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
         self.sources: tuple[CostModel, ...] = ()
         self.prior = Prior()
         try:
@@ -107,6 +106,9 @@ class CostModel(ABC):
             features: of `n` programs, grouped in any way.
             relative_throughput: `n`, y = T / T_max of the task, in (0, 1]; never a sentinel.
             task: `n`, which task each program belongs to.
+
+        Raises:
+            InputError: there is nothing to train on, or the arguments are not of the same programs.
         """
 
     @abstractmethod
@@ -186,3 +188,22 @@ class CostModel(ABC):
         Both come from a file that anybody may have written: whatever does not fit is refused
         here, with any exception, so that `predict` can rely on it.
         """
+
+
+def check_labels(
+    features: FeatureTable, relative_throughput: NDArray[np.float64], task: NDArray[np.int32]
+) -> None:
+    """Refuse what `CostModel.fit` cannot learn from; every model of ours begins with it.
+
+    Raises:
+        InputError: no programs, other numbers of labels or tasks, or labels that are not finite.
+    """
+    check_type("features", features, FeatureTable, "pool.features.take(...) has them")
+    counts = [len(features), len(relative_throughput), len(task)]
+    if not len(features) or len(set(counts)) != 1:
+        raise InputError(
+            "expected a label and a task for each of at least one program, "
+            f"got {counts[0]} programs, {counts[1]} labels and {counts[2]} tasks"
+        )
+    if not np.isfinite(relative_throughput).all():
+        raise InputError("expected finite labels, programs whose measurement failed left out")

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from balto.data.features import FEATURE_SETS, FeatureSet
-from balto.data.files import one_line, reading, write_atomically
+from balto.data.files import as_path, one_line, reading, write_atomically
 from balto.data.target import Target
 from balto.errors import InputError, ModelFileError
 from balto.models.base import CostModel
 from balto.models.prior import Prior
 from balto.models.registry import MODELS
+from balto.units import check_type
 
 #: Version of the file's layout.
 FORMAT = 2
@@ -83,10 +84,17 @@ def save(model: CostModel, path: str | Path, trained_on: dict[str, Any]) -> None
         trained_on: what it was trained on, JSON values only.
 
     Raises:
+        InputError: `model` is no model, or `trained_on` holds what JSON has not.
         ModelNotFitted: the model has not been trained.
     """
+    check_type("model", model, CostModel, "balto.create_model(...) makes one")  # type: ignore[type-abstract]
+    check_type("trained_on", trained_on, dict, "a dict of JSON values")
+    try:
+        json.dumps(trained_on, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected trained_on to be JSON values: {one_line(error)}") from error
     data = to_bytes(model, trained_on)
-    with write_atomically(Path(path)) as partial:
+    with write_atomically(as_path(path)) as partial:
         partial.write_bytes(data)
 
 
@@ -124,7 +132,7 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     Raises:
         ModelFileError: no such file, damaged, of another feature version, or no model file.
     """
-    path = Path(path)
+    path = as_path(path)
     with reading(path, ModelFileError), _open(path) as file:
         card, payload = _read(file, str(path))
         return _model(card, payload, str(path), depth=0), card.trained_on
@@ -169,7 +177,7 @@ def read_card(path: str | Path) -> ModelCard:
     Raises:
         ModelFileError: as for `load`.
     """
-    path = Path(path)
+    path = as_path(path)
     with reading(path, ModelFileError), _open(path) as file:
         return _read(file, str(path))[0]
 

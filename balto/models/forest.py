@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from balto.compiled import jit
 from balto.models.bins import Bins
-from balto.units import check_number
+from balto.units import check_field
 
 Floats = NDArray[np.float64]
 
@@ -69,14 +69,14 @@ class Growth:
     colsample_bytree: float = 0.3
 
     def __post_init__(self) -> None:
-        check_number("num_boost_round", self.num_boost_round, 1, 100_000, whole=True)
-        check_number("num_parallel_tree", self.num_parallel_tree, 2, 1000, whole=True)
-        check_number("max_depth", self.max_depth, 1, 12, whole=True)
-        check_number("learning_rate", self.learning_rate, 1e-6, 10)
-        check_number("min_child_weight", self.min_child_weight, 0, 1e9)
-        check_number("reg_lambda", self.reg_lambda, 0, 1e9)
-        check_number("subsample", self.subsample, 1e-6, 1)
-        check_number("colsample_bytree", self.colsample_bytree, 1e-6, 1)
+        check_field(self, "num_boost_round", 1, 100_000, whole=True)
+        check_field(self, "num_parallel_tree", 2, 1000, whole=True)
+        check_field(self, "max_depth", 1, 12, whole=True)
+        check_field(self, "learning_rate", 1e-6, 10)
+        check_field(self, "min_child_weight", 0, 1e9)
+        check_field(self, "reg_lambda", 0, 1e9)
+        check_field(self, "subsample", 1e-6, 1)
+        check_field(self, "colsample_bytree", 1e-6, 1)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.prior import Prior
 from balto.models.segments import pack
-from balto.units import check_number
+from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 
@@ -75,11 +75,11 @@ class NetworkSettings:
         if self.loss not in LOSSES:
             raise InputError(f"expected a loss ({', '.join(LOSSES)}), got {self.loss!r}")
         for name, high in (("hidden", 65536), ("epochs", 1e6), ("batch_size", 1e9)):
-            check_number(name, getattr(self, name), 1, high, whole=True)
-        check_number("least_steps", self.least_steps, 0, 1e9, whole=True)
+            check_field(self, name, 1, high, whole=True)
+        check_field(self, "least_steps", 0, 1e9, whole=True)
         for name in ("learning_rate", "max_grad_norm"):
-            check_number(name, getattr(self, name), 1e-12, 1e6)
-        check_number("weight_decay", self.weight_decay, 0, 1e6)
+            check_field(self, name, 1e-12, 1e6)
+        check_field(self, "weight_decay", 0, 1e6)
 
 
 class StoreNetwork(nn.Module):
@@ -132,6 +132,7 @@ class NetworkModel(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         with _reproducible(self.seed):
             rows = self.store_rows(features)
             self._network = self.build(rows.width)
@@ -143,6 +144,7 @@ class NetworkModel(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(self._scores(features), self.taught(features))
 
     def _scores(self, features: FeatureTable) -> Floats:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
 from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
-from balto.units import check_number
+from balto.units import check_field, check_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,10 @@ class PackSumSettings:
     base_score: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number("num_boost_round", self.num_boost_round, 1, 100_000, whole=True)
-        check_number("max_depth", self.max_depth, 1, 64, whole=True)
+        check_field(self, "num_boost_round", 1, 100_000, whole=True)
+        check_field(self, "max_depth", 1, 64, whole=True)
         for name in ("gamma", "min_child_weight", "learning_rate", "base_score"):
-            check_number(name, getattr(self, name), 0, 1e9)
+            check_field(self, name, 0, 1e9)
 
 
 class PackSumXGB(CostModel):
@@ -60,6 +60,7 @@ class PackSumXGB(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         s, store = self.settings, self.store_rows(features)
         first, stores = store.offsets[:-1], store.counts
 
@@ -87,6 +88,7 @@ class PackSumXGB(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(self._by_chunks(features, [0])[0], self.taught(features))
 
     def ensemble(self, features: FeatureTable) -> Floats:

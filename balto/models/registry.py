@@ -7,6 +7,7 @@ from balto.registry import Registry
 
 #: Cost models by name. Others plug in by an entry point in the group ``balto.models``.
 MODELS: Registry[CostModel] = Registry(
+    CostModel,  # type: ignore[type-abstract]
     "cost model",
     {
         "xgb": "balto.models.xgb:XGB",
@@ -27,6 +28,7 @@ def create(model: str | CostModel, seed: int = 0) -> CostModel:
     A model that is given as an object is returned as it is, with its own seed.
 
     Raises:
-        InputError: there is no such model or hyper-parameter, or a library is not installed.
+        InputError: there is no such model or hyper-parameter, a library is not installed, or it is
+            neither a name nor a model.
     """
-    return MODELS.create(model, seed=seed) if isinstance(model, str) else model
+    return MODELS.of(model, seed=seed)

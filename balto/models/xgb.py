@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from balto.compiled import jit
 from balto.data.features import DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel
+from balto.models.base import CostModel, check_labels
 from balto.models.bins import Bins
 from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
 from balto.models.prior import Prior
 from balto.models.table import BLOCK, Table, fill, table_width
-from balto.units import check_number
+from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class XGBSettings(Growth):
             known = ", ".join(FEATURE_SETS)
             raise InputError(f"expected feature sets ({known}), each once, got {', '.join(names)}")
         object.__setattr__(self, "features", names)
-        check_number("max_bins", self.max_bins, 2, 256, whole=True)
+        check_field(self, "max_bins", 2, 256, whole=True)
 
 
 class XGB(CostModel):
@@ -94,6 +94,7 @@ class XGB(CostModel):
         task: NDArray[np.int32],
     ) -> None:
         """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
         self._read = self.settings.features or _preferred(features)
         roots = np.sqrt(relative_throughput)
         bins, codes = binned(features, self.reads, self.settings.max_bins, self.taught(features))
@@ -104,6 +105,7 @@ class XGB(CostModel):
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
+        check_type("features", features, FeatureTable, "pool.features has them")
         return self.prior.blend(_squared(self.predict_roots(features)), self.taught(features))
 
     def ensemble(self, features: FeatureTable) -> Floats:

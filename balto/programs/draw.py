@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from zlib import crc32
 
 import numpy as np
 
 from balto.data.features import FEATURE_SETS, Features, FeatureTable
 from balto.data.outcomes import Outcomes
-from balto.data.pool import Pool
+from balto.data.pool import MOST_PROGRAMS, Pool
 from balto.data.task import Task
 from balto.errors import InputError, WorkerError
 from balto.programs.sample import Sampled
+from balto.units import check_number, check_type
+from balto.workers.executor import Call, Executor, run_all
+from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 
 #: Seconds that drawing one task's programs may take.
 DEADLINE_S = 900.0
 
 
-def draw(task: Task, count: int, seed: int, worker: Worker) -> Sampled:
-    """Draw one task's programs in a worker, with every feature set.
+def draw_all(
+    tasks: Sequence[Task], count: int, seed: int, executor: Executor
+) -> Iterator[tuple[Task, Sampled | str]]:
+    """Draw the programs of many tasks, with every feature set; yields the tasks in their order.
 
-    The draw is fixed by `seed` and the task's name: it depends on no other task.
+    A draw is fixed by `seed` and the task's name: it depends on no other task, nor on the executor.
+
+    Yields:
+        The task, and its programs, or why it has none.
 
     Raises:
-        InputError: the task has no module.
-        WorkerError: TVM cannot sample the task, or the worker died.
+        ClusterLost: the executor has nothing left to draw on.
+        InputError: a task has no module.
     """
-    sampled: Sampled = worker.call_with_retries(
-        "balto.programs.sample:sample_in_worker",
-        *(task.require_module(), task.target, count, draw_seed(task, seed)),
-        tuple(FEATURE_SETS),
-        deadline_s=DEADLINE_S,
+    calls = (
+        Call(
+            k,
+            "balto.programs.sample:sample_in_worker",
+            (
+                *(task.require_module(), task.target, count, draw_seed(task, seed)),
+                tuple(FEATURE_SETS),
+            ),
+            DEADLINE_S,
+        )
+        for k, task in enumerate(tasks)
     )
-    return sampled
+    done: dict[int, Sampled | str] = {}
+    following = 0
+    for k, future in run_all(executor, calls):
+        done[k] = _drawn(future)
+        while following in done:
+            yield tasks[following], done.pop(following)
+            following += 1
+
+
+def _drawn(future: Future[Sampled]) -> Sampled | str:
+    try:
+        sampled = future.result()
+    except WorkerError as error:
+        return f"TVM cannot sample it: {error}"
+    return sampled if sampled.traces else "TVM finds no program in its space"
 
 
 def draw_seed(task: Task, seed: int) -> int:
@@ -54,17 +84,20 @@ def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool
         A pool of them, with every feature set; nothing is measured in it.
 
     Raises:
-        InputError: TVM cannot sample a task, or there is none.
+        InputError: TVM cannot sample a task, there is none, or something is no task.
     """
-    tasks = [task] if isinstance(task, Task) else list(task)
-    drawn = []
-    with Worker() as worker:
-        for each in tasks:
-            try:
-                drawn.append(draw(each, count, seed, worker))
-            except WorkerError as error:
-                reason = next(iter(str(error).splitlines()), "")
-                raise InputError(f"TVM cannot sample {each.name}: {reason}") from error
+    given = [task] if not isinstance(task, Iterable) or isinstance(task, str) else list(task)
+    advice = "balto.extract_tasks(...).tasks has them"
+    tasks = [check_type("each task", each, Task, advice) for each in given]
+    count = check_number("count", count, 1, MOST_PROGRAMS, whole=True)
+    seed = check_number("seed", seed, 0, 2**63 - 1, whole=True)
+    workers = [Worker() for _ in range(max(1, min(len(tasks), len(os.sched_getaffinity(0)))))]
+    drawn: list[Sampled] = []
+    with LocalExecutor(workers) as executor:
+        for each, found in draw_all(tasks, count, seed, executor):
+            if isinstance(found, str):
+                raise InputError(f"{each.name}: {found}")
+            drawn.append(found)
     return as_pool(tasks, drawn)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from balto.data.files import write_atomically
+from balto.data.files import as_path, write_atomically
 from balto.data.outcome import Status
 from balto.report.captions import captions, curve_words, reference_words
 from balto.report.data import HIGH_PERFORMANCE, ReportData, failures, gather
@@ -28,7 +28,7 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
     Raises:
         CampaignError: there is no campaign, or its tasks are not known yet.
     """
-    path = Path(path) if path else Path(work_dir) / "report.html"
+    path = as_path(path) if path is not None else as_path(work_dir) / "report.html"
     page = render(gather(work_dir))
     with write_atomically(path) as partial:
         partial.write_text(page)

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from balto.data.files import write_atomically
+from balto.data.files import as_path, write_atomically
 from balto.data.outcome import Status
 from balto.report.drawing import INK, MUTED, SERIES, STYLE, themed
 from balto.report.page import environment
@@ -39,7 +39,7 @@ def write_tuning_report(folder: str | Path, path: str | Path | None = None) -> P
     Raises:
         CampaignError: nothing is being tuned there, or its journal is damaged.
     """
-    path = Path(path) if path else Path(folder) / "report.html"
+    path = as_path(path) if path is not None else as_path(folder) / "report.html"
     page = render(tune_status(folder))
     with write_atomically(path) as partial:
         partial.write_text(page)

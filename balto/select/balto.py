@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from balto.select.base import Selector, TaskState
 from balto.select.biased_diversity import BiasedDiversity
 from balto.select.output_diversity import OutputDiversity
-from balto.units import check_number
+from balto.units import check_field
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Balto(Selector):
     C: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("C", self.C, 0)
+        check_field(self, "C", 0)
 
     def choose(self, state: TaskState, budget: int, rng: np.random.Generator) -> ArrayLike:
         """See the class."""

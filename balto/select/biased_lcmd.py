@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from balto.select.base import Selector, TaskState
 from balto.select.lcmd import ensemble_kernel, largest_cluster_picks
-from balto.units import check_number
+from balto.units import check_field
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BiasedLCMD(Selector):
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        check_number("power", self.power, 0)
+        check_field(self, "power", 0)
 
     def choose(
         self,

@@ -7,6 +7,7 @@ from balto.select.base import Selector
 
 #: Selectors by name. Others plug in by an entry point in the group ``balto.selectors``.
 SELECTORS: Registry[Selector] = Registry(
+    Selector,  # type: ignore[type-abstract]
     "selector",
     {
         "random": "balto.select.random:Random",
@@ -29,6 +30,6 @@ def get(selector: str | Selector) -> Selector:
     """A selector from its name and hyper-parameters, ``balto:C=0.5``; an object as it is.
 
     Raises:
-        InputError: there is no such selector or hyper-parameter.
+        InputError: there is no such selector or hyper-parameter, or it is neither.
     """
-    return SELECTORS.create(selector) if isinstance(selector, str) else selector
+    return SELECTORS.of(selector)

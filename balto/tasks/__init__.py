@@ -10,6 +10,7 @@ from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerRaised, WorkerTimeout
 from balto.tasks import graphs, operators
+from balto.units import texts
 from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
 
 
 def extract_tasks(
-    networks: Sequence[str] = (),
-    operator_specs: Sequence[str] = (),
+    networks: str | Sequence[str] = (),
+    operator_specs: str | Sequence[str] = (),
     target: Target | str = LLVM,
     device: str | None = None,
     worker: Worker | None = None,
@@ -50,8 +51,9 @@ def extract_tasks(
     NHWC, and programs may choose the layout of its weights.
 
     Args:
-        networks: names (`balto.tasks.graphs.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files.
-        operator_specs: operators with shapes, such as ``matmul:1024x1024x1024``.
+        networks: names (`balto.tasks.graphs.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files;
+            one, or several.
+        operator_specs: operators with shapes, such as ``matmul:1024x1024x1024``; one, or several.
         target: what to compile for, or its name or JSON; what it leaves open is asked of this
             machine.
         device: name of the device the target stands for; None for this machine.
@@ -61,6 +63,8 @@ def extract_tasks(
     Raises:
         InputError: something is not what was expected, or TVM crashes on it.
     """
+    networks = texts("networks", networks)
+    operator_specs = texts("operator_specs", operator_specs)
     check(networks, operator_specs)
     wanted = Target.of(target)
     arguments = (list(networks), list(operator_specs), wanted, device, own_layout)

@@ -14,7 +14,7 @@ from balto import models
 from balto.campaign.journal import Journal, numbered
 from balto.campaign.programs import write_tasks
 from balto.campaign.records import at, possible_outcome, text_of
-from balto.data.files import make_folder
+from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import CampaignError, ConfigurationChanged, InputError
@@ -34,8 +34,10 @@ def require_usable(out: Path) -> None:
     Raises:
         CampaignError: it does.
     """
-    if out.exists() and not (out / JOURNAL).exists() and (out.is_file() or any(out.iterdir())):
-        raise CampaignError(f"{out} holds something else; give an empty or new folder")
+    with reading(out, CampaignError):
+        ours = not out.exists() or (out / JOURNAL).exists()
+        if not ours and (out.is_file() or any(out.iterdir())):
+            raise CampaignError(f"{out} holds something else; give an empty or new folder")
 
 
 @contextmanager

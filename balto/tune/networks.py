@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import one_line, sha256, write_atomically, write_json
+from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
 from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
-from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
+from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import graphs
 from balto.tune import folder
@@ -98,7 +98,7 @@ def tune_network(
     out: str | Path = "tuned",
     target: Target | str = "llvm",
     seed: int = 0,
-    measurer: Measurer | None = None,
+    measurer: Measurer | str = "live",
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
 ) -> TunedNetwork:
@@ -117,7 +117,7 @@ def tune_network(
             database, the journal, and the model with what it learnt.
         target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
         seed: fixes every choice.
-        measurer: measures; without one, a `LiveMeasurer`.
+        measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
         listener: is told what happens.
         settings: of the search of each task.
 
@@ -130,7 +130,7 @@ def tune_network(
         BaltoError: what TVM makes of the network computes something else, before any tuning.
     """
     check_number("trials", trials, 1, whole=True)
-    out, listener = Path(out), listener or NetworkListener()
+    out, listener = as_path(out), listener or NetworkListener()
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
     folder.require_usable(out)
@@ -154,9 +154,11 @@ def tune_network(
             "target": resolved.to_json(),
             "seed": seed,
         }
-        with folder.opened(out, config, found.tasks) as (journal, records):
+        with (
+            folder.opened(out, config, found.tasks) as (journal, records),
+            opened(measurer, resolved) as own,
+        ):
             listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
-            own = measurer or LiveMeasurer.for_target(resolved)
             settings = settings or SearchSettings()
             session = Session(own, base, journal, records, settings, seed, listener)
             try:
@@ -164,8 +166,6 @@ def tune_network(
                 journal.sync()
             finally:
                 session.close()
-                if measurer is None:
-                    own.close()
             if session.model is not None:
                 learnt_from = {"by": "balto tune", "targets": [resolved.to_json()], **config}
                 models.save(session.model, out / folder.MODEL, learnt_from)

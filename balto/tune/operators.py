@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from balto import models
-from balto.data.files import sha256, write_json
+from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
-from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
+from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import check, extract_tasks
 from balto.tune import folder
@@ -29,7 +29,7 @@ def tune_operators(
     trials: int = 64,
     target: Target | str = "llvm",
     seed: int = 0,
-    measurer: Measurer | None = None,
+    measurer: Measurer | str = "live",
     listener: SessionListener | None = None,
 ) -> list[TunedTask]:
     """Tune operators on this machine, and write what `balto.load_tuned` loads.
@@ -45,7 +45,7 @@ def tune_operators(
         trials: programs measured of each operator.
         target: what to compile for; what it leaves open is asked of this machine.
         seed: fixes every choice.
-        measurer: measures; without one, a `LiveMeasurer`.
+        measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
         listener: is told what happens.
 
     Returns:
@@ -62,7 +62,7 @@ def tune_operators(
     check_number("trials", trials, 1, whole=True)
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
-    out = Path(out)
+    out = as_path(out)
     folder.require_usable(out)
     tasks = extract_tasks([], operators, target).tasks
     target = tasks[0].target
@@ -74,16 +74,16 @@ def tune_operators(
         "target": target.to_json(),
         "seed": seed,
     }
-    with folder.opened(out, config, tasks) as (journal, records):
-        own = measurer or LiveMeasurer.for_target(target)
+    with (
+        folder.opened(out, config, tasks) as (journal, records),
+        opened(measurer, target) as own,
+    ):
         session = Session(own, base, journal, records, seed=seed, listener=listener)
         try:
             tuned = [session.tune(task, trials) for task in tasks]
             journal.sync()
         finally:
             session.close()
-            if measurer is None:
-                own.close()
         if session.model is not None:
             learnt_from = {"by": "balto tune", "targets": [target.to_json()], **config}
             models.save(session.model, out / folder.MODEL, learnt_from)

@@ -9,6 +9,7 @@ import numpy as np
 from balto.campaign.journal import outcome_from_record, read
 from balto.campaign.programs import read_tasks
 from balto.data.features import DECISIONS, Features, FeatureTable
+from balto.data.files import as_path
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
@@ -27,7 +28,7 @@ def pool_of(folder: str | Path) -> Pool:
         CampaignError: there are no trials, or a file is damaged.
         InputError: TVM cannot make the programs of a task.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     trials: dict[str, dict[str, Outcome]] = {}
     for record in read(folder / JOURNAL):
         if record.get("kind") == "trial" and record["trace"]:

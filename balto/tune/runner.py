@@ -15,8 +15,8 @@ from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
+from balto.measure.named import create
 from balto.tune.builder import MODULE, TARGET
 
 
@@ -29,11 +29,12 @@ class Runner(PyRunner):  # type: ignore[misc]
     often a program is run, is shared within one call of `run` and no further.
 
     Args:
-        measurer: measures them; if None, a `LiveMeasurer` for each target that comes. It is closed
-            by whoever made it; its workers die with this process.
+        measurer: measures them: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``,
+            which makes one for each target that comes. It is closed by whoever made it; its
+            workers die with this process.
     """
 
-    def __init__(self, measurer: Measurer | None = None) -> None:
+    def __init__(self, measurer: Measurer | str = "live") -> None:
         super().__init__()
         self.measurer = measurer
         self.made: dict[Target, Measurer] = {}
@@ -47,10 +48,10 @@ class Runner(PyRunner):  # type: ignore[misc]
         return [_future(outcomes[i]) for i in range(len(candidates))]
 
     def _measurer(self, target: Target) -> Measurer:
-        if self.measurer is not None:
+        if isinstance(self.measurer, Measurer):
             return self.measurer
         if target not in self.made:
-            self.made[target] = LiveMeasurer.for_target(target)
+            self.made[target] = create(self.measurer, target)
         return self.made[target]
 
 
@@ -71,7 +72,7 @@ def _candidate(index: int, runner_input: Any) -> Candidate:
         device=str(runner_input.device_type),
         module=module.read_text(),
     )
-    return Candidate(task, 0, index)
+    return Candidate(task, 0, index, trace="")  # scheduled already
 
 
 def _future(outcome: Outcome) -> RunnerFuture:

@@ -31,7 +31,7 @@ from balto.select import TaskState, get
 from balto.tune.decisions import Genes, Sketches
 from balto.tune.learner import Learner
 from balto.tune.space import Made
-from balto.units import check_number
+from balto.units import check_field
 from balto.workers.worker import Worker
 
 Floats = NDArray[np.float64]
@@ -80,10 +80,10 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         for name in ("population", "drafted", "verified", "parents", "shortlist", "batch"):
-            check_number(name, getattr(self, name), 1, whole=True)
-        check_number("generations", self.generations, 0, whole=True)
-        check_number("favourites", self.favourites, 0, 1)
-        check_number("steps", self.steps, 0, 1)
+            check_field(self, name, 1, whole=True)
+        check_field(self, "generations", 0, whole=True)
+        check_field(self, "favourites", 0, 1)
+        check_field(self, "steps", 0, 1)
 
 
 class TaskSearch:

@@ -11,7 +11,7 @@ from typing import Any
 
 from balto.campaign.journal import outcome_from_record, read
 from balto.campaign.status import locked
-from balto.data.files import reading
+from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.errors import CampaignError
 from balto.tune.stock import StockSearch, read_stock, running_best
@@ -132,7 +132,7 @@ class TuneStatus:
 
 def is_tuning(folder: str | Path) -> bool:
     """Whether ``balto tune`` works or worked in a folder, and not ``balto pretrain``."""
-    folder = Path(folder)
+    folder = as_path(folder)
     with reading(folder, CampaignError):
         if (folder / METADATA).is_file():
             return True
@@ -148,7 +148,7 @@ def tune_status(folder: str | Path) -> TuneStatus:
     Raises:
         CampaignError: nothing is being tuned there, or its journal is damaged.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if not is_tuning(folder):
         raise CampaignError(
             f"expected a folder of balto tune, {folder} is none; balto status shows a campaign"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from balto.data.files import read_json, reading, sha256
+from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.workers.tvm_setup import import_tvm
@@ -137,7 +137,7 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     Raises:
         InputError: there is nothing tuned in the folder, it is damaged, or another balto tuned it.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     metadata = read_metadata(folder)
     if "network" in metadata:
         from balto.tune.deployed import DeployedNetwork

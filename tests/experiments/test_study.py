@@ -28,6 +28,11 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
+def test_no_script_is_called_as_a_module_of_pythons():
+    """Whichever of the two was imported first would be found in its place."""
+    assert not {path.stem for path in SCRIPTS.glob("*.py")} & sys.stdlib_module_names
+
+
 def start(script, *arguments):
     command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -134,9 +139,8 @@ def test_a_run_survives_its_file(pool_path, tmp_path):
 
 
 def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_path):
-    from _statistics import Ratio
-
     import _study
+    from _intervals import Ratio
 
     pool = balto.read_pool(pool_path)
     (tmp_path / "networks.json").write_text(f'{{"net": {{"{pool.tasks[1].name}": 3}}}}')
@@ -169,27 +173,27 @@ def test_a_starter_never_saw_the_pool_that_it_is_judged_on():
 @settings(deadline=None, max_examples=25)
 @given(seeds=st.integers(1, 6), tasks=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
 def test_the_interval_holds_the_mean_and_a_difference_is_paired(seeds, tasks, seed):
-    import _statistics
+    import _intervals
 
     rng = np.random.default_rng(seed)
     values = rng.random((seeds, tasks))
-    mine = _statistics.Ratio.mean(values)
-    found = _statistics.estimate([mine])
+    mine = _intervals.Ratio.mean(values)
+    found = _intervals.estimate([mine])
     assert found.value == pytest.approx(values.mean())
     assert values.min() - 1e-9 <= found.low <= found.high <= values.max() + 1e-9
-    above = _statistics.difference([_statistics.Ratio.mean(values + 0.25)], [mine])
+    above = _intervals.difference([_intervals.Ratio.mean(values + 0.25)], [mine])
     assert [above.value, above.low, above.high] == pytest.approx([0.25] * 3)  # no noise is left
 
 
 def test_the_bootstrap_agrees_with_one_that_resamples_literally():
-    import _statistics
+    import _intervals
 
     rng = np.random.default_rng(0)
     values = rng.random((5, 11)) ** 2
     literal = [
         values[np.ix_(rng.integers(0, 5, 5), rng.integers(0, 11, 11))].mean() for _ in range(20_000)
     ]
-    draws = _statistics.Ratio.mean(values).draws()
+    draws = _intervals.Ratio.mean(values).draws()
     np.testing.assert_allclose(
         np.quantile(draws, [0.025, 0.5, 0.975]),
         np.quantile(literal, [0.025, 0.5, 0.975]),
@@ -198,9 +202,9 @@ def test_the_bootstrap_agrees_with_one_that_resamples_literally():
 
 
 def test_a_network_whose_choice_failed_is_0_where_that_task_is_drawn():
-    import _statistics
+    import _intervals
 
     best, chosen = np.array([[1.0, 1.0]]), np.array([[2.0, np.inf]])
-    ratio = _statistics.Ratio.network(best, chosen, np.array([1.0, 1.0]))
+    ratio = _intervals.Ratio.network(best, chosen, np.array([1.0, 1.0]))
     assert ratio.value() == 0
     assert set(np.round(ratio.draws(), 6)) == {0.0, 0.5}  # only the first task drawn, or not

@@ -242,7 +242,7 @@ def test_replay_tells_of_each_round_and_gives_the_model_that_it_trained(pool):
         ({"budget": 0.0}, "budget to be a share from above 0 to 1, got 0.0"),
         ({"budget": 1.01}, "budget to be a share from above 0 to 1, got 1.01"),
         ({"budget": float("nan")}, "budget to be a share from above 0 to 1, got nan"),
-        ({"budget": "5%"}, "budget to be a share from above 0 to 1, got 5%"),
+        ({"budget": "5%"}, "budget to be a share from above 0 to 1, got '5%'"),
         ({"budget": True}, "budget to be a share from above 0 to 1, got True"),
         ({"test_share": 1.0}, "test share to be a share from 0 to under 1, got 1.0"),
         ({"test_share": -0.1}, "test share to be a share from 0 to under 1, got -0.1"),

@@ -60,7 +60,7 @@ BODIES = {
 def candidate(kind: str, program_id: int = 0) -> Candidate:
     """A program of its own task, which is also called `kind`."""
     task = Task(kind, "test", "[]", 1, TARGET, "this CPU", module=modules()[kind])
-    return Candidate(task, sorted(BODIES).index(kind), program_id)
+    return Candidate(task, sorted(BODIES).index(kind), program_id, trace="")  # as it is
 
 
 @functools.cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
+from balto.measure.build import Program
 from balto.measure.live import LiveMeasurer
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
@@ -46,12 +49,13 @@ def test_workers_build_everywhere_else_and_time_in_one_place():
 
 def test_the_target_decides_the_cores_and_the_memory():
     settings = MeasureSettings(workers=1, memory_bytes=1 << 34)
-    with LiveMeasurer.for_target(Target("llvm", cores=2), settings) as measurer:
+    cores = min(2, len(os.sched_getaffinity(0)))
+    with LiveMeasurer.for_target(Target("llvm", cores=cores), settings) as measurer:
         [worker] = measurer._workers
-        assert worker._env["TVM_NUM_THREADS"] == "2"
+        assert worker._env["TVM_NUM_THREADS"] == str(cores)
         assert worker._memory_bytes == 1 << 34
         [placement] = measurer._placements
-        assert len(placement.time) == min(2, len(measurer._cpus))
+        assert len(placement.time) == cores
     gpu = Target.parse('{"kind": "cuda", "arch": "sm_80"}')
     with LiveMeasurer.for_target(gpu, settings) as measurer:
         [worker] = measurer._workers
@@ -71,6 +75,20 @@ def test_programs_of_another_target_are_refused(target):
     ):
         next(measurer.measure([Candidate(task, 0, 0, "[]")]))
     assert "\n" not in str(error.value)
+
+
+def test_a_program_without_its_trace_is_not_timed_as_it_never_was():
+    """Without a trace, what would be built is the task's module, unscheduled."""
+    task = Task("a task", "op", "[]", 1, Target("llvm"), "a", module="{}")
+    with pytest.raises(InputError, match="expected program 3 of a task with its trace"):
+        Program.of(Candidate(task, 0, 3))
+    assert Program.of(Candidate(task, 0, 3, trace="")).trace == ""  # asked for as it is
+    pytest.importorskip("tvm")
+    with (
+        LiveMeasurer.for_target("llvm", MeasureSettings(workers=1)) as measurer,
+        pytest.raises(InputError, match="can be replayed, but not measured again"),
+    ):
+        next(measurer.measure([Candidate(task, 0, 3)]))
 
 
 def test_a_task_without_its_module_is_no_failure_of_its_programs():

@@ -56,7 +56,9 @@ def wakes(todo: BuildAhead) -> bool:
 )
 def test_whatever_happens_in_whatever_order(count, slots, timers, moves):
     executor = ByHand(slots)
-    todo = BuildAhead([Candidate(TASK, 0, i) for i in range(count)], executor, timers, 9.0)
+    todo = BuildAhead(
+        [Candidate(TASK, 0, i, trace="") for i in range(count)], executor, timers, 9.0
+    )
     most = slots + timers + AHEAD * timers
     popped, failed, waiting = [], [], 0
     for move in [*moves, *["look", "build", "pop"] * (3 * count + 3)]:
@@ -83,7 +85,7 @@ def test_whatever_happens_in_whatever_order(count, slots, timers, moves):
 
 def test_the_same_artifact_is_handed_out_again_and_a_failure_says_what_it_cost():
     executor = ByHand(4)
-    todo = BuildAhead([Candidate(TASK, 0, i) for i in range(3)], executor, 1, 9.0)
+    todo = BuildAhead([Candidate(TASK, 0, i, trace="") for i in range(3)], executor, 1, 9.0)
     assert todo.pop() is None  # begins to build
     one, two, three = executor.under_way
     one.set_result(built())
@@ -104,7 +106,7 @@ def test_the_same_artifact_is_handed_out_again_and_a_failure_says_what_it_cost()
 
 def test_what_is_done_after_closing_wakes_nobody(caplog):
     executor = ByHand(2)
-    todo = BuildAhead([Candidate(TASK, 0, 0)], executor, 1, 9.0)
+    todo = BuildAhead([Candidate(TASK, 0, 0, trace="")], executor, 1, 9.0)
     todo.pop()
     executor.under_way[0].set_running_or_notify_cancel()
     todo.close()

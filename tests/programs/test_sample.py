@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import balto
+from balto.cli import cli
 from balto.data.features import FEATURE_SETS
 from balto.errors import InputError, WorkerDied, WorkerRaised
 from balto.tasks import extract_tasks
+from balto.tasks.extract import Extracted
 from balto.workers.worker import Worker
 
 SAMPLE = "balto.programs.sample:sample_in_worker"
@@ -68,8 +71,28 @@ def test_a_sample_is_a_pool_in_which_nothing_is_measured(tasks):
 
 
 def test_a_sample_of_what_tvm_cannot_draw_is_one_clear_line(tasks):
-    with pytest.raises(InputError, match="TVM cannot sample matmul") as error:
+    with pytest.raises(InputError, match=r"matmul.*: TVM cannot sample it") as error:
         balto.sample(replace(tasks[0], module="{}"), 4)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="at least one task"):
         balto.sample([])
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["the-others-are-written", "none-is-left"])
+def test_a_task_that_cannot_be_drawn_is_left_out_by_name(tasks, tmp_path, monkeypatch, good):
+    bad = replace(tasks[0], module="{}")
+    found = Extracted([bad, tasks[1]] if good else [bad], [("relu", "moves data only")])
+    monkeypatch.setattr("balto.tasks.extract_tasks", lambda *_, **__: found)
+    path = tmp_path / "p"
+    result = CliRunner().invoke(cli, ["sample", str(path), "--operator", "x", "--programs", "4"])
+    assert "left out relu: moves data only" in result.stderr
+    assert f"left out {bad.name}: TVM cannot sample it" in result.stderr
+    if good:
+        assert result.exit_code == 0
+        assert f"4 programs of 1 tasks written to {path}" in result.stderr
+        assert "1 task left out by failure" in result.stderr
+        assert balto.read_pool(path).tasks == [tasks[1]]
+    else:
+        assert isinstance(result.exception, InputError)  # which the command prints, with code 2
+        assert "no task is left" in str(result.exception)
+        assert not list(path.iterdir())

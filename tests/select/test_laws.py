@@ -116,7 +116,7 @@ def test_hyper_parameters_come_with_the_name():
     [
         ("balto:D=1", "unexpected keyword argument 'D'"),
         ("balto:C=-1", "expected C to be a number of at least 0, got -1"),
-        ("balto:C=much", "expected C to be a number of at least 0, got much"),
+        ("balto:C=much", "expected C to be a number of at least 0, got 'much'"),
         ("balto:C", "name:key=value"),
         ("balto:=3", "name:key=value"),
     ],
