@@ -25,7 +25,7 @@ from balto.tune.check import time_in_turns
 from balto.tune.networks import as_deployed, right_traces
 from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
-from tests.tune.networks import Small, save_onnx, save_softmax
+from tests.tune.networks import Small, save_onnx, save_relu_of_int16, save_softmax
 
 pytest.importorskip("tvm")
 
@@ -194,6 +194,30 @@ def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
     save_onnx(tmp_path / "net.onnx")
     with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
         assert found is None
+
+
+@pytest.mark.slow
+def test_a_runtime_that_refuses_a_network_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    library = tmp_path / "network.so"
+    for save in (save_onnx, save_relu_of_int16):
+        save(tmp_path / "net.onnx")
+        spec = str(tmp_path / "net.onnx")
+        with Worker() as worker:
+            found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+            compiled = (spec, LLVM, {}, library)
+            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            timed = ([library], spec, found.inputs, LLVM)
+            [latency_s], beside, refused = worker.call(
+                "balto.tune.check:time_beside", *timed, deadline_s=60
+            )
+        assert latency_s > 0
+        if save is save_onnx:
+            assert list(beside) == ["ONNX Runtime"]
+            assert not refused
+        else:
+            assert not beside
+            assert "Relu" in refused
 
 
 def test_what_is_timed_in_turns_is_timed_warm_and_a_slow_one_but_twice() -> None:
