@@ -21,8 +21,9 @@ from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.models import starter
 from balto.tune import reference
+from balto.tune.assemble import right_traces
 from balto.tune.check import time_in_turns
-from balto.tune.networks import as_deployed, right_traces
+from balto.tune.networks import as_deployed
 from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
 from tests.tune.networks import Small, save_onnx, save_relu_of_int16, save_softmax
@@ -75,7 +76,7 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     command += ["-o", str(out), "-f", "json"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until:
             if (out / "journal.jsonl").exists() and len(trials(out)) >= 3:
                 break
