@@ -56,10 +56,13 @@ def test_equals_the_literal_algorithm_on_any_finite_numbers(biased, f, data):
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_equals_the_literal_algorithm_with_many_labels(biased):
+@pytest.mark.parametrize(("labels", "budget"), [(150, 20), (150, 300), (17, 583)])
+@pytest.mark.parametrize("levels", [None, 50], ids=["distinct", "ties"])
+def test_equals_the_literal_algorithm_with_many_labels_and_picks(labels, budget, levels, biased):
+    """So many that the heap of gaps is deep."""
     rng = np.random.default_rng(0)
-    f = rng.random(600)
-    same_picks(f, rng.permutation(600)[:150], 20, biased)
+    f = rng.random(600) if levels is None else rng.integers(0, levels, 600) / levels
+    same_picks(f, rng.permutation(600)[:labels], budget, biased)
 
 
 @pytest.mark.parametrize("biased", [False, True])
