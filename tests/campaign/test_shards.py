@@ -119,9 +119,10 @@ def test_what_cannot_be_merged_is_said_in_one_line(tmp_path: Path) -> None:
         Merge(tmp_path / "w")
     with pytest.raises(InputError, match="replayed by one process"):
         Shard(tmp_path / "w", Config(pool="p"), ShardId(1, 2))
-    with Shard(tmp_path / "w", CONFIG, ShardId(1, 4)) as first, pytest.raises(CampaignLocked):
+    with Shard(tmp_path / "w", CONFIG, ShardId(1, 4)) as first:
         first._begin()
-        Shard(tmp_path / "w", CONFIG, ShardId(1, 4))
+        with pytest.raises(CampaignLocked):
+            Shard(tmp_path / "w", CONFIG, ShardId(1, 4))
     with pytest.raises(ConfigurationChanged, match="rounds: 3 before, 4 now"):
         Shard(tmp_path / "w", replace(CONFIG, rounds=4), ShardId(1, 4))
     with Shard(tmp_path / "w", replace(CONFIG, seed=1), ShardId(2, 4)) as other:
