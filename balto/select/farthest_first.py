@@ -64,7 +64,7 @@ def farthest_first(
 
 
 @jit
-def _pick(f: Any, references: Any, labelled: Any, budget: int, biased: bool) -> Any:
+def _pick(f: Any, references: Any, labelled: Any, budget: Any, biased: bool) -> Any:
     """The picks; `references` are sorted, and +inf stands after the last one."""
     gaps = len(references)
     value, index, border = _gather(f, references, labelled)

@@ -85,7 +85,7 @@ def _stacks_without_source() -> Iterator[None]:
     the intrinsics does.
     """
 
-    def stack(_context: int = 1) -> list[inspect.FrameInfo]:
+    def stack(context: int = 1) -> list[inspect.FrameInfo]:  # noqa: ARG001
         frames, frame = [], sys._getframe(1)
         while frame is not None:
             code = frame.f_code
