@@ -127,8 +127,8 @@ def _gather(f: Any, references: Any, labelled: Any) -> Any:
     for u in labelled:  # one gap more, for what is not to be picked
         border[gap[u] + np.uint64(1)] -= np.uint64(1)
         gap[u] = gaps
-    for g in range(gaps):
-        border[g + 1] += border[g]
+    for k in range(gaps):
+        border[k + 1] += border[k]
     at = border[:-1].copy()
     value, index = np.empty(len(f), f.dtype), np.empty(len(f), np.int32)
     for i in range(len(f)):
