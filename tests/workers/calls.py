@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def loaded_tvm(target: Target) -> dict[str, bool]:
         "random": tvm.get_global_func("tvm.contrib.random.random_fill", True) is not None,
         "x86": hasattr(sys.modules["tvm.s_tir.tensor_intrin.x86"], "VNNI_DOT_16x4_INTRIN"),
         "cuda": hasattr(sys.modules["tvm.s_tir.tensor_intrin.cuda"], "get_wmma_load_intrin"),
+        "stacks": bool(inspect.stack()[0].code_context),
     }
 
 
