@@ -1,4 +1,4 @@
-"""TVM is loaded quickly, and whole as far as our targets need it."""
+"""TVM is loaded whole as far as our targets need it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ def test_a_cpu_target_loads_its_own_intrinsics_and_nothing_else() -> None:
             deadline_s=60,
         )
     assert found == {
-        "quick": True,
         "torch": False,
         "environment": True,
         "random": True,
