@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from balto.data.target import LLVM, Target
+from balto.extras import needed_for
 
 _AUTOLOAD = "TVM_DEVICE_BACKEND_AUTOLOAD"
 _PACKAGE = "tvm.s_tir.tensor_intrin"
@@ -38,6 +39,7 @@ def import_tvm(target: Target = LLVM) -> Any:
 
     Raises:
         ImportError: there is no such back end.
+        InputError: TVM is not installed.
     """
     needed = _intrinsics_of(target)
     tvm = sys.modules.get("tvm") or _first_import()
@@ -63,7 +65,8 @@ def _first_import() -> Any:
     before = os.environ.get(_AUTOLOAD)
     os.environ[_AUTOLOAD] = "0"
     try:
-        tvm = importlib.import_module("tvm")
+        with needed_for("compiling programs"):
+            tvm = importlib.import_module("tvm")
     finally:
         if hidden:
             del sys.modules["torch"]
