@@ -189,7 +189,9 @@ class Networks:
         if name not in self._known:
             if self._fixed:
                 raise InputError(f"expected the tasks of {name} in {self._path}")
-            found = balto.extract_tasks([name], target=pool.tasks[0].target)
+            # The pools have networks in their own layout, which they are no longer tuned in.
+            target = pool.tasks[0].target
+            found = balto.extract_tasks([name], target=target, own_layout=True)
             self._known[name] = {task.name: task.weight for task in found.tasks}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(json.dumps(self._known, indent=1))

@@ -77,7 +77,7 @@ def draw(found: list[tuning.Row], models: dict[str, tuning.Row]) -> plt.Figure:
         right.plot(range(len(sizes) + 1), total, "o-", color=colour, label=name, markersize=4)
     left.set(xlabel="N", ylabel="relative performance", title="(a) optimized performance")
     right.set(xlabel="tasks", ylabel="minutes", title="(b) total tuning time")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.1 * max(row["relative_performance"] for row in found))
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(loc="lower right")
     return figure

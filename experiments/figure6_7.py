@@ -12,6 +12,9 @@ from __future__ import annotations
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from balto.units import seconds
 
 OPERATORS = {
     "figure6": ("batched matmul", "batch_matmul_nkkm:12x128x64x128"),
@@ -68,7 +71,7 @@ def draw(title: str, found: list[tuning.Row]) -> plt.Figure:
         by_trial: dict[int, list[float]] = {}
         for row in found:
             if row["search"] == name:
-                by_trial.setdefault(row["trial"], []).append(row["best_s"] * 1e6)
+                by_trial.setdefault(row["trial"], []).append(row["best_s"])
         trials = sorted(by_trial)
         ax.step(
             *(trials, [np.mean(by_trial[k]) for k in trials]),
@@ -78,7 +81,10 @@ def draw(title: str, found: list[tuning.Row]) -> plt.Figure:
         )
         low, high = ([f(by_trial[k]) for k in trials] for f in (min, max))
         ax.fill_between(trials, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
-    ax.set(xlabel="trials", ylabel="best latency, us", title=title, yscale="log")
+    ax.set(xlabel="trials", ylabel="best latency", title=title, yscale="log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     ax.legend()
     return figure
 

@@ -2,81 +2,84 @@
 
     python experiments/networks.py [--trials 200] [--out WORK] [NETWORK ...]
 
-Prints a Markdown table: TVM's default pipeline untuned, tuned by ``balto tune``, PyTorch (eager),
-and ONNX Runtime where it is installed; a row of what is not there says so. Resumable: what was
-measured is in WORK.
+Prints a Markdown table, all four run in turns in one process: TVM's default pipeline untuned, tuned
+by ``balto tune``, PyTorch (eager), and ONNX Runtime, if it is installed, on what ``torch.onnx``
+exports. Resumable: what is in WORK is timed again, but not tuned again. On a machine that others
+use, ``chrt --rr 1 python experiments/networks.py`` keeps them off the core while it is timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from balto.tune.networks import tune_network
+from balto.data.files import write_atomically
+from balto.data.target import Target
+from balto.tune import check, reference
+from balto.tune.networks import LIBRARY, tune_network
+from balto.tune.tuned import METADATA, read_metadata
 from balto.workers.worker import Worker
 
 NETWORKS = ("resnet-50", "mobilenet-v2", "bert-tiny")
+#: In a network's folder, beside what is tuned.
+UNTUNED, EXPORTED = "untuned.so", "network.onnx"
 
 
-def median_s(run: Callable[[], object]) -> float:
-    """Of at least five runs and two seconds, after one to warm up."""
-    run()
-    seconds: list[float] = []
-    until = time.monotonic() + 2
-    while len(seconds) < 5 or time.monotonic() < until:
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return float(np.median(seconds))
-
-
-def pytorch(name: str) -> float:
-    """Runs in a worker on one core: seconds of a run, eager."""
+def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]:
+    """Runs in a worker on one core: seconds of a run, by what runs it."""
     import torch
 
-    from balto.tasks.networks import build
+    from balto.tune.network import compile_network
 
+    target, inputs = Target.from_dict(metadata["target"]), metadata["network"]["inputs"]
+    if not (folder / UNTUNED).exists():
+        with write_atomically(folder / UNTUNED) as partial:
+            compile_network(name, target, {}, partial, suited=False)
+    export(name, folder / EXPORTED)
     torch.set_num_threads(1)
-    network, example = build(name)
-    with torch.inference_mode():
-        return median_s(lambda: network(*example))
+    arrays = check.random_inputs(inputs, 0)
+    ways = dict(zip(("untuned", "tuned"), (folder / UNTUNED, folder / LIBRARY), strict=True))
+    runs = dict(zip(ways, check.runs_of(list(ways.values()), inputs, target), strict=True))
+    with (
+        reference.runtime(name, arrays, 1) as eager,
+        reference.runtime(str(folder / EXPORTED), arrays, 1) as runtime,
+    ):
+        runs.update(each for each in (eager, runtime) if each is not None)
+        return dict(zip(runs, check.time_in_turns(list(runs.values())), strict=True))
 
 
-def onnx_runtime(name: str) -> float | None:
-    """Runs in a worker on one core: seconds of a run; None if ONNX Runtime is not installed."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return None
+def export(name: str, path: Path) -> None:
+    """A built-in network as ONNX."""
     import torch
 
     from balto.tasks.networks import build
 
+    if path.exists():
+        return
     network, example = build(name)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = f"{folder}/network.onnx"
-        torch.onnx.export(network, example, path, dynamo=False)
-        session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    given = {name: each.numpy() for name, each in zip(names, example, strict=True)}
-    return median_s(lambda: session.run(None, given))
+    with warnings.catch_warnings(), write_atomically(path) as partial:
+        warnings.simplefilter("ignore")  # about the older exporter, which needs no other package
+        torch.onnx.export(network, example, str(partial), dynamo=False)
 
 
-def beside(name: str) -> tuple[float, float | None]:
-    """PyTorch's and ONNX Runtime's seconds, on the last of our cores."""
-    with Worker(cpus=sorted(os.sched_getaffinity(0))[-1:]) as worker:
-        torch_s = worker.call("experiments.networks:pytorch", name, deadline_s=600)
-        return torch_s, worker.call("experiments.networks:onnx_runtime", name, deadline_s=600)
+def row(name: str, trials: int, out: Path) -> str:
+    folder = out / name
+    if not (folder / METADATA).exists():
+        tune_network(name, trials=trials, out=folder)
+    metadata = read_metadata(folder)
+    spent = sum(task["trials"] for task in metadata["tasks"].values())
+    with Worker(cpus=sorted(os.sched_getaffinity(0))[-1:], env={"TVM_NUM_THREADS": "1"}) as worker:
+        found = worker.call(
+            "experiments.networks:times", *(name, folder, metadata), deadline_s=1800
+        )
+    cells = [
+        f"{1e3 * found[way]:,.1f} ms" if way in found else "not installed"
+        for way in ("untuned", "tuned", reference.PYTORCH, reference.ONNX_RUNTIME)
+    ]
+    return f"| {name} | {spent} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -85,17 +88,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("networks"))
     settings = parser.parse_args()
+    settings.out.mkdir(parents=True, exist_ok=True)
     print("| network | trials | untuned | tuned | PyTorch | ONNX Runtime |", flush=True)
     print("|---|---|---|---|---|---|", flush=True)
     for name in settings.networks:
-        done = tune_network(name, trials=settings.trials, out=settings.out / name)
-        torch_s, runtime_s = beside(name)
-        runtime = "not installed" if runtime_s is None else f"{1e3 * runtime_s:,.1f} ms"
-        print(
-            f"| {name} | {done.trials} | {1e3 * done.untuned_s:,.1f} ms | "
-            f"{1e3 * done.latency_s:,.1f} ms | {1e3 * torch_s:,.1f} ms | {runtime} |",
-            flush=True,
-        )
+        print(row(name, settings.trials, settings.out), flush=True)
 
 
 if __name__ == "__main__":

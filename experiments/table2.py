@@ -20,6 +20,7 @@ import numpy as np
 
 import balto
 from balto.tune import tune_network
+from balto.tune.tuned import METADATA
 
 NETWORKS = {
     "small": ("mobilenet-v2", "bert-tiny"),
@@ -66,15 +67,16 @@ def main() -> None:
             for seed in range(seeds):
                 folder = options.out / network / Path(models[name]["path"]).stem / str(seed)
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                tune_network(
-                    network,
-                    model=models[name]["path"],
-                    trials=trials,
-                    out=folder,
-                    target=target,
-                    seed=seed,
-                )
-                about = json.loads((folder / "tuned.json").read_text())["network"]
+                if not (folder / METADATA).exists():
+                    tune_network(
+                        network,
+                        model=models[name]["path"],
+                        trials=trials,
+                        out=folder,
+                        target=target,
+                        seed=seed,
+                    )
+                about = json.loads((folder / METADATA).read_text())["network"]
                 row = {"network": network, "model": name, "seed": seed, "trials": trials}
                 row.update(latency_s=about["latency_s"], untuned_s=about.get("untuned_s"))
                 found.append(row)
@@ -107,7 +109,7 @@ def draw(found: list[tuning.Row]) -> plt.Figure:
     """Latency of each network relative to that with the model of all labels."""
     networks = list(dict.fromkeys(row["network"] for row in found))
     names = list(dict.fromkeys(row["model"] for row in found))
-    figure, ax = plt.subplots(figsize=(1.5 + 1.9 * len(networks), 4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(3 + 1.9 * len(networks), 4), layout="constrained")
     for k, name in enumerate(names):
         relative = [
             cell(found, network, name).mean() / cell(found, network, names[0]).mean()
@@ -119,7 +121,7 @@ def draw(found: list[tuning.Row]) -> plt.Figure:
     ax.axhline(1, color="black", linewidth=0.8)
     ax.set_xticks(range(len(networks)), networks)
     ax.set(ylabel=f"latency relative to {names[0]}", title="Table 2")
-    ax.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -198,7 +198,8 @@ def narrator(trials: int) -> Any:
 
         def planned(self, tasks: int, cores: int, layout: str) -> None:
             threads = "one core" if cores == 1 else f"{cores} cores"
-            self._progress.say(f"{tasks} tasks, tuned for {threads}, convolutions in {layout}")
+            counted = f"{tasks} task{'' if tasks == 1 else 's'}"
+            self._progress.say(f"{counted}, tuned for {threads}, convolutions in {layout}")
 
         def estimated(self, seconds: float) -> None:
             self._network = f"; network about {1e3 * seconds:,.2f} ms"
@@ -217,5 +218,8 @@ def narrator(trials: int) -> Any:
                 f"NOT FASTER: {1e3 * tuned_s:,.2f} ms tuned, {1e3 * untuned_s:,.2f} ms untuned; "
                 "the untuned network is deployed"
             )
+
+        def not_beside(self, reason: str) -> None:
+            self._progress.say(f"not timed beside the runtime it came from: {reason}")
 
     return Narrator()

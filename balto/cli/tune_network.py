@@ -11,6 +11,7 @@ import click
 from balto.cli.output import plain, print_json, print_table
 from balto.cli.tune import microseconds, narrator, row
 from balto.tune.networks import TunedNetwork, tune_network
+from balto.units import seconds
 
 
 def run(network: str, out: Path, output: str, **settings: Any) -> None:
@@ -29,6 +30,7 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "network": done.name,
         "latency_s": done.latency_s,
         "untuned_s": done.untuned_s,
+        "reference": dict(done.reference),
         "error": done.error,
         "trials": done.trials,
         "wrong": list(done.wrong),
@@ -42,6 +44,7 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
 
 def _print(done: TunedNetwork) -> None:
     total = sum(_seconds(done, each) for each in done.tasks)
+    beside = "".join(f"{seconds(s)} in {name}, " for name, s in done.reference.items())
     print_table(
         ["task", "weight", "untuned", "best", "share", "trials", "failed"],
         [
@@ -56,9 +59,9 @@ def _print(done: TunedNetwork) -> None:
             ]
             for each in done.tasks
         ],
-        title=f"{done.name}: {1e3 * done.latency_s:,.2f} ms tuned, "
-        f"{1e3 * done.untuned_s:,.2f} ms untuned ({done.untuned_s / done.latency_s:.1f}x), "
-        f"{done.trials} trials, outputs within {done.error:.2g} of the tolerance",
+        title=f"{done.name}: {seconds(done.latency_s)} tuned, "
+        f"{seconds(done.untuned_s)} untuned ({done.untuned_s / done.latency_s:.1f}x), "
+        f"{beside}{done.trials} trials, outputs within {done.error:.2g} of the tolerance",
     )
     if done.untried:
         names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)
@@ -66,5 +69,5 @@ def _print(done: TunedNetwork) -> None:
 
 
 def _seconds(done: TunedNetwork, each: Any) -> float:
-    seconds: float = each.latency_s
-    return 0.0 if math.isnan(seconds) else done.weights[each.task.name] * seconds
+    latency_s: float = each.latency_s
+    return 0.0 if math.isnan(latency_s) else done.weights[each.task.name] * latency_s

@@ -42,8 +42,13 @@ def extract_tasks(
     target: Target | str = LLVM,
     device: str | None = None,
     worker: Worker | None = None,
+    *,
+    own_layout: bool = False,
 ) -> Extracted:
     """The tasks of networks and operators for a target, identical ones merged.
+
+    They are those that `balto.tune_network` tunes: on CPUs the convolutions of a network are in
+    NHWC, and programs may choose the layout of its weights.
 
     Args:
         networks: names (`balto.tasks.graphs.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files;
@@ -53,6 +58,7 @@ def extract_tasks(
             machine.
         device: name of the device the target stands for; None for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
+        own_layout: leave networks as they are written, as the recorded pools have them.
 
     Raises:
         InputError: something is not what was expected, or TVM crashes on it.
@@ -61,7 +67,7 @@ def extract_tasks(
     operator_specs = texts("operator_specs", operator_specs)
     check(networks, operator_specs)
     wanted = Target.of(target)
-    arguments = (list(networks), list(operator_specs), wanted, device)
+    arguments = (list(networks), list(operator_specs), wanted, device, own_layout)
     own = worker or Worker()
     try:
         extracted: Extracted = own.call_with_retries(

@@ -14,7 +14,7 @@ from typing import Any
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.tasks import graphs, operators
+from balto.tasks import graphs, layouts, operators
 from balto.tasks.devices import device_name, resolve
 from balto.workers.tvm_setup import import_tvm
 
@@ -33,7 +33,11 @@ class Extracted:
 
 
 def extract_in_worker(
-    networks: Sequence[str], operator_specs: Sequence[str], target: Target, device: str | None
+    networks: Sequence[str],
+    operator_specs: Sequence[str],
+    target: Target,
+    device: str | None,
+    own_layout: bool,
 ) -> Extracted:
     """Build the tasks of all `networks`, then of all operators.
 
@@ -42,6 +46,7 @@ def extract_in_worker(
         operator_specs: as `balto.tasks.operators.parse` takes them.
         target: as `balto.tasks.devices.resolve` takes it.
         device: name of the device; None to ask this machine.
+        own_layout: of networks, in the place of the one that suits the target.
 
     Raises:
         InputError: a network, file, operator or target is not what was expected.
@@ -56,7 +61,9 @@ def extract_in_worker(
     tasks = Merged(target, device or device_name(target))
     for spec in networks:
         module = graphs.relax_module(spec)
-        tasks.add_all(graphs.task_modules(module, tvm.target.Target(target.to_dict())))
+        wanted = tvm.target.Target(target.to_dict())
+        fused = graphs.lowered(module, wanted) if own_layout else layouts.suited(module, target)
+        tasks.add_all(graphs.tasks_of(fused[0], wanted))
     for spec in operator_specs:
         name, args = operators.parse(spec)
         try:
@@ -82,7 +89,7 @@ class Merged:
         self._names: dict[str, int] = {}
 
     def add_all(self, modules: Iterable[tuple[str, int, Any]]) -> None:
-        """Add what `balto.tasks.graphs.task_modules` found in a network."""
+        """Add what `balto.tasks.graphs.tasks_of` found in a network."""
         for name, weight, module in modules:
             self.add(_family(name), _shapes(module), weight, module)
 

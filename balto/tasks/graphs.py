@@ -141,11 +141,6 @@ def _leave_weights_out_of_inputs(model: Any) -> None:
     model.ir_version = max(model.ir_version, 4)
 
 
-def task_modules(module: Any, target: Any) -> list[tuple[str, int, Any]]:
-    """The tasks of a Relax module: ``(fused operator's name, weight, IRModule)`` each."""
-    return tasks_of(lowered(module, target)[0], target)
-
-
 def tasks_of(fused: Any, target: Any) -> list[tuple[str, int, Any]]:
     """The tasks of what `lowered` made."""
     from tvm.s_tir import meta_schedule as ms

@@ -10,9 +10,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from balto.data.files import one_line
+from balto.data.target import Target
+from balto.tasks import graphs
+
 #: Of data and weights; what other operators do with it TVM works out.
 DESIRED = {"relax.nn.conv2d": ["NHWC", "OHWI"]}
 _FREE = "layout_free_buffers"
+
+
+def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
+    """`balto.tasks.graphs.lowered`, in the layout that suits the target.
+
+    What is tuned, and what a campaign measures: a model learns the tasks that it is asked about.
+
+    Args:
+        module: of `balto.tasks.graphs.imported`.
+        target: of the tasks.
+
+    Returns:
+        As `balto.tasks.graphs.lowered`; then the layout of the convolutions, and why TVM could not
+        change it.
+    """
+    import tvm
+
+    wanted = tvm.target.Target(target.to_dict())
+    if not target.on_cpu:
+        return *graphs.lowered(module, wanted), "NCHW"
+    layout = "NHWC"
+    try:
+        fused, transform = graphs.lowered(module, wanted, channels_last)
+    except Exception as error:  # TVM's pass refuses some networks by an internal check
+        layout = f"NCHW: TVM cannot change it: {one_line(str(error).splitlines()[-1])}"
+        fused, transform = graphs.lowered(module, wanted)
+    return weights_to_lay_out(fused), transform, layout
 
 
 def channels_last(module: Any) -> Any:
@@ -27,12 +58,11 @@ def channels_last(module: Any) -> Any:
 def weights_to_lay_out(fused: Any) -> Any:
     """Fused functions that may choose the layout of their weights, which are no longer inputs.
 
-    Of the largest alone: TVM compiles no function that lays out two, and a bias gains nothing.
+    Of the largest alone: a bias gains nothing, and would lengthen every program.
     """
     from math import prod
 
     from tvm import relax
-    from tvm.s_tir.meta_schedule.arg_info import ArgInfo
     from tvm.tirx import PrimFunc
 
     marked = relax.transform.AttachAttrLayoutFreeBuffers()(fused)
@@ -40,9 +70,8 @@ def weights_to_lay_out(fused: Any) -> Any:
         free = (function.attrs or {}).get(_FREE) if isinstance(function, PrimFunc) else None
         if free is None or len(free) < 2:
             continue
-        arguments = ArgInfo.from_prim_func(function)
-        sizes = [prod(int(n) for n in each.shape) for each in arguments]
-        largest = max(map(int, free), key=sizes.__getitem__)
+        sizes = {int(k): prod(int(n) for n in function.params[int(k)].shape) for k in free}
+        largest = max(sizes, key=sizes.__getitem__)
         marked.update_func(var, function.with_attr(_FREE, [largest]))
     return marked
 

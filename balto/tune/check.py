@@ -1,8 +1,4 @@
-"""Whether a compiled network computes what it should, and how long it takes. Runs in a worker.
-
-The reference is PyTorch for built-in networks and ``.pt2`` files, and ONNX's own reference
-evaluator for ONNX files.
-"""
+"""Whether a compiled network computes what it should, and how long it takes. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import functools
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +15,15 @@ from numpy.typing import NDArray
 
 from balto.data.files import one_line
 from balto.data.target import Target
-from balto.errors import InputError
-from balto.tasks import graphs
+from balto.tune import reference
 from balto.tune.deploy import distance, random_arrays
 from balto.tune.network import Tensor
 from balto.workers.tvm_setup import import_tvm
 
-#: Seconds in which a network is run again and again to time it, and runs at least.
-_TIMING_S, _RUNS = 2.0, 3
-#: Softmax and LogSoftmax mean something else before this version of ONNX's operators. So does
-#: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused.
-_OPERATORS = 13
-#: A network slower than this is run but twice.
+#: Networks are timed in turns of so many seconds, for so many seconds each, in so many turns at
+#: least: one run after another, as a network is used, finds its weights in the caches.
+_TURN_S, _TIMING_S, _TURNS = 0.1, 2.0, 3
+#: What takes longer than this is run but twice.
 _SLOW_S = 5.0
 
 
@@ -46,40 +39,85 @@ def error_of_network(
         target: of the library.
         seed: of the inputs.
     """
-    arrays = _random(inputs, seed)
-    expected = _reference(spec, tuple((n, tuple(s), d) for n, s, d in inputs), seed)
+    expected = _expected(spec, tuple((n, tuple(s), d) for n, s, d in inputs), seed)
     with tempfile.TemporaryDirectory(prefix="balto-") as folder:
         # A process that loads a path again gets what was there the first time.
         copy = Path(shutil.copy(path, folder))
-        got = outputs(load(copy, target)["main"], arrays)
+        got = outputs(load(copy, target)["main"], random_inputs(inputs, seed))
     if len(got) != len(expected):
         return float("inf")
     return max(distance(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def time_in_turns(paths: Sequence[Path], inputs: Sequence[Tensor], target: Target) -> list[float]:
-    """Median seconds of a run of each library, run in turns.
+def time_beside(
+    paths: Sequence[Path], spec: str, inputs: Sequence[Tensor], target: Target
+) -> tuple[list[float], dict[str, float], str]:
+    """Time libraries of a network, in turns with the runtime that the network came from.
 
     Args:
-        paths: of libraries of the same network.
+        paths: of the libraries.
+        spec: network or model file.
         inputs: of the network.
-        target: of the libraries; its number of cores is the number of threads.
+        target: of the libraries; its number of cores is the number of threads, of both.
+
+    Returns:
+        Median seconds of a run of each library; the same of the runtime, by its name, empty if it
+        is not installed; and why it refuses the network, empty if it does not.
     """
+    if reference.from_torch(spec):
+        import torch  # noqa: F401  # before TVM
+    runs = runs_of(paths, inputs, target)
+    arrays, threads = random_inputs(inputs, 0), target.cores or 1
+    try:
+        with reference.runtime(spec, arrays, threads) as found:
+            if found is not None:
+                name, run = found
+                *latency_s, other_s = time_in_turns([*runs, run])
+                return latency_s, {name: other_s}, ""
+    except Exception as error:  # what TVM imports, another runtime may not
+        return time_in_turns(runs), {}, one_line(error)
+    return time_in_turns(runs), {}, ""
+
+
+def runs_of(
+    paths: Sequence[Path], inputs: Sequence[Tensor], target: Target
+) -> list[Callable[[], object]]:
+    """What runs each library once, on random inputs."""
     tvm = import_tvm(target)
-    arrays = [tvm.runtime.tensor(each) for each in _random(inputs, 0)]
-    mains = [load(path, target)["main"] for path in paths]
-    taken: list[list[float]] = [[_seconds(main, arrays)] for main in mains]
-    ended = [seconds[0] > _SLOW_S for seconds in taken]
-    for seconds, slow in zip(taken, ended, strict=True):
-        if not slow:
-            seconds.clear()  # the first run warms up
-    until = time.monotonic() + _TIMING_S * len(paths)
-    while not all(ended) or any(len(seconds) < 2 for seconds in taken):
-        for k, main in enumerate(mains):
-            if not ended[k] or len(taken[k]) < 2:
-                taken[k].append(_seconds(main, arrays))
-            ended[k] = ended[k] or (len(taken[k]) >= _RUNS and time.monotonic() > until)
+    arrays = [tvm.runtime.tensor(each) for each in random_inputs(inputs, 0)]
+    return [functools.partial(load(path, target)["main"], *arrays) for path in paths]
+
+
+def time_in_turns(
+    runs: Sequence[Callable[[], object]], timing_s: float = _TIMING_S, slow_s: float = _SLOW_S
+) -> list[float]:
+    """Median seconds of each, run in turns.
+
+    Args:
+        runs: each runs something once.
+        timing_s: seconds for each, if it is not slow.
+        slow_s: seconds of a run from which on it is run but twice.
+    """
+    taken: list[list[float]] = [[] for _ in runs]
+    until, turn = time.monotonic() + timing_s * len(runs), 0
+    while turn < _TURNS or time.monotonic() < until:
+        for run, seconds in zip(runs, taken, strict=True):
+            if turn < 2 or seconds[0] <= slow_s:
+                seconds += _turn(run, slow_s)
+        turn += 1
     return [float(np.median(seconds)) for seconds in taken]
+
+
+def _turn(run: Callable[[], object], slow_s: float) -> list[float]:
+    """Seconds of some runs, without the first, which warms up; of a slow one, of that one."""
+    first = _seconds(run)
+    if first > slow_s:
+        return [first]
+    until = time.monotonic() + _TURN_S
+    seconds = [_seconds(run)]
+    while time.monotonic() < until:
+        seconds.append(_seconds(run))
+    return seconds
 
 
 def load(path: Path, target: Target) -> Any:
@@ -103,57 +141,17 @@ def outputs(main: Any, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     return flat(main(*(tvm.runtime.tensor(each) for each in arrays)))
 
 
-def _random(inputs: Sequence[Tensor], seed: int) -> list[NDArray[Any]]:
+def random_inputs(inputs: Sequence[Tensor], seed: int) -> list[NDArray[Any]]:
+    """Random inputs of a network."""
     return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")], seed)[:-1]
 
 
-def _seconds(main: Any, arrays: Sequence[Any]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     began = time.perf_counter()
-    main(*arrays)
+    run()
     return time.perf_counter() - began
 
 
 @functools.lru_cache(maxsize=2)
-def _reference(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[Any]]:
-    arrays = _random(inputs, seed)
-    if graphs.suffix(spec) == ".onnx":
-        from onnx.reference import ReferenceEvaluator
-
-        model = _as_evaluated(graphs.onnx_model(spec), spec)
-        names = [each.name for each in model.graph.input]
-        evaluator = ReferenceEvaluator(model)
-        return [
-            np.asarray(each) for each in evaluator.run(None, dict(zip(names, arrays, strict=True)))
-        ]
-    import torch
-    from torch.utils import _pytree
-
-    with torch.no_grad():
-        module = graphs.exported_program(spec).module()
-        got = module(*(torch.from_numpy(each) for each in arrays))
-    return [each.numpy() for each in _pytree.tree_leaves(got)]
-
-
-def _as_evaluated(model: Any, spec: str) -> Any:
-    """A model whose operators the reference evaluator reads as they are meant.
-
-    It has one softmax for all versions, that of 13: along one axis. Before, a softmax was over all
-    axes from the given one on.
-
-    Raises:
-        InputError: ONNX cannot convert the model.
-    """
-    version = next(
-        (each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), _OPERATORS
-    )
-    if version >= _OPERATORS:
-        return model
-    from onnx import version_converter
-
-    try:
-        return version_converter.convert_version(model, _OPERATORS)
-    except Exception as error:
-        raise InputError(
-            f"ONNX cannot convert {spec} from version {version} of its operators to {_OPERATORS}, "
-            f"which its reference evaluator needs: {one_line(error)}; export it for {_OPERATORS}"
-        ) from error
+def _expected(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[Any]]:
+    return reference.expected(spec, random_inputs(inputs, seed))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.tune.check import load, outputs, time_in_turns
+from balto.tune.check import load, outputs, runs_of, time_in_turns
 from balto.tune.tuned import Timed
 
 
@@ -75,5 +75,6 @@ class DeployedNetwork:
 
     def benchmark(self) -> Timed:
         """Time it here and now, on random inputs."""
-        [seconds] = time_in_turns([self._path], self.metadata["network"]["inputs"], self._target)
+        inputs = self.metadata["network"]["inputs"]
+        [seconds] = time_in_turns(runs_of([self._path], inputs, self._target))
         return Timed(seconds, self.metadata["network"]["latency_s"], self.cores)

@@ -177,23 +177,14 @@ def graphs_of(spec: str) -> tuple[Any, list[Any]]:
 def _prepared(spec: str, target: Target, suited: bool) -> tuple[Any, list[Any], str]:
     """The fused network, its weights as it takes them, and the layout of its convolutions."""
     module, weights = graphs_of(spec)
-    wanted = tvm_target(target)
-    layout, rewrite = "NCHW", None
-    if suited and target.on_cpu:
-        layout, rewrite = "NHWC", layouts.channels_last
-    try:
-        fused, transform = graphs.lowered(module, wanted, rewrite)
-    except Exception as error:  # TVM's pass refuses some networks by an internal check
-        if rewrite is None:
-            raise
-        layout = f"NCHW: TVM cannot change it: {one_line(str(error).splitlines()[-1])}"
-        fused, transform = graphs.lowered(module, wanted)
-    if suited and target.on_cpu:
-        fused = layouts.weights_to_lay_out(fused)
+    if suited:
+        fused, transform, layout = layouts.suited(module, target)
+    else:
+        (fused, transform), layout = graphs.lowered(module, tvm_target(target)), "NCHW"
     if transform.functions:
         (var,) = [v for v in transform.functions if v.name_hint == _TRANSFORM]
         assert var is not None
-        with wanted:
+        with tvm_target(target):
             weights = _run(transform, weights, target)
     return fused, weights, layout
 

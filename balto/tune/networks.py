@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ class NetworkListener(SessionListener):
     def slower(self, tuned_s: float, untuned_s: float) -> None:
         """The tuned network is not faster; the untuned one is deployed."""
 
+    def not_beside(self, reason: str) -> None:
+        """The runtime that the network came from does not run it, and is not timed beside it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TunedNetwork:
@@ -60,8 +63,11 @@ class TunedNetwork:
         name: of the network.
         latency_s: of what is deployed, seconds.
         untuned_s: of the network through TVM's default pipeline, seconds.
+        reference: seconds in the runtime that it came from, by the runtime's name, as many
+            threads, in turns with the two above; empty where that is not installed.
         error: distance of its outputs from the reference, in tolerances: at most 1.
-        tasks: those that had trials, in the order they were begun.
+        tasks: those that had trials, in the order they were begun; with the program that is
+            deployed, which is none where the untuned network is.
         untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
         wrong: tasks whose programs were left out, since the network came out wrong with them, or
             could not be compiled.
@@ -71,6 +77,7 @@ class TunedNetwork:
     name: str
     latency_s: float
     untuned_s: float
+    reference: Mapping[str, float]
     error: float
     tasks: Sequence[TunedTask] = field(repr=False)
     untried: Sequence[tuple[str, str]] = field(repr=False)
@@ -140,7 +147,6 @@ def tune_network(
         resolved: Target = found.tasks[0].target
         folder.check_kind(path, trained_on, resolved)
         _require_cores(resolved)
-        listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
         config = {
             "network": name,
             "fingerprint": found.fingerprint,
@@ -153,6 +159,7 @@ def tune_network(
             folder.opened(out, config, found.tasks) as (journal, records),
             opened(measurer, resolved) as own,
         ):
+            listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
             settings = settings or SearchSettings()
             session = Session(own, base, journal, records, settings, seed, listener)
             try:
@@ -289,11 +296,13 @@ def _deploy(
     _call(worker, "balto.tune.network:compile_network", spec, target, {}, plain, False)
     cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
     with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(target.cores or 1)}) as timer:
-        latency_s, untuned_s = timer.call(
-            "balto.tune.check:time_in_turns",
-            *([library, plain], found.inputs, target),
+        (latency_s, untuned_s), reference, refused = timer.call(
+            "balto.tune.check:time_beside",
+            *([library, plain], spec, found.inputs, target),
             deadline_s=_RUN_S,
         )
+    if refused:
+        listener.not_beside(refused)
     if latency_s > untuned_s:
         listener.slower(latency_s, untuned_s)
         error = _error(worker, spec, plain, found.inputs, target)
@@ -304,12 +313,20 @@ def _deploy(
         name=name,
         latency_s=latency_s,
         untuned_s=untuned_s,
+        reference=reference,
         error=error,
-        tasks=tuned,
+        tasks=[as_deployed(each, traces) for each in tuned],
         untried=untried,
         wrong=wrong,
         weights={task.name: task.weight for task in found.tasks},
     )
+
+
+def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
+    """A task with its program, if that one is deployed."""
+    if tuned.task.name in traces:
+        return tuned
+    return replace(tuned, trace="", latency_s=tuned.untuned_s)
 
 
 def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
@@ -362,7 +379,7 @@ def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
             "latency_s": _finite(each.latency_s),
             "untuned_s": _finite(each.untuned_s),
             "trials": each.trials,
-            "tuned": bool(each.trace) and each.task.name not in done.wrong,
+            "tuned": bool(each.trace),
         }
         for each in done.tasks
     }
@@ -380,6 +397,7 @@ def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
             "layout": found.layout,
             "latency_s": done.latency_s,
             "untuned_s": done.untuned_s,
+            "reference": dict(done.reference),
             "error": done.error,
             "wrong": list(done.wrong),
         },

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from balto.data.target import Target
+from balto.data.target import LLVM, Target
 from balto.errors import InputError
 from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
@@ -73,8 +73,27 @@ def test_identical_operators_of_a_pt2_file_are_one_task_with_their_weight(tmp_pa
     convolutions = {t.name: t.weight for t in tasks if t.op.startswith("conv2d")}
     assert sorted(convolutions.values()) == [1, 2]
     twin = next(t for t in tasks if t.weight == 2 and t.op.startswith("conv2d"))
-    assert json.loads(twin.args)[:2] == [[1, 8, 12, 12], [8, 8, 3, 3]]
+    assert json.loads(twin.args)[:2] == [[1, 12, 12, 8], [8, 3, 3, 8]]
     assert twin.flop >= 2 * 12 * 12 * 8 * 8 * 9
+    tuned = worker.call(
+        "balto.tune.network:read", str(tmp_path / "twins.pt2"), LLVM, deadline_s=120
+    ).tasks
+    assert tuned == tasks  # so a model knows what it is asked about
+    own = extract_tasks([str(tmp_path / "twins.pt2")], worker=worker, own_layout=True).tasks
+    twin = next(t for t in own if t.weight == 2 and t.op.startswith("conv2d"))
+    assert json.loads(twin.args)[:2] == [[1, 8, 12, 12], [8, 8, 3, 3]]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
+def test_what_has_no_constant_shape_is_left_out(tmp_path, worker):
+    module = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
+    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
+    program = torch.export.export(module, (torch.zeros(4, 8),), dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "dynamic.pt2")
+    found = extract_tasks([str(tmp_path / "dynamic.pt2")], worker=worker)
+    assert found.tasks == []
+    assert [reason for _, reason in found.left_out] == ["its shapes are not constant"]
 
 
 def test_an_onnx_file_and_its_operator_merge_across_networks(tmp_path, worker):

@@ -38,6 +38,24 @@ def save_onnx(path: Path, dimension: int | str = 4, operator: str = "Relu") -> N
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_relu_of_int16(path: Path) -> None:
+    """A matrix product, cast to a type that ONNX Runtime's Relu does not take, and TVM's does."""
+    weight = np.random.default_rng(0).normal(size=(16, 32)).astype("float32")
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["h"]),
+            helper.make_node("Cast", ["h"], ["i"], to=TensorProto.INT16),
+            helper.make_node("Relu", ["i"], ["r"]),
+            helper.make_node("Cast", ["r"], ["y"], to=TensorProto.FLOAT),
+        ],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 32])],
+        [helper.make_tensor("w", TensorProto.FLOAT, weight.shape, weight.tobytes(), raw=True)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
 def save_softmax(path: Path, operator: str, version: int, *, flattened: bool = False) -> None:
     """A softmax of 2 x 3 x 4 x 5 numbers on axis 1, or of each 60 of them."""
     shape = [2, 3, 4, 5]

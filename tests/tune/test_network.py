@@ -15,11 +15,17 @@ import pytest
 import torch
 
 import balto
+from balto import models
 from balto.campaign.journal import read
-from balto.data.target import LLVM
-from balto.tune.networks import right_traces
+from balto.data.target import LLVM, Target
+from balto.data.task import Task
+from balto.models import starter
+from balto.tune import reference
+from balto.tune.check import time_in_turns
+from balto.tune.networks import as_deployed, right_traces
+from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
-from tests.tune.networks import Small, save_onnx, save_softmax
+from tests.tune.networks import Small, save_onnx, save_relu_of_int16, save_softmax
 
 pytest.importorskip("tvm")
 
@@ -85,6 +91,12 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     assert len(set(trials(out))) == len(trials(out)) == found["trials"] == 10
     assert found["latency_s"] <= found["untuned_s"]
     assert found["error"] <= 1
+    assert found["reference"]["PyTorch"] > 0
+    about = json.loads((out / "tuned.json").read_text())
+    assert about["network"]["reference"] == found["reference"]
+    assert {name: task["tuned"] for name, task in about["tasks"].items()} == {
+        name: task["tuned"] for name, task in found["tasks"].items()
+    }
     x = np.random.default_rng(1).normal(size=(1, 3, 16, 16)).astype("float32")
     expected = module(torch.from_numpy(x)).detach().numpy()
     with Worker() as worker:
@@ -96,9 +108,17 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     alone += [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
     subprocess.run(alone, check=True, timeout=120, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-4, atol=1e-6)
-    other = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, check=False)
-    assert other.returncode == 2
-    assert "was tuned with seed 0, now asked with 1" in other.stderr
+    save_onnx(tmp_path / "other.onnx")
+    for changed, told in (
+        ([*command, "--seed", "1"], "was tuned with seed 0, now asked with 1"),
+        (
+            [*command[:4], str(tmp_path / "other.onnx"), *command[5:]],
+            "network small.pt2, now asked",
+        ),
+    ):
+        other = subprocess.run(changed, capture_output=True, text=True, check=False)
+        assert other.returncode == 2
+        assert told in other.stderr
 
 
 @pytest.mark.slow
@@ -122,6 +142,92 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
         kept, wrong, error = right_traces({task.name: trace}, error_with, told.append)
     assert (kept, wrong, told) == ({}, [task.name], [task.name])
     assert error <= 1
+
+
+def test_a_task_says_what_is_deployed_of_it() -> None:
+    task = Task("a", "matmul", "[]", 1, LLVM, "here")
+    tuned = TunedTask(
+        task=task,
+        trace="[]",
+        latency_s=1.0,
+        untuned_s=2.0,
+        programs=(),
+        best_s=(),
+        asking_s=0.0,
+        seconds=0.0,
+        wrong=0,
+        lost=0,
+    )
+    assert as_deployed(tuned, {"a": "[]"}) == tuned
+    untuned = as_deployed(tuned, {})  # wrong within the network, or the untuned one is deployed
+    assert (untuned.trace, untuned.latency_s, untuned.untuned_s) == ("", 2.0, 2.0)
+
+
+@pytest.mark.parametrize("spec", ["lenet-5", "net.onnx"])
+def test_a_network_runs_where_it_came_from_with_as_many_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    save_onnx(tmp_path / "net.onnx")
+    shape = (4, 16) if spec == "net.onnx" else (1, 1, 32, 32)
+    arrays = [np.random.default_rng(0).normal(size=shape).astype("float32")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with reference.runtime(spec, arrays, 2) as found:
+            assert found is not None
+            assert found[0] == ("PyTorch" if spec == "lenet-5" else "ONNX Runtime")
+            assert torch.get_num_threads() == (2 if spec == "lenet-5" else 3)
+            got = found[1]()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    [expected] = reference.expected(spec, arrays)
+    np.testing.assert_allclose(got[0] if isinstance(got, list) else got, expected, atol=1e-5)
+
+
+def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    save_onnx(tmp_path / "net.onnx")
+    with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
+        assert found is None
+
+
+@pytest.mark.slow
+def test_a_runtime_that_refuses_a_network_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    library = tmp_path / "network.so"
+    for save in (save_onnx, save_relu_of_int16):
+        save(tmp_path / "net.onnx")
+        spec = str(tmp_path / "net.onnx")
+        with Worker() as worker:
+            found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+            compiled = (spec, LLVM, {}, library)
+            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            timed = ([library], spec, found.inputs, LLVM)
+            [latency_s], beside, refused = worker.call(
+                "balto.tune.check:time_beside", *timed, deadline_s=60
+            )
+        assert latency_s > 0
+        if save is save_onnx:
+            assert list(beside) == ["ONNX Runtime"]
+            assert not refused
+        else:
+            assert not beside
+            assert "Relu" in refused
+
+
+def test_what_is_timed_in_turns_is_timed_warm_and_a_slow_one_but_twice() -> None:
+    runs: list[str] = []
+    seconds = time_in_turns([lambda: runs.append("a"), lambda: time.sleep(0.05)], 0.2)
+    assert seconds[1] >= 0.05
+    runs.clear()
+    slow = [lambda: runs.append("a") or time.sleep(0.3), lambda: None]
+    assert time_in_turns(slow, 0.2, slow_s=0.2)[0] >= 0.3
+    assert len(runs) == 2
 
 
 @pytest.mark.slow
@@ -162,6 +268,7 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
         (["here.txt"], ["no network is called", "resnet-50"]),
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
         (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
+        (["net.onnx", "--model", "cuda.balto"], ["expected a model of llvm", "trained on cuda"]),
         (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
         (["unknown.onnx"], ["Det"]),
         (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
@@ -174,6 +281,8 @@ def test_bad_input_costs_one_line(tmp_path: Path, arguments: list[str], words: l
     save_onnx(tmp_path / "net.onnx")
     save_onnx(tmp_path / "dynamic.onnx", dimension="batch")
     save_onnx(tmp_path / "unknown.onnx", operator="Det")
+    model, _ = models.load(starter.model_path(starter.NAME))
+    models.save(model, tmp_path / "cuda.balto", {"targets": [Target("cuda").to_json()]})
     done = subprocess.run(
         [sys.executable, "-m", "balto", "tune", *arguments],
         cwd=tmp_path,

@@ -1,0 +1,138 @@
+"""Where a network came from: what it computes there, and how fast. Runs in a worker.
+
+Outputs are compared with PyTorch's for built-in networks and ``.pt2`` files, and with ONNX's own
+reference evaluator's for ONNX files. That one is far too slow to be timed beside: ONNX files are
+timed in ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balto.data.files import one_line
+from balto.errors import InputError
+from balto.tasks import graphs
+
+PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
+#: Softmax and LogSoftmax mean something else before this version of ONNX's operators. So does
+#: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused.
+_OPERATORS = 13
+
+
+def from_torch(spec: str) -> bool:
+    """Whether a network is a torch module."""
+    return graphs.suffix(spec) != ".onnx"
+
+
+def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What a network computes: arrays in, arrays out.
+
+    Raises:
+        InputError: ONNX cannot convert the model to what its evaluator reads.
+    """
+    if not from_torch(spec):
+        from onnx.reference import ReferenceEvaluator
+
+        model = _as_evaluated(graphs.onnx_model(spec), spec)
+        given = dict(zip(_inputs(model), arrays, strict=True))
+        return [np.asarray(each) for each in ReferenceEvaluator(model).run(None, given)]
+    import torch
+    from torch.utils import _pytree
+
+    with torch.no_grad():
+        got = _module(spec)(*(torch.from_numpy(each) for each in arrays))
+    return [each.numpy() for each in _pytree.tree_leaves(got)]
+
+
+@contextmanager
+def runtime(
+    spec: str, arrays: Sequence[NDArray[Any]], threads: int
+) -> Iterator[tuple[str, Callable[[], object]] | None]:
+    """What runs a network where it came from, as people run it: PyTorch eager, or ONNX Runtime.
+
+    Args:
+        spec: network or model file.
+        arrays: its inputs.
+        threads: to run it with; PyTorch's number of them is restored afterwards.
+
+    Yields:
+        The runtime's name, and what runs the network once; None where it is not installed.
+    """
+    if not from_torch(spec):
+        run = _in_onnx_runtime(spec, arrays, threads)
+        yield None if run is None else (ONNX_RUNTIME, run)
+        return
+    import torch
+
+    module, tensors = _module(spec), [torch.from_numpy(each) for each in arrays]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            yield PYTORCH, lambda: module(*tensors)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _in_onnx_runtime(
+    spec: str, arrays: Sequence[NDArray[Any]], threads: int
+) -> Callable[[], object] | None:
+    """Runs an ONNX file once; None where ONNX Runtime is not installed, which it need not be."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    model = graphs.onnx_model(spec)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
+    given = dict(zip(_inputs(model), arrays, strict=True))
+    return lambda: session.run(None, given)
+
+
+def _inputs(model: Any) -> list[str]:
+    return [each.name for each in model.graph.input]
+
+
+@functools.lru_cache(maxsize=1)
+def _module(spec: str) -> Callable[..., Any]:
+    if spec in graphs.NETWORKS:
+        from balto.tasks.networks import build
+
+        return build(spec)[0]
+    # What an exported module checks of its inputs takes longer than a small network.
+    module: Callable[..., Any] = graphs.exported_program(spec).module(check_guards=False)
+    return module
+
+
+def _as_evaluated(model: Any, spec: str) -> Any:
+    """A model whose operators the reference evaluator reads as they are meant.
+
+    It has one softmax for all versions, that of 13: along one axis. Before, a softmax was over all
+    axes from the given one on.
+
+    Raises:
+        InputError: ONNX cannot convert the model.
+    """
+    version = next(
+        (each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), _OPERATORS
+    )
+    if version >= _OPERATORS:
+        return model
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, _OPERATORS)
+    except Exception as error:
+        raise InputError(
+            f"ONNX cannot convert {spec} from version {version} of its operators to {_OPERATORS}, "
+            f"which its reference evaluator needs: {one_line(error)}; export it for {_OPERATORS}"
+        ) from error
