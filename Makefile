@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
+# Two processes share the test files; the files with slow tests come first, see tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test quick lint format bench site clean
 
@@ -35,10 +37,10 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its 
 	@echo "open report.html in $(DEMO), $(DEMO)/tuned and $(DEMO)/network in a browser"
 
 test: $(READY)  ## all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: $(READY)  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ from balto.tune.stock import stock_search  # noqa: E402
 
 TARGET = Target("llvm", cores=1, mcpu="znver3")
 QUICK = (
-    "matmul:640x640x640",
+    "matmul:720x480x960",
     "conv2d_nhwc:1x28x28x96x128x3x1x1",
     "depthwise_conv2d_nhwc:1x28x28x160x3x1x1",
 )

@@ -2,20 +2,24 @@
 
     python experiments/figure5.py --scale small            # minutes
     python experiments/figure5.py --pool pools/epyc-avx2 pools/epyc-sse
+    python experiments/figure5.py --warm --schemes random balto:C=0.0 balto:C=0.5 balto
 
 C is the threshold of BALTO's switch: the biased scheme (Algorithm 2) while D_KL of a task's
 measured programs is above it, output diversity (Algorithm 1) after.
-``biased-diversity`` never switches.
+``biased-diversity`` never switches. With ``--warm`` every run starts from a model of the other
+recorded pools, as a campaign does.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
 
 import _intervals as st
 import numpy as np
 from _page import curves, publish
-from _study import Cell, arguments, main, merged, run_all
+from _study import POOLS, Cell, arguments, main, merged, run_all
 
 SCHEMES = (
     *("random", "output-diversity", "balto", "biased-diversity"),
@@ -23,9 +27,10 @@ SCHEMES = (
 )
 
 
-def cells(options: Namespace, schemes: tuple[str, ...] = SCHEMES) -> list[Cell]:
+def cells(options: Namespace, schemes: Sequence[str] = SCHEMES) -> list[Cell]:
     """Everything that the figure needs."""
     small = options.scale == "small"
+    others = sorted(path for path in POOLS.iterdir() if path.is_dir())
     return [
         Cell(
             pool=pool,
@@ -34,6 +39,9 @@ def cells(options: Namespace, schemes: tuple[str, ...] = SCHEMES) -> list[Cell]:
             rounds=8 if small else 15,
             seed=seed,
             programs=200 if small else 0,
+            sources=tuple(str(p) for p in others if p.name != Path(pool).name)
+            if getattr(options, "warm", False)
+            else (),
         )
         for pool in options.pool
         for scheme in schemes
@@ -42,8 +50,11 @@ def cells(options: Namespace, schemes: tuple[str, ...] = SCHEMES) -> list[Cell]:
 
 
 def study() -> None:
-    options = arguments(__doc__).parse_args()
-    found = run_all(cells(options), options)
+    parser = arguments(__doc__)
+    parser.add_argument("--schemes", nargs="+", default=list(SCHEMES))
+    parser.add_argument("--warm", action="store_true", help="from a model of the other pools")
+    options = parser.parse_args()
+    found = run_all(cells(options, options.schemes), options)
     if found is None:
         return
     merged(found, options.out, "figure5")
@@ -56,15 +67,16 @@ def study() -> None:
         ]
         return [st.Ratio.mean([run.values["halves"][place] for run in runs]) for runs in here]
 
-    ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in SCHEMES}
+    ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in options.schemes}
     share = np.mean([run.share for run in found.values()], axis=0)
     series = []
     for scheme, places in ratios.items():
         estimates = [st.estimate(pools) for pools in places]
         band = np.array([[e.value, e.low, e.high] for e in estimates]).T
         series.append(({"balto": "balto (C=1)"}.get(scheme, scheme), share, band))
+    against = [s for s in ("random", "output-diversity") if s in options.schemes]
     rows = []
-    for scheme in SCHEMES:
+    for scheme in options.schemes:
         row: list[object] = [scheme]
         for place in (rounds // 3, rounds - 1):
             row.append(st.estimate(ratios[scheme][place]))
@@ -72,17 +84,18 @@ def study() -> None:
                 st.difference(ratios[scheme][place], ratios[other][place]).signed
                 if other != scheme
                 else ""
-                for other in ("random", "output-diversity")
+                for other in against
             ]
         rows.append(row)
     at = [f"{share[place]:.1%}" for place in (rounds // 3, rounds - 1)]
     head = ["scheme"]
     for label in at:
-        head += [f"at {label}", "against random", "against output-diversity"]
+        head += [f"at {label}", *(f"against {other}" for other in against)]
+    start = ", each run from a model of the others" if options.warm else ""
     words = (
         f"Top-1 over random halves of the held-out programs, xgb, {options.seeds} seeds, "
-        f"{len(options.pool)} pools; the bands are 95 % intervals of two curves, each alone; the "
-        "table's differences are paired."
+        f"{len(options.pool)} pools{start}; the bands are 95 % intervals of two curves, each "
+        "alone; the table's differences are paired."
     )
     publish(
         *(options.out, "figure5", "Figure 5: selection schemes against the budget", words),

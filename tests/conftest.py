@@ -11,6 +11,12 @@ from balto.data.pool_writer import write_pool
 from balto.testing import made_up_pool
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: where several processes share the files, short ones end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def pool() -> Pool:
     """Three tasks of sixty programs."""

@@ -12,7 +12,18 @@ import balto
 ROOT = Path(balto.__file__).parent
 #: Each package may import those before it, and none after it.
 ORDER = (
-    *("errors", "units", "version", "compiled", "registry", "data", "workers", "tasks", "programs"),
+    *(
+        "errors",
+        "units",
+        "version",
+        "compiled",
+        "extras",
+        "registry",
+        "data",
+        "workers",
+        "tasks",
+        "programs",
+    ),
     *("importers", "measure", "models", "select", "learn", "campaign", "tune", "report", "testing"),
     *("doctor", "cli", "__main__"),
 )

@@ -7,7 +7,9 @@ makes it fast:
 - Gradient and hessian of a row are fixed-point numbers in the two halves of one 64-bit integer, so
   a histogram costs one addition a row and column, and sums are exact: in any order the same.
 - A tree's rows and columns are first copied into one small table that stays in the cache.
-- Of two children only the smaller one's histogram is summed; the other's is what is left.
+- Of two children only the smaller one's histogram is summed; the other's is what is left. Nodes
+  too light to be split have none, and each thread keeps the memory for its own.
+- The gains of a node's splits are computed side by side, after the sums that they need.
 - Trees of a round are grown in threads; none depends on how many there are.
 
 Trees are complete: ``2^depth - 1`` inner nodes, the children of node `k` at ``2k + 1`` and
@@ -176,25 +178,31 @@ def grow(
     chosen = max(1, round(growth.colsample_bytree * columns))
     rngs = [np.random.default_rng([seed, k]) for k in range(growth.num_parallel_tree)]
     predicted = np.full(n, base)
-    pairs = np.empty(n, np.int64)
+    pairs, steps = np.empty(n, np.int64), np.empty((growth.num_parallel_tree, n))
+    threads = min(growth.num_parallel_tree, len(os.sched_getaffinity(0)))
+    widest = int(np.sort(bins.widths)[-chosen:].sum())
+    # Each thread's own, once: memory that is new for every tree costs as much as the tree.
+    spaces = np.empty((threads, 2, (inner + 1) // 2, widest), np.int64)
 
-    def grow_tree(r: int, k: int, scale: float) -> Floats:
-        rows = np.flatnonzero(rngs[k].random(n, dtype=np.float32) < growth.subsample)
-        some = np.sort(rngs[k].permutation(columns)[:chosen])
+    def grow_trees(r: int, thread: int, scale: float) -> None:
         least, penalty = growth.min_child_weight * scale, growth.reg_lambda * scale
-        tree = (node[r, k], cut[r, k], value[r, k])
-        _grow(codes, pairs, rows, some, bins.widths, least, penalty, *tree)
-        value[r, k] *= growth.learning_rate / growth.num_parallel_tree
-        step = np.zeros(n)
-        _add(codes, *tree, step)
-        return step
+        for k in range(thread, growth.num_parallel_tree, threads):
+            rows = np.flatnonzero(rngs[k].random(n, dtype=np.float32) < growth.subsample)
+            some = np.sort(rngs[k].permutation(columns)[:chosen])
+            tree = (node[r, k], cut[r, k], value[r, k])
+            _grow(codes, pairs, rows, some, bins.widths, least, penalty, *tree, spaces[thread])
+            value[r, k] *= growth.learning_rate / growth.num_parallel_tree
+            _values(codes, *tree, steps[k])
 
-    with ThreadPoolExecutor(min(growth.num_parallel_tree, len(os.sched_getaffinity(0)))) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for r in range(growth.num_boost_round):
             scale = _pack(predicted, target, weight, pairs)
-            jobs = [pool.submit(grow_tree, r, k, scale) for k in range(growth.num_parallel_tree)]
+            jobs = [pool.submit(grow_trees, r, thread, scale) for thread in range(1, threads)]
+            grow_trees(r, 0, scale)
             for job in jobs:
-                predicted += job.result()
+                job.result()
+            for step in steps:
+                predicted += step
     return Forest(base, bins.columns[node].astype(np.uint16), bins.thresholds(node, cut), value)
 
 
@@ -233,8 +241,12 @@ def _grow(
     node: Any,
     cut: Any,
     value: Any,
+    space: Any,
 ) -> None:
-    """Grow one tree into `node`, `cut` and `value`, the leaves' values before the learning rate."""
+    """Grow one tree into `node`, `cut` and `value`, the leaves' values before the learning rate.
+
+    `space` holds the histograms of one level and of the next, in turns.
+    """
     table = np.empty((len(rows), len(columns)), np.uint8)
     pair = np.empty(len(rows), np.int64)
     for i in range(len(rows)):
@@ -247,33 +259,43 @@ def _grow(
     # Node k of a level holds the rows order[ends[k]] to order[ends[k + 1] - 1].
     order, spare = np.arange(len(rows)), np.empty(len(rows), np.int64)
     ends = np.array([0, len(rows)])
+    open_ = np.ones(1, np.bool_)
     sums = np.zeros(1, np.int64)
     for i in range(len(pair)):
         sums[0] += pair[i]
-    histogram = np.zeros((1, first[-1]), np.int64)
+    # Only nodes that might be split have theirs filled.
+    histogram, next_histogram = space[0, :, : first[-1]], space[1, :, : first[-1]]
     _sum_rows(table, pair, order, first, histogram[0])
+    lefts, gains = np.empty((2, first[-1]), np.int64), np.empty(first[-1])
     nodes = 1
     while nodes <= len(node):
         deeper = 2 * nodes <= len(node)
         next_ends, next_sums = np.zeros(2 * nodes + 1, np.int64), np.zeros(2 * nodes, np.int64)
-        next_histogram = np.zeros((2 * nodes if deeper else 0, first[-1]), np.int64)
+        next_open = np.zeros(2 * nodes, np.bool_)
         for k in range(nodes):
             here, left, right = nodes - 1 + k, 2 * k, 2 * k + 1
             rows_here = order[ends[k] : ends[k + 1]]
-            j, code, sums_left = _best_split(histogram[k], sums[k], first, least, penalty)
-            split = len(rows_here)
-            node[here], cut[here] = columns[max(j, 0)], code if j >= 0 else 255
+            j, code, sums_left, split = -1, 255, sums[k], len(rows_here)
+            if open_[k]:
+                j, code, sums_left = _best_split(
+                    histogram[k], sums[k], first, least, penalty, lefts, gains
+                )
+            node[here], cut[here] = columns[max(j, 0)], code
             if j >= 0 and deeper:
                 split = _part(table, j, code, rows_here, spare)
                 small, large = (left, right) if 2 * split <= len(rows_here) else (right, left)
                 rows_small = rows_here[:split] if small == left else rows_here[split:]
-                _sum_rows(table, pair, rows_small, first, next_histogram[small])
-                for b in range(first[-1]):
-                    next_histogram[large, b] = histogram[k, b] - next_histogram[small, b]
+                next_open[left] = _hessian(sums_left) >= 2 * least
+                next_open[right] = _hessian(sums[k] - sums_left) >= 2 * least
+                if next_open[left] or next_open[right]:
+                    _sum_rows(table, pair, rows_small, first, next_histogram[small])
+                    for b in range(first[-1]):
+                        next_histogram[large, b] = histogram[k, b] - next_histogram[small, b]
             next_sums[left] = sums_left
             next_sums[right] = sums[k] - sums_left
             next_ends[right], next_ends[right + 1] = ends[k] + split, ends[k + 1]
-        sums, ends, histogram = next_sums, next_ends, next_histogram
+        sums, ends, open_ = next_sums, next_ends, next_open
+        histogram, next_histogram = next_histogram, histogram
         nodes *= 2
     for k in range(nodes):
         value[k] = -_gradient(sums[k]) / (_hessian(sums[k]) + penalty)
@@ -281,36 +303,45 @@ def _grow(
 
 @jit
 def _sum_rows(table: Any, pair: Any, rows: Any, first: Any, histogram: Any) -> None:
-    """Add the pairs of some rows to the bins that they fall into."""
+    """Sum the pairs of some rows in the bins that they fall into."""
+    histogram[:] = 0
     for i in rows:
         for j in range(table.shape[1]):
             histogram[first[j] + table[i, j]] += pair[i]
 
 
 @jit
-def _best_split(histogram: Any, total: Any, first: Any, least: float, penalty: float) -> Any:
-    """Column, last bin on the left, and sums of the left child; no column: -1, all on the left."""
-    g, h = _gradient(total), _hessian(total)
-    best = (g * g / (h + penalty) + 1e-9) * (1 + 1e-9)
-    column, code, sums_left = -1, 0, total
+def _best_split(
+    histogram: Any, total: Any, first: Any, least: float, penalty: float, lefts: Any, gains: Any
+) -> Any:
+    """Column, last bin on the left, and sums of the left child; no column: -1, all on the left.
+
+    First the sums of the left child after each bin, then all gains: without branches, both are a
+    matter of vector instructions. Where a child would weigh too little, the split is left out.
+    """
+    h = total & _LOWER
+    lightest, heaviest = np.int64(np.ceil(least)), h - np.int64(np.ceil(least))
+    count = 0
     for j in range(len(first) - 1):
         left = np.int64(0)
         for b in range(first[j], first[j + 1] - 1):
-            if histogram[b] == 0:
-                continue
             left += histogram[b]
-            h_left = _hessian(left)
-            if h_left < least:
-                continue
-            if h - h_left < least:
-                break
-            g_left = _gradient(left)
-            g_right = g - g_left
-            gain = g_left * g_left / (h_left + penalty)
-            gain += g_right * g_right / (h - h_left + penalty)
-            if gain > best:
-                best, column, code, sums_left = gain, j, b - first[j], left
-    return column, code, sums_left
+            h_left = left & _LOWER
+            lefts[0, count], lefts[1, count] = left, b
+            count += (histogram[b] != 0) & (h_left >= lightest) & (h_left <= heaviest)
+    for i in range(count):
+        g_left, h_left = _gradient(lefts[0, i]), _hessian(lefts[0, i])
+        g_right, h_right = _gradient(total) - g_left, _hessian(total) - h_left
+        gains[i] = g_left * g_left / (h_left + penalty) + g_right * g_right / (h_right + penalty)
+    best = (_gradient(total) ** 2 / (_hessian(total) + penalty) + 1e-9) * (1 + 1e-9)
+    found = -1
+    for i in range(count):
+        if gains[i] > best:
+            best, found = gains[i], i
+    if found < 0:
+        return -1, 255, total
+    column = np.searchsorted(first, lefts[1, found], side="right") - 1
+    return column, lefts[1, found] - first[column], lefts[0, found]
 
 
 @jit
@@ -330,13 +361,13 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
 
 
 @jit
-def _add(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
-    """Add a tree's values to those of binned rows."""
+def _values(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
+    """What a tree has for each of some binned rows."""
     for i in range(len(codes)):
         k = 0
         while k < len(node):
             k = 2 * k + 1 + (codes[i, node[k]] > cut[k])
-        out[i] += value[k - len(node)]
+        out[i] = value[k - len(node)]
 
 
 @jit

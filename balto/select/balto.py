@@ -31,7 +31,7 @@ class KLSwitch:
     def divergence(self, labels: NDArray[np.float64]) -> float:
         """D_KL of a task's labels, in nats; +inf while nothing was measured successfully."""
         y = labels[np.isfinite(labels)]
-        return float(-np.log(y).mean()) if len(y) else float("inf")
+        return -float(np.log(y).sum()) / len(y) if len(y) else float("inf")
 
     def biased(self, labels: NDArray[np.float64]) -> bool:
         """Whether the next programs are chosen by Algorithm 2."""

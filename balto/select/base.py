@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from balto.errors import SelectionError
 
+#: What predictions are computed with as they are.
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
 
 @dataclass(eq=False)
 class TaskState:
@@ -37,6 +40,10 @@ class TaskState:
     predictions: NDArray[np.float64] | None = None
     program_features: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
     ensemble_predictions: Callable[[], NDArray[np.float64]] | None = field(default=None, repr=False)
+    #: The predictions that `scores` checked, and what it returned: it is asked twice a choice.
+    _sound: tuple[Any, NDArray[np.floating[Any]]] | None = field(
+        default=None, init=False, repr=False
+    )
 
     def __repr__(self) -> str:
         return (
@@ -56,7 +63,10 @@ class TaskState:
         Raises:
             SelectionError: there are none, not `M` of them, or one is not finite.
         """
-        return self._checked(self.predictions, "predictions", (self.size,))
+        if self._sound is None or self._sound[0] is not self.predictions:
+            checked = self._checked(self.predictions, "predictions", (self.size,))
+            self._sound = self.predictions, checked
+        return self._sound[1]
 
     def features(self) -> NDArray[np.floating[Any]]:
         """The program-level features, `M x d`, checked.
@@ -81,11 +91,7 @@ class TaskState:
     ) -> NDArray[np.floating[Any]]:
         if values is None:
             raise SelectionError(f"task {self.name}: this selector needs {what}, and got none")
-        fits = values.ndim == len(shape) and all(
-            there == want or (want == -1 and there > 0)
-            for want, there in zip(shape, values.shape, strict=True)
-        )
-        if not fits:
+        if values.shape != shape and not _fits(values.shape, shape):
             raise SelectionError(
                 f"task {self.name}: expected {what} of shape {shape}, got {values.shape}"
             )
@@ -94,7 +100,15 @@ class TaskState:
                 f"task {self.name}: expected finite {what}, got "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite values"
             )
-        return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+        return values if values.dtype in _FLOATS else values.astype(np.float64)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether an array has the shape that is wanted, in which -1 is any size but 0."""
+    return len(shape) == len(wanted) and all(
+        there == want or (want == -1 and there > 0)
+        for want, there in zip(wanted, shape, strict=True)
+    )
 
 
 class Selector(ABC):
@@ -149,7 +163,7 @@ class Selector(ABC):
             )
         taken = np.zeros(state.size, dtype=bool)
         taken[state.labelled] = True
-        if min(listed) < 0 or max(listed) >= state.size or taken[picks].any():
+        if min(listed) < 0 or max(listed) >= state.size or np.count_nonzero(taken[picks]):
             raise SelectionError(
                 f"task {state.name}: the selector {self.name} chose a program that is labelled "
                 "already, or that there is not"

@@ -51,8 +51,8 @@ def extract_in_worker(
     Raises:
         InputError: a network, file, operator or target is not what was expected.
     """
-    if any(graphs.suffix(spec) != ".onnx" for spec in networks):
-        import torch  # noqa: F401  # before TVM, which is otherwise told that there is none
+    for spec in networks:
+        graphs.load_library(spec)
     try:
         tvm = import_tvm(target)
     except ImportError as error:

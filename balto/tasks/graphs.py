@@ -7,12 +7,14 @@ weight, say) is lifted out, since a deployment computes it once.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
 
 from balto.data.files import one_line, reading
 from balto.errors import InputError
+from balto.extras import needed_for
 
 #: The paper's networks (section 4.2); `balto.tasks.networks` builds them.
 NETWORKS = ("lenet-5", "resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")
@@ -69,6 +71,16 @@ def imported(spec: str) -> tuple[Any, list[Any]]:
             lines = [line for line in str(error).splitlines() if line.strip()]
             reason = f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
             raise InputError(f"cannot read {spec} as a model: {reason}") from error
+
+
+def load_library(spec: str) -> None:
+    """Import what reads a network: torch before TVM, which is otherwise told that there is none.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    with needed_for(one_line(spec)):
+        importlib.import_module("onnx" if suffix(spec) == ".onnx" else "torch")
 
 
 def exported_program(spec: str) -> Any:

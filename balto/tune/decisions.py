@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +43,7 @@ class Sketch:
     options: tuple[NDArray[np.int64], ...]
     kinds: tuple[str, ...]
     skeleton: Skeleton
+    _steps: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     def rows(self, genes: Genes) -> NDArray[np.float32]:
         """Rows of the feature set ``decisions``, one a program."""
@@ -96,6 +97,11 @@ class Sketch:
 
     def steps(self, decision: int, option: int) -> NDArray[np.int64]:
         """Options one step away: of a tile, one prime factor moved to another level; else all."""
+        if (decision, option) not in self._steps:  # a generation asks thousands of times
+            self._steps[decision, option] = self._found_steps(decision, option)
+        return self._steps[decision, option]
+
+    def _found_steps(self, decision: int, option: int) -> NDArray[np.int64]:
         options = self.options[decision]
         if self.kinds[decision] != _TILE:
             others = np.arange(len(options))

@@ -160,8 +160,7 @@ def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:
 
 
 def _load(spec: str, target: Target) -> None:
-    if graphs.suffix(spec) != ".onnx":
-        import torch  # noqa: F401  # before TVM, which is otherwise told that there is none
+    graphs.load_library(spec)
     try:
         import_tvm(target)
     except ImportError as error:

@@ -13,6 +13,7 @@ from balto import models
 from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
 from balto.errors import InputError
+from balto.extras import needed_for
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
@@ -192,7 +193,8 @@ def _spec(network: Any, example_inputs: Sequence[Any] | None, out: Path) -> tupl
         return (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
     if example_inputs is None:
         raise InputError("a torch module needs example_inputs, a tuple of tensors")
-    import torch
+    with needed_for("a torch module"):
+        import torch
 
     out.mkdir(parents=True, exist_ok=True)
     try:

@@ -5,7 +5,7 @@ Here thousands of candidates are made as genes (`balto.tune.decisions`) and judg
 small forest on the decisions alone, trained in every generation on what the cost model said of
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
-What is measured is not near-copies of the model's favourite: part of a batch are its favourites,
+What is measured is not near-copies of the model's favourite: most of a batch are its favourites,
 and the rest are chosen by a selector, which weighs what the model believes against what it does
 not know. The last trials are drawn from the neighbours of the best programs measured.
 """
@@ -72,7 +72,7 @@ class SearchSettings:
     verified: int = 6
     generations: int = 2
     parents: int = 32
-    favourites: float = 0.5
+    favourites: float = 0.75
     shortlist: int = 4
     selector: str = "biased-lcmd"
     steps: float = 0.25

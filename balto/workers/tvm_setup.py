@@ -2,22 +2,26 @@
 
 A plain ``import tvm`` takes over 2 s where torch is installed, because `tvm_ffi` imports torch,
 and the first `TuneContext` or builder process takes tens of seconds more, because it parses the
-tensor intrinsics of every back end. Neither is needed to compile for a CPU. This is the one place
-that knows; every process of ours that uses TVM starts with `import_tvm`.
+tensor intrinsics of every back end. Neither is needed to compile for a CPU. A GPU's intrinsics are
+needed, and take 2 s in place of 20, see `_stacks_without_source`. This is the one place that knows;
+every process of ours that uses TVM starts with `import_tvm`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from balto.data.target import LLVM, Target
+from balto.extras import needed_for
 
 _AUTOLOAD = "TVM_DEVICE_BACKEND_AUTOLOAD"
 _PACKAGE = "tvm.s_tir.tensor_intrin"
@@ -35,6 +39,7 @@ def import_tvm(target: Target = LLVM) -> Any:
 
     Raises:
         ImportError: there is no such back end.
+        InputError: TVM is not installed.
     """
     needed = _intrinsics_of(target)
     tvm = sys.modules.get("tvm") or _first_import()
@@ -46,8 +51,10 @@ def import_tvm(target: Target = LLVM) -> Any:
             sys.modules.setdefault(full, ModuleType(full))
         elif full in sys.modules and sys.modules[full].__spec__ is None:  # our own stand-in
             del sys.modules[full]
-            if _PACKAGE in sys.modules:
-                importlib.import_module(full)
+    # TVM imports a CPU's few intrinsics by itself, unless it believes that it has.
+    if needed in _INTRINSICS and (not target.on_cpu or _PACKAGE in sys.modules):
+        with _stacks_without_source():
+            importlib.import_module(f"{_PACKAGE}.{needed}")
     return tvm
 
 
@@ -58,7 +65,8 @@ def _first_import() -> Any:
     before = os.environ.get(_AUTOLOAD)
     os.environ[_AUTOLOAD] = "0"
     try:
-        tvm = importlib.import_module("tvm")
+        with needed_for("compiling programs"):
+            tvm = importlib.import_module("tvm")
     finally:
         if hidden:
             del sys.modules["torch"]
@@ -68,6 +76,32 @@ def _first_import() -> Any:
             os.environ[_AUTOLOAD] = before
     _load_runtime_extra()
     return tvm
+
+
+@contextlib.contextmanager
+def _stacks_without_source() -> Iterator[None]:
+    """Let `inspect.stack` give frames without their source lines.
+
+    TVM's parser asks for the whole stack twice an intrinsic, of which there are 180 for CUDA, and
+    `inspect` walks all modules for every frame of an import, which has no file: nine tenths of the
+    time. The lines would tell the parser whether a function stands in an annotated class; none of
+    the intrinsics does.
+    """
+
+    def stack(context: int = 1) -> list[inspect.FrameInfo]:  # noqa: ARG001
+        frames, frame = [], sys._getframe(1)
+        while frame is not None:
+            code = frame.f_code
+            where = (code.co_filename, frame.f_lineno, code.co_name)
+            frames.append(inspect.FrameInfo(frame, *where, code_context=None, index=None))
+            frame = frame.f_back  # type: ignore[assignment]
+        return frames
+
+    whole, inspect.stack = inspect.stack, stack
+    try:
+        yield
+    finally:
+        inspect.stack = whole
 
 
 def _load_runtime_extra() -> None:

@@ -26,7 +26,7 @@ from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError, CampaignLocked, StorageError
 
 ROOT = Path(__file__).parents[2]
-KILLS = 200
+KILLS = 120
 
 
 def write(path: Path, records: list[dict[str, object]]) -> None:

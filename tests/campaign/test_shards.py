@@ -54,8 +54,8 @@ def alone(known: OutcomeStore, tmp_path_factory: pytest.TempPathFactory) -> Path
     return work_dir
 
 
-def run_shard(work_dir: Path, number: int, known: OutcomeStore, of: int = 3) -> bool:
-    with Shard(work_dir, CONFIG, ShardId(number, of)) as shard:
+def run_shard(work_dir: Path, number: int, known: OutcomeStore) -> bool:
+    with Shard(work_dir, CONFIG, ShardId(number, 3)) as shard:
         return shard.follow(ByName(known))
 
 
@@ -111,7 +111,7 @@ def test_a_merge_says_who_is_missing_or_goes_on_with_those_that_are_there(
     assert [len(picks) for _, _, picks in selections(work_dir)] == [3, 4, 4]
 
 
-def test_what_cannot_be_merged_is_said_in_one_line(known: OutcomeStore, tmp_path: Path) -> None:
+def test_what_cannot_be_merged_is_said_in_one_line(tmp_path: Path) -> None:
     for wrong in ("", "3", "0/4", "5/4", "1/0", "a/b", "-1/4", "1/4/4"):
         with pytest.raises(InputError, match="expected a shard such as 3/16"):
             ShardId.parse(wrong)
@@ -119,9 +119,10 @@ def test_what_cannot_be_merged_is_said_in_one_line(known: OutcomeStore, tmp_path
         Merge(tmp_path / "w")
     with pytest.raises(InputError, match="replayed by one process"):
         Shard(tmp_path / "w", Config(pool="p"), ShardId(1, 2))
-    run_shard(tmp_path / "w", 1, known, of=4)
-    with Shard(tmp_path / "w", CONFIG, ShardId(1, 4)), pytest.raises(CampaignLocked):
-        Shard(tmp_path / "w", CONFIG, ShardId(1, 4))
+    with Shard(tmp_path / "w", CONFIG, ShardId(1, 4)) as first:
+        first._begin()
+        with pytest.raises(CampaignLocked):
+            Shard(tmp_path / "w", CONFIG, ShardId(1, 4))
     with pytest.raises(ConfigurationChanged, match="rounds: 3 before, 4 now"):
         Shard(tmp_path / "w", replace(CONFIG, rounds=4), ShardId(1, 4))
     with Shard(tmp_path / "w", replace(CONFIG, seed=1), ShardId(2, 4)) as other:

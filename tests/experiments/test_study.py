@@ -84,12 +84,13 @@ def test_every_other_script_runs_on_pools_and_makes_a_section(pool_path, tmp_pat
     for script in ("figure1.py", "figure5.py", "figure8.py"):
         assert "| " in run(script, *few)
     assert "| xgb |" in run("models.py", *few, "--models", "xgb")
+    assert "| xgb | random |" in run("t_max.py", *few, "--models", "xgb")
     assert "error: expected a second pool" in run("curve.py", *few, code=2)
     sources = ("--sources", other, "--schemes", "random")
     for script in ("curve.py", "seconds.py", "until_full.py"):
         assert "with a starter" in run(script, *few, *sources)
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("<section>") == 7
+    assert page.count("<section>") == 8
     assert page.count("<svg") == 5
     assert "&lt;svg" not in page
 
@@ -158,6 +159,31 @@ def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_p
         )
         ratio = Ratio.network([run.values["best_s"][-1]], [run.values[f"top{k}_s"][-1]], run.weight)
         assert ratio.value() == pytest.approx(expected)
+
+
+def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_out(pool):
+    from _statistics import Ratio
+
+    import _study
+
+    class Known:
+        def predict(self, _):
+            return scores
+
+    scores = np.nan_to_num(-pool.latency_s, nan=-1.0)  # those that fail already come last
+    failed = int(np.argmax(scores))
+    scores[failed] += 1
+    outcomes = [pool.outcomes[i] for i in range(len(pool))]
+    outcomes[failed] = balto.Outcome(balto.Status.BUILD_TIMEOUT)
+    broken = replace(pool, outcomes=balto.Outcomes.of(outcomes))
+    values = _study._of_network(Known(), broken)
+    weight = np.ones(len(pool.tasks))
+    first, ran = (
+        Ratio.network([values["best_s"]], [values[name]], weight).value()
+        for name in ("top1_s", "top1_ran_s")
+    )
+    assert (first, ran) == (0, 1)
+    np.testing.assert_array_equal(values["top5_s"], values["best_s"])  # four of the five ran
 
 
 def test_a_starter_never_saw_the_pool_that_it_is_judged_on():

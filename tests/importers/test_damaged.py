@@ -66,7 +66,7 @@ def test_damaged_weights(tenset, tmp_path):
 def test_a_damaged_log(tmp_path):
     whole = "\n".join([line(), CPU, line(GPU_STEPS, error=4), line(costs=[1e10])]).encode()
     path = tmp_path / "log.json"
-    for changed in damaged(whole, whole[::-1], 100):
+    for changed in damaged(whole, whole[::-1], 60):
         path.write_bytes(changed)
         is_sound(tmp_path, lambda: import_tenset(path, tmp_path / "pool"))
 
@@ -77,7 +77,7 @@ def test_a_damaged_database(tmp_path, monkeypatch):
     folder = database(tmp_path / "db", records, workloads=2)
     for name in (RECORDS, WORKLOADS):
         whole = (folder / name).read_bytes()
-        for changed in damaged(whole, whole[::-1], 40):
+        for changed in damaged(whole, whole[::-1], 25):
             (folder / name).write_bytes(changed)
             is_sound(tmp_path, lambda: import_metaschedule(folder, tmp_path / "pool"))
         (folder / name).write_bytes(whole)

@@ -45,11 +45,11 @@ BODIES = {
         "for i in T.unroll(100000):\n    C[i % 1024] = C[(i * 7) % 1024] * A[(i * 5) % 1024]"
     ),
     "long": (
-        "for i in range(1024):\n    for j in range(200000):\n"
+        "for i in range(1024):\n    for j in range(50000):\n"
         "        C[i] = A[i] * C[i] + T.float32(j)"
     ),
     "builds-long": (
-        "for i in T.unroll(3000):\n    C[i % 1024] = C[(i * 7) % 1024] * A[(i * 5) % 1024]"
+        "for i in T.unroll(1000):\n    C[i % 1024] = C[(i * 7) % 1024] * A[(i * 5) % 1024]"
     ),
     "kills-itself": 'T.evaluate(T.call_extern("int32", "raise", 9))',
     "unbuildable": 'C[0] = T.call_extern("float32", "no_such_function_anywhere", A[0])',

@@ -56,10 +56,14 @@ def test_equals_the_literal_algorithm_on_any_finite_numbers(biased, f, data):
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_equals_the_literal_algorithm_with_many_labels(biased):
+@pytest.mark.parametrize(
+    ("size", "labels", "budget"), [(600, 150, 20), (150, 40, 80), (150, 5, 145)]
+)
+@pytest.mark.parametrize("levels", [None, 50], ids=["distinct", "ties"])
+def test_equals_the_literal_algorithm_in_a_deep_heap_of_gaps(size, labels, budget, levels, biased):
     rng = np.random.default_rng(0)
-    f = rng.random(600)
-    same_picks(f, rng.permutation(600)[:150], 20, biased)
+    f = rng.random(size) if levels is None else rng.integers(0, levels, size) / levels
+    same_picks(f, rng.permutation(size)[:labels], budget, biased)
 
 
 @pytest.mark.parametrize("biased", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -78,17 +79,15 @@ def wait_for(path: str) -> None:
 def loaded_tvm(target: Target) -> dict[str, bool]:
     """What is there after `import_tvm`."""
     before = dict(os.environ)
-    started = time.perf_counter()
     tvm = import_tvm(target)
-    importlib.import_module("tvm.s_tir.tensor_intrin")  # as TuneContext does; can take 27 s
-    seconds = time.perf_counter() - started
+    importlib.import_module("tvm.s_tir.tensor_intrin")  # as TuneContext does
     return {
-        "quick": seconds < 10,
         "torch": sys.modules.get("torch") is not None,
         "environment": dict(os.environ) == before,
         "random": tvm.get_global_func("tvm.contrib.random.random_fill", True) is not None,
         "x86": hasattr(sys.modules["tvm.s_tir.tensor_intrin.x86"], "VNNI_DOT_16x4_INTRIN"),
         "cuda": hasattr(sys.modules["tvm.s_tir.tensor_intrin.cuda"], "get_wmma_load_intrin"),
+        "stacks": bool(inspect.stack()[0].code_context),
     }
 
 

@@ -1,4 +1,4 @@
-"""TVM is loaded quickly, and whole as far as our targets need it."""
+"""TVM is loaded whole as far as our targets need it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ def test_a_cpu_target_loads_its_own_intrinsics_and_nothing_else() -> None:
             deadline_s=60,
         )
     assert found == {
-        "quick": True,
         "torch": False,
         "environment": True,
         "random": True,
         "x86": True,
         "cuda": False,
+        "stacks": True,
     }
+
+
+@pytest.mark.slow
+def test_a_gpus_intrinsics_are_loaded_where_there_is_none() -> None:
+    target = Target.from_dict({"kind": "cuda", "arch": "sm_80"})
+    with Worker() as worker:
+        found = worker.call("tests.workers.calls:loaded_tvm", target, deadline_s=120)
+    assert found["cuda"]
+    assert not found["x86"]
+    assert found["stacks"], "they have their source lines again"
