@@ -142,7 +142,8 @@ def main() -> None:
     if options.step:
         found = step(options.step, options.folder, tasks, options.rounds, options.real)
         peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-        print(json.dumps({**found, "peak_gib": int(peak) / 2**20}))
+        used = {"cpu_s": time.process_time(), "peak_gib": int(peak) / 2**20}
+        print(json.dumps({**found, **used}))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)

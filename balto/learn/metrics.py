@@ -152,5 +152,6 @@ def _top1_of_halves(scores: Floats, labels: Floats, task: int) -> Floats:
 
 
 def _by_task(task: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
-    for k in np.unique(task):
-        yield np.flatnonzero(task == k)
+    """The programs of each task, ascending, task after task."""
+    order = np.argsort(task, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(task[order])) + 1) if len(task) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -46,9 +47,12 @@ def test_folding_keeps_every_record_and_its_order(tmp_path, monkeypatch):
         write(path, new)
         everything += new
         assert list(read(path)) == everything
-        monkeypatch.setattr(compact, "LIMIT", 1000)  # from the next opening on
-    assert path.stat().st_size < 20_000
-    assert len(list(tmp_path.glob("journal.*.parquet"))) <= 2  # this one and the one before
+        monkeypatch.setattr(compact, "LIMIT", 5000)  # from the next opening on
+    assert path.stat().st_size < 7000
+    first = json.loads(path.read_bytes().splitlines()[0][9:])
+    there = {file.name for file in tmp_path.glob("journal.*.parquet")}
+    assert {part["file"] for part in first["parts"]} == there
+    assert len(there) > 3
 
 
 def test_a_missing_or_damaged_parquet_file_is_named(tmp_path, monkeypatch):
