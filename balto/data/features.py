@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.data.mapped import Rows
 from balto.errors import InputError
+
+#: Programs whose rows are copied at a time.
+_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,19 @@ class Features:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
     def take(self, programs: NDArray[np.integer]) -> Features:
-        """The features of the given programs, in the given order."""
+        """The features of the given programs, in the given order; mapped if they are many."""
         programs = np.asarray(programs, dtype=np.int64)
         counts = self.counts[programs]
         offsets = _offsets(counts)
-        starts = np.repeat(self.offsets[programs] - offsets[:-1], counts)
-        return Features(self.rows[starts + np.arange(offsets[-1])], offsets)
+        size = int(offsets[-1]) * self.width * self.rows.itemsize
+        with Rows(self.width, size) as rows:
+            for start in range(0, len(programs), _BLOCK):
+                stop = min(start + _BLOCK, len(programs))
+                first, last = offsets[start], offsets[stop]
+                moved = self.offsets[programs[start:stop]] - offsets[start:stop]
+                places = np.repeat(moved, counts[start:stop]) + np.arange(first, last)
+                rows.append(self.rows[places])
+            return Features(rows.finish(), offsets)
 
     def slice(self, start: int, stop: int) -> Features:
         """Programs `start` to `stop`, without a copy of their rows."""
