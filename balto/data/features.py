@@ -123,8 +123,7 @@ class Features:
         programs = np.asarray(programs, dtype=np.int64)
         counts = self.counts[programs]
         offsets = _offsets(counts)
-        size = int(offsets[-1]) * self.width * self.rows.itemsize
-        with Rows(self.width, size) as rows:
+        with Rows(self.width) as rows:
             for start in range(0, len(programs), _BLOCK):
                 stop = min(start + _BLOCK, len(programs))
                 first, last = offsets[start], offsets[stop]
@@ -144,14 +143,15 @@ class FeatureTable:
 
     Args:
         sets: `Features` by the name of their set, all of `n` programs.
+        size: `n`; needed only where there is no set.
 
     Raises:
         InputError: there is none, or they are of different numbers of programs.
     """
 
-    def __init__(self, sets: Mapping[str, Features]) -> None:
+    def __init__(self, sets: Mapping[str, Features], size: int | None = None) -> None:
         self._sets = dict(sets)
-        sizes = {len(each) for each in self._sets.values()}
+        sizes = {len(each) for each in self._sets.values()} | (set() if size is None else {size})
         if len(sizes) != 1:
             raise InputError(
                 "expected at least one feature set, and all of the same programs, got "

@@ -23,32 +23,36 @@ class Rows:
 
     Args:
         width: columns of a row.
-        size: bytes that there will be, of these rows and those that are kept beside them.
     """
 
-    def __init__(self, width: int, size: int) -> None:
+    def __init__(self, width: int) -> None:
         self._width = width
+        self._size = 0
         self._parts: list[NDArray[np.float32]] = []
         self._file: IO[bytes] | None = None
         self._open = ExitStack()
-        if size > MAPPED:
-            temporary = tempfile.TemporaryFile(prefix="balto-features-")  # noqa: SIM115
-            self._file = self._open.enter_context(temporary)
 
     def append(self, rows: NDArray[np.float32]) -> None:
         """Add some, ``n x width``."""
+        self._size += rows.nbytes
+        self._parts.append(rows)
+        if self._size > MAPPED:
+            self._write()
+
+    def _write(self) -> None:
+        """Move what is in memory to the file."""
         if self._file is None:
-            self._parts.append(rows)
-        else:
+            temporary = tempfile.TemporaryFile(prefix="balto-features-")  # noqa: SIM115
+            self._file = self._open.enter_context(temporary)
+        for rows in self._parts:
             self._file.write(np.ascontiguousarray(rows).data)
+        self._parts.clear()
 
     def finish(self) -> NDArray[np.float32]:
         """All of them, in order; a mapping outlives its file."""
         if self._file is None:
             parts = self._parts or [np.empty((0, self._width), np.float32)]
             return np.concatenate(parts) if len(parts) > 1 else parts[0]
-        if not self._file.tell():  # nothing cannot be mapped
-            return np.empty((0, self._width), np.float32)
         self._file.flush()
         mapped: NDArray[np.float32] = np.memmap(self._file, np.float32, "r")
         return mapped.reshape(-1, self._width)

@@ -47,7 +47,7 @@ LARGEST = 1e30
 def read_pool(path: str | Path) -> Pool:
     """Read a recorded pool.
 
-    Features of more than 1 GiB are unpacked into a temporary file (in the system's temporary
+    A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
     Raises:
@@ -55,6 +55,16 @@ def read_pool(path: str | Path) -> Pool:
     """
     with reading(path, PoolError):
         return _read_pool(Path(path))
+
+
+def read_pool_tasks(path: str | Path) -> list[Task]:
+    """Read the tasks of a recorded pool, and nothing else of it.
+
+    Raises:
+        PoolError: as `read_pool`.
+    """
+    with reading(path, PoolError):
+        return _read_tasks(Path(path) / "tasks.parquet")
 
 
 def _read_pool(path: Path) -> Pool:
@@ -71,7 +81,7 @@ def _read_pool(path: Path) -> Pool:
         )
     _check_sizes(path / "programs.parquet", file)
     with ExitStack() as files:
-        programs = _Programs(path, known, version, sum_of_leaves(file), files)
+        programs = _Programs(path, known, version, files)
         for batch in _batches(path / "programs.parquet", file, known, version):
             programs.add(batch)
         return programs.pool(tasks)
@@ -81,7 +91,7 @@ class _Programs:
     """The columns of all programs, gathered batch by batch."""
 
     def __init__(
-        self, path: Path, sets: Sequence[FeatureSet], version: int, leaves: int, files: ExitStack
+        self, path: Path, sets: Sequence[FeatureSet], version: int, files: ExitStack
     ) -> None:
         self.path, self.sets, self.version = path, sets, version
         self.count = 0
@@ -90,7 +100,7 @@ class _Programs:
         }
         self.messages: dict[int, str] = {}
         self.traces: list[str | None] = []
-        self.rows = {each.name: files.enter_context(Rows(each.width, 4 * leaves)) for each in sets}
+        self.rows = {each.name: files.enter_context(Rows(each.width)) for each in sets}
         self.counts: dict[str, list[NDArray[np.int64]]] = {each.name: [] for each in sets}
 
     def add(self, batch: pa.Table) -> None:
@@ -221,18 +231,6 @@ class _Programs:
     def _check(self, holds: bool, message: str) -> None:
         if not holds:
             raise PoolError(f"pool {self.path}: {message}")
-
-
-def sum_of_leaves(file: pq.ParquetFile) -> int:
-    """How many feature values a file says it holds."""
-    metadata = file.metadata
-    total = 0
-    for group in range(metadata.num_row_groups):
-        for column in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(column)
-            if chunk.path_in_schema.startswith("features"):
-                total += chunk.num_values
-    return total
 
 
 def _check_sizes(path: Path, file: pq.ParquetFile) -> None:
