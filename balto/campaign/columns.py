@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from balto.campaign.fleet import Fleet
@@ -29,19 +30,19 @@ class Measurements:
     """Measurements, a row each, in the order of the journal.
 
     Attributes:
-        task: `n`, names.
+        task: `n` strings.
         program: `n` int32.
         outcomes: of all rows.
         at: `n`, when each was journalled, seconds since 1970; NaN where that was not kept.
-        device: `n`, names; empty where there is none.
+        device: `n` strings; empty where there is none.
         probe_s: `n`, NaN where it was not timed.
     """
 
-    task: NDArray[np.object_]
+    task: pa.StringArray
     program: NDArray[np.int32]
     outcomes: Outcomes
     at: Floats
-    device: NDArray[np.object_]
+    device: pa.StringArray
     probe_s: Floats
 
     @classmethod
@@ -57,9 +58,8 @@ class Measurements:
         status = _status(batch["status"])
         if status is None or set(batch["kind"].unique().to_pylist()) != {"measurement"}:
             return None
-        device = batch["device"].fill_null("").to_numpy(zero_copy_only=False)
         made = cls(
-            batch["task"].to_numpy(zero_copy_only=False),
+            batch["task"],
             batch["program"].to_numpy(),
             Outcomes.from_columns(
                 status,
@@ -68,17 +68,18 @@ class Measurements:
                 {i: text for i, text in enumerate(batch["message"].to_pylist()) if text},
             ),
             _floats(batch["at"]),
-            device,
+            batch["device"].fill_null(""),
             _floats(batch["probe_s"]),
         )
         dated = batch["at"].is_valid().to_numpy(zero_copy_only=False)
-        return made if made._possible(dated) and made._there(batch["task"], sizes) else None
+        return made if made._possible(dated) and made._there(sizes) else None
 
     def _possible(self, dated: NDArray[np.bool_]) -> bool:
         """Whether every row could be an outcome; see `balto.campaign.records.possible_outcome`."""
         outcomes = self.outcomes
         ok, numbers = outcomes.ok, outcomes.numbers
-        probed = (self.device != "") & ~np.isnan(self.probe_s)
+        named = pc.not_equal(self.device, "").to_numpy(zero_copy_only=False)
+        probed = named & ~np.isnan(self.probe_s)
         return bool(
             all((_within(each, 0, LARGEST) | np.isnan(each)).all() for each in numbers.values())
             and (outcomes.repeats >= 0).all()
@@ -87,9 +88,9 @@ class Measurements:
             and all(((numbers[n] > 0) == ok).all() for n in ("latency_s", "latency_median_s"))
         )
 
-    def _there(self, task: pa.Array, sizes: Mapping[str, Programs]) -> bool:
+    def _there(self, sizes: Mapping[str, Programs]) -> bool:
         """Whether there is such a program of such a task for every row."""
-        encoded = task.dictionary_encode()
+        encoded = self.task.dictionary_encode()
         names = encoded.dictionary.to_pylist()
         counts = np.array([sizes[name].count if name in sizes else 0 for name in names])
         most = counts[encoded.indices.to_numpy()]
@@ -99,11 +100,11 @@ class Measurements:
     def concatenate(cls, parts: list[Measurements]) -> Measurements:
         """Join several, at least one, in order."""
         return cls(
-            np.concatenate([each.task for each in parts]),
+            pa.concat_arrays([each.task for each in parts]),
             np.concatenate([each.program for each in parts]),
             Outcomes.concatenate(each.outcomes for each in parts),
             np.concatenate([each.at for each in parts]),
-            np.concatenate([each.device for each in parts]),
+            pa.concat_arrays([each.device for each in parts]),
             np.concatenate([each.probe_s for each in parts]),
         )
 
@@ -116,9 +117,9 @@ class Measurements:
                 fleet.add_many(name, self.outcomes.take(rows), self.at[rows], self.probe_s[rows])
 
 
-def _groups(names: NDArray[np.object_]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _groups(names: pa.StringArray) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Each name with its rows, ascending; names in the order in which they come first."""
-    encoded = pa.array(names, pa.string()).dictionary_encode()
+    encoded = names.dictionary_encode()
     codes = encoded.indices.to_numpy()
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))

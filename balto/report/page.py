@@ -90,7 +90,7 @@ def _worst_first(tasks: Sequence[TaskRow]) -> list[TaskRow]:
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
     last = data.status.last
     tiles = [
-        (str(len(data.tasks)), "tasks"),
+        (f"{len(data.tasks):,}", "tasks"),
         (f"{sum(t.programs for t in data.tasks):,}", "programs"),
     ]
     tiles.append((f"{len(data.status.facts.outcomes):,}", "measured in all"))
