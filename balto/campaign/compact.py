@@ -52,11 +52,23 @@ _OPTIONAL = {"device", "probe_s", "at"}
 _SCHEMA = _MEASUREMENT.append(pa.field("record", pa.string()))
 
 
-def parts_of(first: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The parts that a journal's first record names; none if it is an ordinary record."""
+def parts_of(first: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts that a journal's first record names; none if it is an ordinary record.
+
+    Raises:
+        CampaignError: the record says what cannot be.
+    """
     if first.get("kind") != KIND:
         return []
-    return list(first["parts"]) if "parts" in first else [first]  # once there was one file
+    with reading("the journal's first line", CampaignError, "restore the journal from a copy"):
+        return [
+            {
+                "file": Path(part["file"]).name,
+                "records": int(part["records"]),
+                "sha256": str(part["sha256"]),
+            }
+            for part in first.get("parts", [first])  # once all records were in one file
+        ]
 
 
 def write_part(
@@ -95,7 +107,7 @@ def read_parts(folder: Path, first: Mapping[str, Any]) -> Iterator[pa.RecordBatc
         CampaignError: a part is missing or damaged.
     """
     for part in parts_of(first):
-        path = folder / Path(part["file"]).name
+        path = folder / part["file"]
         with reading(path, CampaignError, "restore it from a copy"):
             if sha256(path) != part["sha256"]:
                 raise ValueError("its checksum does not match")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from balto.campaign import compact
-from balto.campaign.journal import Journal, outcome_to_record, read
+from balto.campaign.journal import Journal, encode, outcome_to_record, read
+from balto.campaign.ledger import Facts
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
 
@@ -64,6 +65,15 @@ def test_a_missing_or_damaged_parquet_file_is_named(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(CampaignError, match=file.name):
         list(read(path))
+
+
+@pytest.mark.parametrize("parts", [None, 7, [7], [{}], [{"file": "x", "records": "y"}]])
+def test_a_first_line_that_says_what_cannot_be_is_refused(tmp_path, parts):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(encode({"kind": "compacted", "parts": parts}))
+    for use in (lambda: list(read(path)), lambda: Facts.read(path)):
+        with pytest.raises(CampaignError, match="the journal's first line is damaged"):
+            use()
 
 
 FOLDER = """
