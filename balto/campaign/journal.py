@@ -354,7 +354,7 @@ def _fold(path: Path, descriptor: int) -> int:
         The descriptor to go on with, which holds the lock.
     """
     records = (record for _, record in _records(path))
-    parts: list[Mapping[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     unfolded = next(records, None)
     if unfolded is not None and (parts := compact.parts_of(unfolded)):
         unfolded = next(records, None)
