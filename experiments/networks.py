@@ -19,7 +19,8 @@ from typing import Any
 from balto.data.files import write_atomically
 from balto.data.target import Target
 from balto.tune import check, reference
-from balto.tune.networks import LIBRARY, tune_network
+from balto.tune.assemble import LIBRARY
+from balto.tune.networks import tune_network
 from balto.tune.tuned import METADATA, read_metadata
 from balto.workers.worker import Worker
 

@@ -50,8 +50,7 @@ def channels_last(module: Any) -> Any:
     """A network with its convolutions in NHWC; TVM moves the transposes to its ends."""
     from tvm import relax
 
-    module = _without_clips(module)
-    module = relax.transform.ConvertLayout(DESIRED)(module)
+    module = relax.transform.ConvertLayout(DESIRED)(_convertible(module))
     return relax.transform.DeadCodeElimination()(module)
 
 
@@ -76,21 +75,26 @@ def weights_to_lay_out(fused: Any) -> Any:
     return marked
 
 
-def _without_clips(module: Any) -> Any:
-    """``clip`` as a minimum and a maximum.
+def _convertible(module: Any) -> Any:
+    """A network without what stands in the way of TVM's conversion.
 
-    TVM knows no layout of ``clip``, and would change the layout back and forth around each one.
+    TVM knows no layout of ``clip``, and would change the layout back and forth around each one: it
+    becomes a minimum and a maximum. A dropout, which does nothing here but has two results, stops
+    the conversion: it becomes what it was given, and a mask of ones.
     """
     import tvm
     from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
-    clip = tvm.ir.Op.get("relax.clip")
+    clip, dropout = (tvm.ir.Op.get(f"relax.{name}") for name in ("clip", "nn.dropout"))
 
     @mutator
     class Rewriter(PyExprMutator):  # type: ignore[misc]
         def visit_call_(self, call: Any) -> Any:
             call = self.visit_expr_post_order(call)
+            if call.op == dropout:
+                mask = relax.op.ones_like(call.args[0])
+                return relax.Tuple([call.args[0], self.builder_.emit(mask)])
             if call.op != clip:
                 return call
             x, low, high = call.args
@@ -103,4 +107,5 @@ def _without_clips(module: Any) -> Any:
     for var, function in module.functions.items():
         if isinstance(function, relax.Function):
             rewriter.builder_.update_func(var, rewriter.visit_expr(function))
-    return rewriter.builder_.get()
+    module = relax.transform.CanonicalizeBindings()(rewriter.builder_.get())
+    return relax.transform.DeadCodeElimination()(module)

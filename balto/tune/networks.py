@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from balto import models
 from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
-from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
+from balto.errors import InputError
 from balto.extras import needed_for
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import graphs
 from balto.tune import folder
+from balto.tune.assemble import LIBRARY, assemble, call
 from balto.tune.search import SearchSettings
 from balto.tune.session import Session, SessionListener, TaskTuning, TunedTask
 from balto.tune.shares import Share, network_s, next_task
@@ -26,11 +27,8 @@ from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
 
-#: In the folder: the compiled network; a torch module, as it was exported.
-LIBRARY, EXPORTED = "network.so", "network.pt2"
-_UNTUNED = ".untuned.so"
-_IMPORT_S = 1800.0
-_RUN_S = 1200.0
+#: In the folder: a torch module, as it was exported.
+EXPORTED = "network.pt2"
 
 
 class NetworkListener(SessionListener):
@@ -141,7 +139,7 @@ def tune_network(
     if not wanted.on_cpu:
         raise InputError(f"whole networks are tuned for CPUs, got the target {wanted}")
     with Worker(memory_bytes=0) as worker:
-        found = _call(worker, "balto.tune.network:read", spec, wanted)
+        found = call(worker, "balto.tune.network:read", spec, wanted)
         if not found.tasks:
             raise InputError(f"TVM finds nothing to tune in {name}")
         resolved: Target = found.tasks[0].target
@@ -170,7 +168,19 @@ def tune_network(
             if session.model is not None:
                 learnt_from = {"by": "balto tune", "targets": [resolved.to_json()], **config}
                 models.save(session.model, out / folder.MODEL, learnt_from)
-            done = _deploy(worker, spec, name, found, tuned, untried, out, listener)
+            traces = {each.task.name: each.trace for each in tuned if each.trace}
+            whole = assemble(worker, spec, name, found, traces, out, listener)
+            done = TunedNetwork(
+                name=name,
+                latency_s=whole.latency_s,
+                untuned_s=whole.untuned_s,
+                reference=whole.reference,
+                error=whole.error,
+                tasks=[as_deployed(each, whole.traces) for each in tuned],
+                untried=untried,
+                wrong=whole.wrong,
+                weights={task.name: task.weight for task in found.tasks},
+            )
             folder.write_database(out, tuned, resolved, worker)
             _write(out, done, found, resolved)
     return done
@@ -209,19 +219,6 @@ def _require_cores(target: Target) -> None:
             f"the target has num-cores {target.cores}, but this process may use {have} of this "
             "machine's cores"
         )
-
-
-def _call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _IMPORT_S) -> Any:
-    """Call; what TVM says of a network is bad input, in one line."""
-    try:
-        return worker.call(function, *arguments, deadline_s=deadline_s)
-    except WorkerRaised as error:
-        reason = one_line(str(error).removeprefix(f"{error.kind}: "))
-        if error.kind == "InputError":
-            raise InputError(reason) from error
-        raise InputError(f"TVM cannot compile {arguments[0]}: {error.kind}: {reason}") from error
-    except WorkerError as error:
-        raise InputError(f"TVM did not survive {arguments[0]}: {one_line(error)}") from error
 
 
 def _search(
@@ -264,109 +261,11 @@ def _search(
     return [each.finish() for each in begun.values()], reasons
 
 
-def _deploy(
-    worker: Worker,
-    spec: str,
-    name: str,
-    found: Any,
-    tuned: Sequence[TunedTask],
-    untried: Sequence[tuple[str, str]],
-    out: Path,
-    listener: NetworkListener,
-) -> TunedNetwork:
-    """Compile, compare with the reference, time beside the untuned network."""
-    target, library, plain = found.tasks[0].target, out / LIBRARY, out / _UNTUNED
-    traces = {each.task.name: each.trace for each in tuned if each.trace}
-
-    def error_with(chosen: Mapping[str, str]) -> float:
-        try:
-            _call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
-        except InputError:
-            if not chosen:
-                raise
-            return math.inf  # TVM's passes refuse some programs only inside of a network
-        return _error(worker, spec, library, found.inputs, target)
-
-    traces, wrong, error = right_traces(traces, error_with, listener.mismatched)
-    if not error <= 1:
-        raise BaltoError(
-            f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
-            "away from the reference: one of the two reads it wrongly; nothing was deployed"
-        )
-    _call(worker, "balto.tune.network:compile_network", spec, target, {}, plain, False)
-    cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
-    with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(target.cores or 1)}) as timer:
-        (latency_s, untuned_s), reference, refused = timer.call(
-            "balto.tune.check:time_beside",
-            *([library, plain], spec, found.inputs, target),
-            deadline_s=_RUN_S,
-        )
-    if refused:
-        listener.not_beside(refused)
-    if latency_s > untuned_s:
-        listener.slower(latency_s, untuned_s)
-        error = _error(worker, spec, plain, found.inputs, target)
-        plain.replace(library)
-        latency_s, traces = untuned_s, {}
-    plain.unlink(missing_ok=True)
-    return TunedNetwork(
-        name=name,
-        latency_s=latency_s,
-        untuned_s=untuned_s,
-        reference=reference,
-        error=error,
-        tasks=[as_deployed(each, traces) for each in tuned],
-        untried=untried,
-        wrong=wrong,
-        weights={task.name: task.weight for task in found.tasks},
-    )
-
-
 def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
     """A task with its program, if that one is deployed."""
     if tuned.task.name in traces:
         return tuned
     return replace(tuned, trace="", latency_s=tuned.untuned_s)
-
-
-def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
-    arguments = (spec, library, inputs, target)
-    return float(_call(worker, "balto.tune.check:error_of_network", *arguments, deadline_s=_RUN_S))
-
-
-def right_traces(
-    traces: Mapping[str, str],
-    error_with: Callable[[Mapping[str, str]], float],
-    wrong: Callable[[str], None],
-) -> tuple[dict[str, str], list[str], float]:
-    """The programs with which a network computes what it should.
-
-    Args:
-        traces: of each task that has a program of its own.
-        error_with: compiles the network with these, and says how far it is from right: up to 1.
-            What it compiled last is what is deployed.
-        wrong: is told each task that is left out.
-
-    Returns:
-        The traces that may stay, the tasks that may not, and the error with the former; above 1
-        if the network is wrong without any.
-    """
-    kept, left_out = dict(traces), list[str]()
-    error = error_with(kept)
-    while kept and not error <= 1:
-        if not (plain := error_with({})) <= 1:
-            return {}, left_out, plain
-        # The shortest wrong prefix ends with a culprit, whatever the others do.
-        names, low, high = list(kept), 0, len(kept)
-        while high - low > 1:
-            middle = (low + high) // 2
-            right = error_with({n: kept[n] for n in names[:middle]}) <= 1
-            low, high = (middle, high) if right else (low, middle)
-        left_out.append(names[high - 1])
-        wrong(left_out[-1])
-        del kept[left_out[-1]]
-        error = error_with(kept)
-    return kept, left_out, error
 
 
 def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:

@@ -38,6 +38,27 @@ def save_onnx(path: Path, dimension: int | str = 4, operator: str = "Relu") -> N
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_dropout(path: Path) -> None:
+    """A convolution, a dropout as of training, and another convolution."""
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=(8, 8, 3, 3)).astype("float32") for name in ("w", "v")}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["h"], pads=[1, 1, 1, 1]),
+            helper.make_node("Dropout", ["h"], ["d"]),
+            helper.make_node("Conv", ["d", "v"], ["y"], pads=[1, 1, 1, 1]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 6, 6])],
+        [
+            helper.make_tensor(name, TensorProto.FLOAT, each.shape, each.tobytes(), raw=True)
+            for name, each in weights.items()
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
 def save_relu_of_int16(path: Path) -> None:
     """A matrix product, cast to a type that ONNX Runtime's Relu does not take, and TVM's does."""
     weight = np.random.default_rng(0).normal(size=(16, 32)).astype("float32")

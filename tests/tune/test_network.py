@@ -21,11 +21,12 @@ from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.models import starter
 from balto.tune import reference
+from balto.tune.assemble import right_traces
 from balto.tune.check import time_in_turns
-from balto.tune.networks import as_deployed, right_traces
+from balto.tune.networks import as_deployed
 from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
-from tests.tune.networks import Small, save_onnx, save_relu_of_int16, save_softmax
+from tests.tune.networks import Small, save_dropout, save_onnx, save_relu_of_int16, save_softmax
 
 pytest.importorskip("tvm")
 
@@ -75,7 +76,7 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     command += ["-o", str(out), "-f", "json"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until:
             if (out / "journal.jsonl").exists() and len(trials(out)) >= 3:
                 break
@@ -194,6 +195,19 @@ def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
     save_onnx(tmp_path / "net.onnx")
     with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
         assert found is None
+
+
+@pytest.mark.slow
+def test_a_dropout_is_no_reason_to_keep_a_layout(tmp_path: Path) -> None:
+    library, spec = tmp_path / "network.so", str(tmp_path / "net.onnx")
+    save_dropout(tmp_path / "net.onnx")
+    with Worker() as worker:
+        found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+        assert found.layout == "NHWC"
+        compiled = (spec, LLVM, {}, library)
+        worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+        checked = (spec, library, found.inputs, LLVM)
+        assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balto.tune.networks import right_traces
+from balto.tune.assemble import right_traces
 from balto.tune.shares import Share, network_s, next_task
 
 
