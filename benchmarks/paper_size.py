@@ -5,8 +5,9 @@
 `--scale` takes that share of the tasks. Features (the set `decisions`) and latencies are made up;
 selection, training, prediction, the journal, resuming after a ``kill -9`` and the report are
 balto's own, on a recorded pool. Drawing is timed on real TVM programs of a few operators
-(`--real`, programs of each) and extrapolated. Every step is a process of its own, so that its peak
-of memory is its own. The last line is one JSON object.
+(`--real`, programs of each) and extrapolated; what a live campaign keeps in memory of its files is
+measured on made-up files of a twentieth of the tasks. Every step is a process of its own, so that
+its peak of memory and its seconds of processor are its own. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -25,11 +26,19 @@ from pathlib import Path
 import numpy as np
 
 import balto
+from balto.campaign.programs import encode_programs, make_pool, read_features
+from balto.campaign.records import Programs
+from balto.data import mapped
 from balto.data.features import DECISIONS
+from balto.data.features import FEATURE_SETS as SETS
+from balto.data.files import sha256
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool_writer import write_parts
+from balto.programs.sample import Sampled
 
 TASKS, PROGRAMS = 2_307, 4_000
+#: Share of the tasks whose files are made up as a live campaign has them.
+LIVE = 0.05
 OPERATORS = ("matmul:128x128x128", "conv2d_nhwc:1x14x14x64x64x3x1x1", "softmax_mn:256x256")
 
 
@@ -83,6 +92,10 @@ def step(name: str, folder: Path, tasks: int, rounds: int, real: int) -> dict[st
         return {"programs": count, "bytes": size}
     if name in ("run", "resume"):
         return campaign(folder, rounds)
+    if name == "files":
+        return write_files(folder, max(1, round(tasks * LIVE)))
+    if name == "live":
+        return open_files(folder)
     if name == "status":
         now = balto.status(folder / "work")
         at = now.progress
@@ -95,6 +108,48 @@ def step(name: str, folder: Path, tasks: int, rounds: int, real: int) -> dict[st
         return {"programs": len(scores), "predict_s": time.perf_counter() - started}
     page = balto.write_report(folder / "work")
     return {"bytes": page.stat().st_size}
+
+
+def write_files(folder: Path, tasks: int) -> dict[str, float]:
+    """The files of a live campaign, with made-up features of every set."""
+    rng, size = np.random.default_rng(0), 0
+    values = np.log2(1 + np.arange(256, dtype=np.float32) ** 2)
+    for k in range(tasks):
+        stores, one = rng.integers(2, 7, PROGRAMS), np.ones(PROGRAMS, int)
+        rows = {}
+        for name, each in SETS.items():
+            counts = stores if name == "store" else one
+            drawn = values[rng.integers(0, 256, (counts.sum(), each.width), dtype=np.uint8)]
+            rows[name] = np.split(drawn, np.cumsum(counts)[:-1])
+            size += drawn.nbytes
+        _, data = encode_programs(Sampled([""] * PROGRAMS, rows, []))
+        (folder / f"{k:05d}.parquet").write_bytes(data)
+    return {"programs": tasks * PROGRAMS, "bytes_a_program": size / (tasks * PROGRAMS)}
+
+
+def open_files(folder: Path) -> dict[str, float]:
+    """Bytes a program that a live campaign keeps of them.
+
+    As at the full size, where every set is mapped: the limit is lowered to a set of one task.
+    """
+    paths = sorted(folder.glob("[0-9]*.parquet"))
+    programs = [Programs(PROGRAMS, sha256(path)) for path in paths]
+    made = [each for each, _, _ in parts(len(paths))]
+    mapped.MAPPED = PROGRAMS * DECISIONS.width
+    sets = balto.create_model("xgb").sets_for(read_features(paths[0], programs[0]))
+    before, started = resident("RssAnon"), time.perf_counter()
+    pool = make_pool(made, paths, programs, sets)
+    return {
+        "programs": len(pool),
+        "open_s": time.perf_counter() - started,
+        "anonymous_bytes_a_program": (resident("RssAnon") - before) / len(pool),
+        "mapped_bytes_a_program": sum(pool.features[n].rows.nbytes for n in sets) / len(pool),
+    }
+
+
+def resident(kind: str) -> int:
+    """What ``/proc`` says of this process's memory, bytes."""
+    return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0]) << 10
 
 
 def journal_size(folder: Path) -> int:
@@ -141,8 +196,8 @@ def main() -> None:
     tasks = max(1, round(TASKS * options.scale))
     if options.step:
         found = step(options.step, options.folder, tasks, options.rounds, options.real)
-        peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-        print(json.dumps({**found, "peak_gib": int(peak) / 2**20}))
+        used = {"cpu_s": time.process_time(), "peak_gib": resident("VmHWM") / 2**30}
+        print(json.dumps({**found, **used}))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
@@ -151,7 +206,7 @@ def main() -> None:
         started = time.perf_counter()
         killed(options, folder)
         report["killed_after_s"] = time.perf_counter() - started
-        for each in ("resume", "status", "predict", "report"):
+        for each in ("resume", "status", "predict", "report", "files", "live"):
             report[each] = timed(each, options, folder)
     each = report["draw"]["draw_s"] / report["draw"]["programs"]
     report["draw_hours_at_full_size"] = each * TASKS * PROGRAMS / 3600

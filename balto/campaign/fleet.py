@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balto.data.outcome import Outcome
+from balto.data.outcomes import Outcomes
+
+Floats = NDArray[np.float64]
 
 #: How far from its fellows a device may be, as a ratio.
 DRIFT = 1.10
@@ -127,6 +131,30 @@ class Fleet:
             if len(device.first_probes) < PROBES:
                 device.first_probes.append(outcome.probe_s)
 
+    def add_many(self, name: str, outcomes: Outcomes, at: Floats, probe_s: Floats) -> None:
+        """Count outcomes of one device, as if they came one by one.
+
+        Args:
+            name: of the device.
+            outcomes: `n`, in order.
+            at: `n`, when each was journalled, seconds since 1970; NaN if not known.
+            probe_s: `n`, NaN where it was not timed.
+        """
+        device = self.devices.setdefault(name, Device())
+        device.programs += len(outcomes)
+        device.failed += int((~outcomes.ok).sum())
+        device.busy_s = _added(device.busy_s, outcomes.numbers["measure_s"])
+        known = at[~np.isnan(at)]
+        if math.isnan(device.first) and len(known):
+            device.first = float(known[0])
+        device.last = float(at[-1])
+        spread = outcomes.numbers["spread"]
+        device.spread_sum = _added(device.spread_sum, spread)
+        device.spreads += int(np.isfinite(spread).sum())
+        probes = probe_s[np.isfinite(probe_s)].tolist()
+        device.last_probes.extend(probes[-PROBES:])
+        device.first_probes += probes[: PROBES - len(device.first_probes)]
+
     def drifts(self) -> list[Drift]:
         """The devices that differ from their fellows, the furthest first."""
         probed = {name: d for name, d in self.devices.items() if d.last_probes}
@@ -160,6 +188,12 @@ class Fleet:
             }
             for name, each in sorted(self.devices.items())
         ]
+
+
+def _added(total: float, values: Floats) -> float:
+    """A total with the finite values added one after the other, as if they came one by one."""
+    finite = values[np.isfinite(values)]
+    return float(np.cumsum(np.concatenate([[total], finite]))[-1])
 
 
 def _changed(device: Device) -> float:

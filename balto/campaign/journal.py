@@ -4,7 +4,7 @@ One record a line: eight hexadecimal digits of CRC-32, a space, the record as JS
 dies leaves at most an unfinished last line, which readers leave out and the next writer cuts off.
 Records are written at once and fsynced together, at most `MAX_AGE_S` or `MAX_PENDING` later
 (group commit): a killed process loses nothing that `append` took, a power cut at most that much.
-A long journal is folded into Parquet when it is next opened for writing (`balto.campaign.compact`).
+A journal that has become long is folded into Parquet (`balto.campaign.compact`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,7 @@ from balto.errors import CampaignError, CampaignLocked, StorageError
 
 MAX_AGE_S = 0.5
 MAX_PENDING = 64
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
 class Journal:
@@ -61,13 +63,10 @@ class Journal:
                 os.ftruncate(descriptor, whole)
             os.fsync(descriptor)
             if whole > compact.LIMIT:
-                _fold(path)
+                descriptor = _fold(path, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        if whole > compact.LIMIT:
-            os.close(descriptor)
-            descriptor = _open_locked(path)  # the folded journal is another file
         fsync_folder(path.parent)
         return cls(path, descriptor)
 
@@ -92,6 +91,8 @@ class Journal:
                 self._sync()
             elif self._pending == 1:
                 self._wake.notify()
+            if self._size > compact.LIMIT:
+                self._fold()
 
     def sync(self) -> None:
         """Return when every record is on the disk.
@@ -134,6 +135,15 @@ class Journal:
                 self._failure = error
                 self._raise_failure()
             self._pending = 0
+
+    def _fold(self) -> None:
+        self._sync()
+        try:
+            self._fd = _fold(self.path, self._fd)
+        except StorageError as error:
+            self._failure = error.__cause__ if isinstance(error.__cause__, OSError) else OSError()
+            raise
+        self._size = os.fstat(self._fd).st_size
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -183,19 +193,22 @@ def numbered(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
         CampaignError: as `read`.
     """
     path = Path(path)
-    for number, (_, record) in enumerate(_records(path), start=1):
-        yield from _unfolded(path, number, record)
+    for number, record in lines(path):
+        if number == 1 and compact.parts_of(record):
+            runs = compact.read_parts(path.parent, record)
+            folded = (each for run in runs for each in compact.records_of(run))
+            yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
+        else:
+            yield f"line {number}", record
 
 
-def _unfolded(
-    path: Path, number: int, record: dict[str, Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What line `number` stands for: itself, or all that was folded into a file."""
-    if number == 1 and record.get("kind") == compact.KIND:
-        folded = compact.read_compacted(path.parent, record)
-        yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
-    else:
-        yield f"line {number}", record
+def lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number and record of every whole line; the first one may stand for what was folded.
+
+    Raises:
+        CampaignError: as `read`.
+    """
+    yield from enumerate((record for _, record in _records(Path(path))), start=1)
 
 
 class Follower:
@@ -211,10 +224,10 @@ class Follower:
         self.path = Path(path)
         self._inode, self._offset, self._lines = 0, 0, 0
 
-    def new(self) -> tuple[bool, Iterator[tuple[str, dict[str, Any]]]]:
-        """Whether the journal began anew (it was folded, or made), and the records since.
+    def new(self) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
+        """Whether the journal began anew (it was folded, or made), and the lines since.
 
-        Each comes with where it is, as from `numbered`.
+        Each comes with its number, as from `lines`.
 
         Raises:
             CampaignError: a record is damaged.
@@ -228,11 +241,11 @@ class Follower:
             self._inode, self._offset, self._lines = now.st_ino, 0, 0
         return anew, self._read()
 
-    def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for line, record in _records(self.path, self._offset, self._lines):
+    def _read(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for line, record in _records(self.path, self._offset, self._lines, self._inode):
             self._offset += len(line)
             self._lines += 1
-            yield from _unfolded(self.path, self._lines, record)
+            yield self._lines, record
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -264,17 +277,22 @@ def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
     return Outcome(**{**fields, "status": Status(fields["status"])})
 
 
-def _records(path: Path, start: int = 0, lines: int = 0) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _records(
+    path: Path, start: int = 0, before: int = 0, inode: int | None = None
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Each whole line with its record. A last line that a dying process left torn is left out.
 
     Args:
         path: of the journal.
         start: how many bytes of it to skip.
-        lines: how many lines those are.
+        before: how many lines those are.
+        inode: of the file that is meant; of one that has taken its place nothing is read.
     """
     with reading(path, CampaignError, "restore it from a copy"), path.open("rb") as file:
+        if inode is not None and os.fstat(file.fileno()).st_ino != inode:
+            return  # folded just now: the next look begins anew
         file.seek(start)
-        for number, line in enumerate(file, start=lines + 1):
+        for number, line in enumerate(file, start=before + 1):
             record = _decode(f"{path}: line {number}", line)
             if record is None and _torn(line):
                 return  # more of it may be written meanwhile
@@ -312,7 +330,7 @@ def _open_locked(path: Path) -> int:
     """The journal's descriptor, locked; made if it is not there."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, _FLAGS | os.O_CREAT, 0o666)
         except OSError as error:
             raise CampaignError(f"cannot open the journal {path}: {error.strerror}") from error
         try:
@@ -325,16 +343,36 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)  # it was folded meanwhile, and this is the file of before
 
 
-def _fold(path: Path) -> None:
-    """Fold all records into Parquet; the caller holds the lock."""
-    before = next((record for _, record in _records(path)), {})
-    first = compact.write_compacted(path.parent, read(path))
-    with write_atomically(path) as partial:
-        partial.write_bytes(encode(first))
-    # A reader may still be at the file of before: that one goes the next time.
-    for old in path.parent.glob("journal.*.parquet"):
-        if old.name not in (first["file"], before.get("file")):
-            old.unlink()
+def _fold(path: Path, descriptor: int) -> int:
+    """Fold all records that are not, if any, into Parquet.
+
+    Args:
+        path: of the journal.
+        descriptor: its own, which holds the lock; closed if the journal has become another file.
+
+    Returns:
+        The descriptor to go on with, which holds the lock.
+    """
+    records = (record for _, record in _records(path))
+    parts: list[dict[str, Any]] = []
+    unfolded = next(records, None)
+    if unfolded is not None and (parts := compact.parts_of(unfolded)):
+        unfolded = next(records, None)
+    if unfolded is None:
+        return descriptor
+    first = compact.write_part(path.parent, parts, chain([unfolded], records))
+    made = -1
+    try:
+        with write_atomically(path) as partial:
+            partial.write_bytes(encode(first))
+            made = os.open(partial, _FLAGS)
+            fcntl.flock(made, fcntl.LOCK_EX)  # nobody else's, even for an instant
+    except BaseException:
+        if made >= 0:
+            os.close(made)
+        raise
+    os.close(descriptor)
+    return made
 
 
 def _take_lock(path: Path, descriptor: int, tries: int = 10) -> None:

@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
+from balto.campaign import compact
+from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
 from balto.campaign.fleet import Fleet
-from balto.campaign.journal import Follower, Journal, numbered, outcome_to_record
+from balto.campaign.journal import Follower, Journal, lines, outcome_to_record
 from balto.campaign.records import (
     Programs,
     at,
@@ -82,12 +86,33 @@ class Facts:
         Raises:
             CampaignError: as `read`.
         """
-        self._add_numbered(path, numbered(path))
+        self._add_lines(path, lines(path))
 
-    def _add_numbered(self, path: Path, records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        for place, record in records:
-            with at(f"{path}: {place}"):
+    def _add_lines(self, path: Path, records: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        for number, record in records:
+            if number == 1 and compact.parts_of(record):
+                self._add_folded(path, record)
+                continue
+            with at(f"{path}: line {number}"):
                 self.add(record)
+
+    def _add_folded(self, path: Path, first: Mapping[str, Any]) -> None:
+        """Take in what was folded, measurements by columns."""
+        number, gathered = 1, []
+        for run in compact.read_parts(path.parent, first):
+            measured = compact.is_measurements(run)
+            columns = Measurements.of(run, self.programs) if measured else None
+            if columns is not None:
+                gathered.append(columns)
+            else:  # no measurements, or one of them is wrong: then this says which
+                for k, record in enumerate(compact.records_of(run)):
+                    with at(f"{path}: record {number + k} of the folded part"):
+                        self.add(record)
+            number += len(run)
+        if gathered:
+            together = Measurements.concatenate(gathered)
+            self.times.frombytes(together.at[~np.isnan(together.at)].tobytes())
+            together.give(self.outcomes, self.fleet)
 
     def follow(self, follower: Follower) -> Self:
         """Take in what a journal says since the last time; returns new facts if it began anew.
@@ -97,7 +122,7 @@ class Facts:
         """
         anew, records = follower.new()
         facts = type(self)() if anew else self
-        facts._add_numbered(follower.path, records)
+        facts._add_lines(follower.path, records)
         return facts
 
     def add(self, record: Mapping[str, Any]) -> None:

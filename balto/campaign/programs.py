@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import overload
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from balto.campaign.records import Programs
 from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
 from balto.data.files import read_json, reading, write_json
+from balto.data.mapped import Rows
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.task import Task
@@ -81,13 +82,21 @@ def _damage(path: Path) -> AbstractContextManager[None]:
     return reading(path, CampaignError, advice)
 
 
-def read_features(path: Path, programs: Programs) -> FeatureTable:
+def read_features(
+    path: Path, programs: Programs, only: Sequence[str] | None = None
+) -> FeatureTable:
     """The features of one task's programs.
+
+    Args:
+        path: of the task's file.
+        programs: what was journalled of it.
+        only: names of the sets to read; None for every one that is there.
 
     Raises:
         CampaignError: the file is damaged, or has none of the feature sets of this balto.
     """
-    names = {_column(each): each for each in FEATURE_SETS.values()}
+    known = FEATURE_SETS if only is None else {name: FEATURE_SETS[name] for name in only}
+    names = {_column(each): each for each in known.values()}
     with _damage(path):
         file = _read(path, programs)
         there = [name for name in names if name in file.schema_arrow.names]
@@ -95,7 +104,7 @@ def read_features(path: Path, programs: Programs) -> FeatureTable:
         if not there:
             raise CampaignError(
                 f"{path} has none of the features that this balto reads "
-                f"({', '.join(map(str, FEATURE_SETS.values()))}): start again in another WORK_DIR"
+                f"({', '.join(map(str, known.values()))}): start again in another WORK_DIR"
             )
         return FeatureTable({names[n].name: _features(table[n], names[n]) for n in there})
 
@@ -105,9 +114,11 @@ def _column(feature_set: FeatureSet) -> str:
 
 
 def _features(column: pa.ChunkedArray, feature_set: FeatureSet) -> Features:
-    width = feature_set.width
-    programs = (np.frombuffer(d, np.float32).reshape(-1, width) for d in column.to_pylist())
-    return Features.from_programs(programs, width)
+    programs = column.to_pylist()
+    rows = np.frombuffer(b"".join(programs), np.float32).reshape(-1, feature_set.width)
+    row_bytes = feature_set.width * rows.itemsize
+    ends = np.cumsum([0, *(len(program) // row_bytes for program in programs)])
+    return Features(rows, ends.astype(np.int64))
 
 
 def read_traces(path: Path, programs: Programs) -> list[str]:
@@ -146,23 +157,51 @@ class TraceFiles(Sequence[str]):
         return self._traces[index - int(self._offsets[task])]
 
 
-def make_pool(tasks: Sequence[Task], paths: Sequence[Path], programs: Sequence[Programs]) -> Pool:
+def make_pool(
+    tasks: Sequence[Task],
+    paths: Sequence[Path],
+    programs: Sequence[Programs],
+    sets: Sequence[str] | None = None,
+) -> Pool:
     """The pool of all sampled programs; nothing is measured in it yet.
+
+    A feature set of more than 1 GiB is mapped from a temporary file (`balto.data.mapped`).
 
     Args:
         tasks: at least one.
         paths: of each task's file.
         programs: what was journalled of each.
+        sets: names of the feature sets that are wanted; None for every one that there is.
 
     Raises:
         CampaignError: a file is damaged.
     """
-    features = [read_features(path, each) for path, each in zip(paths, programs, strict=True)]
-    offsets = np.concatenate([[0], np.cumsum([len(f) for f in features])]).astype(np.int64)
+    offsets = np.cumsum([0, *(each.count for each in programs)]).astype(np.int64)
     return Pool(
         tasks=list(tasks),
         offsets=offsets,
-        features=FeatureTable.concatenate(features),
+        features=_gathered(paths, programs, sets),
         traces=TraceFiles(paths, programs, offsets),
         outcomes=Outcomes(int(offsets[-1])),
     )
+
+
+def _gathered(
+    paths: Sequence[Path], programs: Sequence[Programs], sets: Sequence[str] | None
+) -> FeatureTable:
+    """The features of all tasks, unpacked one task after the other."""
+    if sets is None:
+        sets = read_features(paths[0], programs[0]).names
+    counts: dict[str, list[NDArray[np.int64]]] = {name: [] for name in sets}
+    with ExitStack() as files:
+        rows = {name: files.enter_context(Rows(FEATURE_SETS[name].width)) for name in sets}
+        for path, each in zip(paths, programs, strict=True) if sets else ():
+            table = read_features(path, each, sets)
+            for name in sets:
+                rows[name].append(table[name].rows)
+                counts[name].append(table[name].counts)
+        made = {
+            name: Features(rows[name].finish(), np.concatenate([[0], *counts[name]]).cumsum())
+            for name in sets
+        }
+    return FeatureTable(made, sum(each.count for each in programs))

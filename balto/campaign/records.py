@@ -35,6 +35,9 @@ from balto.units import check_number
 
 Record = Mapping[str, Any]
 
+#: No number of an outcome is larger; no probe takes less, seconds.
+LARGEST, LEAST_PROBE_S = 1e30, 1e-12
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -106,16 +109,16 @@ def possible_outcome(record: Record) -> Outcome:
     for name in NUMBERS:
         value = getattr(outcome, name)
         # Asked first, as nearly all are so: a journal may have a million of them.
-        if type(value) is float and (0 <= value <= 1e30 or value != value):
+        if type(value) is float and (0 <= value <= LARGEST or value != value):
             continue
-        check_number(name, value, 0, 1e30)
+        check_number(name, value, 0, LARGEST)
     check_number("repeats", outcome.repeats, 0, 2**31 - 1, whole=True)
     _check(isinstance(outcome.message, str), "message", "text", outcome.message)
     _check(isinstance(outcome.device, str), "device", "text", outcome.device)
     if outcome.device and not math.isnan(outcome.probe_s):
-        check_number("probe_s", outcome.probe_s, 1e-12, 1e30)
+        check_number("probe_s", outcome.probe_s, LEAST_PROBE_S, LARGEST)
     if "at" in record:
-        check_number("at", record["at"], 0, 1e30)
+        check_number("at", record["at"], 0, LARGEST)
     for name in ("latency_s", "latency_median_s"):
         value = getattr(outcome, name)
         if outcome.ok != (value > 0):

@@ -12,7 +12,7 @@ from typing import Any, Self
 from balto.campaign.config import Config
 from balto.campaign.journal import Journal
 from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, JournalledRounds
-from balto.campaign.programs import make_pool, read_tasks, write_tasks
+from balto.campaign.programs import make_pool, read_features, read_tasks, write_tasks
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
 from balto.data.files import as_path, make_folder
@@ -240,12 +240,16 @@ class Campaign:
         return True
 
     def _sample(self, measurer: Measurer, listener: Listener, executor: Executor | None) -> Pool:
-        """The pool of all programs; those that are not drawn yet are."""
+        """The pool of all programs, with what the model reads; those that are not drawn yet are."""
         drawn = self._draw(measurer, listener, executor)
         if not drawn:
             raise InputError("no task is left: TVM could draw no programs for any of them")
         tasks, paths = zip(*drawn, strict=True)
-        return make_pool(tasks, paths, [self.facts.programs[task.name] for task in tasks])
+        programs = [self.facts.programs[task.name] for task in tasks]
+        model = self.config.new_model()
+        _prior(self.config, model)
+        sets = model.sets_for(read_features(paths[0], programs[0]))
+        return make_pool(tasks, paths, programs, sets)
 
     def _draw(
         self, measurer: Measurer, listener: Listener, executor: Executor | None
@@ -262,7 +266,7 @@ class Campaign:
             tasks = self._tasks(workers[0], listener)
             for k in self._drawn(tasks, executor or local, listener):
                 path = self._programs_path(k)
-                pool = make_pool([tasks[k]], [path], [self.facts.programs[tasks[k].name]])
+                pool = make_pool([tasks[k]], [path], [self.facts.programs[tasks[k].name]], sets=())
                 listener.sampled(tasks[k].name, len(pool))
                 (held_out,) = Split.of(pool, self.config.test_share, self.config.seed).test
                 measure_missing(pool, {0: held_out.tolist()}, self._store(listener), measurer)

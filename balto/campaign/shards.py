@@ -139,7 +139,8 @@ class Shard(Campaign):
         names = [name for name in missing if missing[name]]
         if names:
             tasks, paths = zip(*(drawn[name] for name in names), strict=True)
-            pool = make_pool(tasks, paths, [self.facts.programs[name] for name in names])
+            programs = [self.facts.programs[name] for name in names]
+            pool = make_pool(tasks, paths, programs, sets=())
             listener.planned(sum(map(len, missing.values())))
             wanted = {k: missing[name] for k, name in enumerate(names)}
             measure_missing(pool, wanted, self._store(listener), measurer)

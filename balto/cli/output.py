@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+#: Reasons that one line tells, at most.
+REASONS = 5
 _NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
 
 
@@ -63,7 +65,11 @@ def left_out_line(left_out: Mapping[str, str]) -> str:
         left_out: reason by task name, at least one.
     """
     count = len(left_out)
-    reasons = "; ".join(f"{n} x {reason}" for reason, n in Counter(left_out.values()).most_common())
+    counted = Counter(left_out.values()).most_common()
+    reasons = "; ".join(f"{n} x {reason}" for reason, n in counted[:REASONS])
+    if len(counted) > REASONS:
+        others = sum(n for _, n in counted[REASONS:])
+        reasons += f"; {others} x {len(counted) - REASONS} other reasons"
     tasks = "1 task" if count == 1 else f"{count} tasks"
     return click.style(plain(f"{tasks} left out by failure: {reasons}"), fg="red", bold=True)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from balto.cli.options import format_option
+
+#: Tasks that were left out and are named, at most.
+NAMED = 20
 
 
 @click.command("status")
@@ -59,5 +63,7 @@ def command(work_dir: Path, output: str) -> None:
         )
     if now.facts.left_out:
         click.echo(left_out_line(now.facts.left_out))
-        for name, reason in now.facts.left_out.items():
+        for name, reason in islice(now.facts.left_out.items(), NAMED):
             click.echo(plain(f"  {name}: {reason}"))
+        if len(now.facts.left_out) > NAMED:
+            click.echo(f"  and {len(now.facts.left_out) - NAMED} more; -f json names them all")

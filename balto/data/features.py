@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.data.mapped import Rows
 from balto.errors import InputError
 from balto.units import check_type, shown
+
+#: Programs whose rows are copied at a time.
+_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -119,12 +123,18 @@ class Features:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
     def take(self, programs: NDArray[np.integer]) -> Features:
-        """The features of the given programs, in the given order."""
+        """The features of the given programs, in the given order; mapped if they are many."""
         programs = np.asarray(programs, dtype=np.int64)
         counts = self.counts[programs]
         offsets = _offsets(counts)
-        starts = np.repeat(self.offsets[programs] - offsets[:-1], counts)
-        return Features(self.rows[starts + np.arange(offsets[-1])], offsets)
+        with Rows(self.width) as rows:
+            for start in range(0, len(programs), _BLOCK):
+                stop = min(start + _BLOCK, len(programs))
+                first, last = offsets[start], offsets[stop]
+                moved = self.offsets[programs[start:stop]] - offsets[start:stop]
+                places = np.repeat(moved, counts[start:stop]) + np.arange(first, last)
+                rows.append(self.rows[places])
+            return Features(rows.finish(), offsets)
 
     def slice(self, start: int, stop: int) -> Features:
         """Programs `start` to `stop`, without a copy of their rows."""
@@ -137,17 +147,18 @@ class FeatureTable:
 
     Args:
         sets: `Features` by the name of their set, all of `n` programs.
+        size: `n`; needed only where there is no set.
 
     Raises:
         InputError: there is none, or they are of different numbers of programs.
     """
 
-    def __init__(self, sets: Mapping[str, Features]) -> None:
+    def __init__(self, sets: Mapping[str, Features], size: int | None = None) -> None:
         check_type("sets", sets, Mapping, "{name: Features}")  # type: ignore[type-abstract]
         self._sets = dict(sets)
         for name, each in self._sets.items():
             check_type(f"the feature set {name}", each, Features, "Features.from_programs(...)")
-        sizes = {len(each) for each in self._sets.values()}
+        sizes = {len(each) for each in self._sets.values()} | (set() if size is None else {size})
         if len(sizes) != 1:
             raise InputError(
                 "expected at least one feature set, and all of the same programs, got "

@@ -95,6 +95,18 @@ class Outcomes:
         if outcome.message:
             self.messages[program] = outcome.message
 
+    def put(self, programs: NDArray[np.integer], outcomes: Outcomes) -> None:
+        """Set many at once; of a program that comes twice, the later one stays."""
+        _, back = np.unique(programs[::-1], return_index=True)
+        last = len(programs) - 1 - back
+        programs, outcomes = programs[last], outcomes.take(last)
+        for program in programs.tolist() if self.messages else ():
+            self.messages.pop(program, None)
+        self.status[programs], self.repeats[programs] = outcomes.status, outcomes.repeats
+        for name, column in self.numbers.items():
+            column[programs] = outcomes.numbers[name]
+        self.messages.update({int(programs[i]): text for i, text in outcomes.messages.items()})
+
     def __repr__(self) -> str:
         return f"Outcomes({len(self)} programs, {int(self.measured.sum())} measured)"
 

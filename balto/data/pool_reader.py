@@ -6,11 +6,10 @@ what is not looked at takes no memory.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
 from balto.data.files import reading
+from balto.data.mapped import Rows
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, UNMEASURED, Outcomes
 from balto.data.pool import Pool
@@ -36,8 +36,6 @@ from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError, PoolError
 
-#: Features of more bytes than this are mapped from a file.
-MAPPED = 1 << 30
 #: Programs that are unpacked at a time.
 BATCH = 16_384
 #: A column of more bytes than this that grows more than so many times when unpacked is refused.
@@ -49,7 +47,7 @@ LARGEST = 1e30
 def read_pool(path: str | Path) -> Pool:
     """Read a recorded pool.
 
-    Features of more than 1 GiB are unpacked into a temporary file (in the system's temporary
+    A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
     Raises:
@@ -57,6 +55,16 @@ def read_pool(path: str | Path) -> Pool:
     """
     with reading(path, PoolError):
         return _read_pool(Path(path))
+
+
+def read_pool_tasks(path: str | Path) -> list[Task]:
+    """Read the tasks of a recorded pool, and nothing else of it.
+
+    Raises:
+        PoolError: as `read_pool`.
+    """
+    with reading(path, PoolError):
+        return _read_tasks(Path(path) / "tasks.parquet")
 
 
 def _read_pool(path: Path) -> Pool:
@@ -72,8 +80,8 @@ def _read_pool(path: Path) -> Pool:
             f"{', '.join(map(str, FEATURE_SETS.values()))}: balto features makes them anew"
         )
     _check_sizes(path / "programs.parquet", file)
-    with ExitStack() as files:  # a mapping outlives its file
-        programs = _Programs(path, known, version, sum_of_leaves(file), files)
+    with ExitStack() as files:
+        programs = _Programs(path, known, version, files)
         for batch in _batches(path / "programs.parquet", file, known, version):
             programs.add(batch)
         return programs.pool(tasks)
@@ -83,7 +91,7 @@ class _Programs:
     """The columns of all programs, gathered batch by batch."""
 
     def __init__(
-        self, path: Path, sets: Sequence[FeatureSet], version: int, leaves: int, files: ExitStack
+        self, path: Path, sets: Sequence[FeatureSet], version: int, files: ExitStack
     ) -> None:
         self.path, self.sets, self.version = path, sets, version
         self.count = 0
@@ -92,8 +100,7 @@ class _Programs:
         }
         self.messages: dict[int, str] = {}
         self.traces: list[str | None] = []
-        large = files if 4 * leaves > MAPPED else None
-        self.rows = {each.name: _Rows(each.width, large) for each in sets}
+        self.rows = {each.name: files.enter_context(Rows(each.width)) for each in sets}
         self.counts: dict[str, list[NDArray[np.int64]]] = {each.name: [] for each in sets}
 
     def add(self, batch: pa.Table) -> None:
@@ -224,43 +231,6 @@ class _Programs:
     def _check(self, holds: bool, message: str) -> None:
         if not holds:
             raise PoolError(f"pool {self.path}: {message}")
-
-
-class _Rows:
-    """Rows of features, in memory, or in one of the `files` that is mapped in the end."""
-
-    def __init__(self, width: int, files: ExitStack | None) -> None:
-        self._width = width
-        self._parts: list[NDArray[np.float32]] = []
-        self._file: IO[bytes] | None = None
-        if files is not None:
-            temporary = tempfile.TemporaryFile(prefix="balto-features-")  # noqa: SIM115
-            self._file = files.enter_context(temporary)
-
-    def append(self, rows: NDArray[np.float32]) -> None:
-        if self._file is None:
-            self._parts.append(rows)
-        else:
-            self._file.write(np.ascontiguousarray(rows).data)
-
-    def finish(self) -> NDArray[np.float32]:
-        if self._file is None:
-            return np.concatenate(self._parts)
-        self._file.flush()
-        mapped: NDArray[np.float32] = np.memmap(self._file, np.float32, "r")
-        return mapped.reshape(-1, self._width)
-
-
-def sum_of_leaves(file: pq.ParquetFile) -> int:
-    """How many feature values a file says it holds."""
-    metadata = file.metadata
-    total = 0
-    for group in range(metadata.num_row_groups):
-        for column in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(column)
-            if chunk.path_in_schema.startswith("features"):
-                total += chunk.num_values
-    return total
 
 
 def _check_sizes(path: Path, file: pq.ParquetFile) -> None:

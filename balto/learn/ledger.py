@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
@@ -54,6 +55,10 @@ class OutcomeStore:
             known = self.of(task, max(program + 1, 2 * len(self._tasks.get(task, ()))))
         known[program] = outcome
 
+    def add_many(self, task: str, programs: NDArray[np.integer], outcomes: Outcomes) -> None:
+        """Keep the outcomes of some programs, in their order, as if they came one by one."""
+        self.of(task, int(programs.max()) + 1).put(programs, outcomes)
+
     def best_s(self, task: str) -> float | None:
         """Smallest latency known of a task, seconds; None if none is."""
         known = self._tasks.get(task)
@@ -71,7 +76,7 @@ class OutcomeStore:
     @property
     def seconds(self) -> float:
         """What building and measuring all of them cost, seconds."""
-        return float(sum(each.seconds.sum() for each in self._tasks.values()))
+        return float(sum(each.seconds[each.measured].sum() for each in self._tasks.values()))
 
     def counts(self) -> Counter[str]:
         """How many measurements ended in which status."""

@@ -95,12 +95,13 @@ def pairwise_accuracy(scores: Floats, labels: Floats) -> float:
 
     NaN where all labels are equal.
     """
-    above = np.sign(labels[:, None] - labels[None, :])
-    differ = above > 0
-    if not differ.any():
+    above = labels[:, None] > labels
+    pairs = np.count_nonzero(above)
+    if not pairs:
         return float("nan")
-    right = np.sign(scores[:, None] - scores[None, :])
-    return float(np.mean((right[differ] + 1) / 2))
+    right = np.count_nonzero(above & (scores[:, None] > scores))
+    tied = np.count_nonzero(above & (scores[:, None] == scores))
+    return (right + tied / 2) / pairs
 
 
 def evaluate(
@@ -152,5 +153,6 @@ def _top1_of_halves(scores: Floats, labels: Floats, task: int) -> Floats:
 
 
 def _by_task(task: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
-    for k in np.unique(task):
-        yield np.flatnonzero(task == k)
+    """The programs of each task, ascending, task after task."""
+    order = np.argsort(task, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(task[order])) + 1) if len(task) else ()

@@ -74,12 +74,16 @@ class CostModel(ABC):
 
         Empty before `fit` if it takes whatever sets the programs have.
         """
-        theirs = (name for source in self.sources for name in source.feature_sets)
-        return tuple(dict.fromkeys([*self.reads, *theirs]))
+        return self._with_sources(self.reads)
 
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
         """Names of the feature sets that the model reads, or would read, of these programs."""
-        return self.feature_sets or features.names
+        return self._with_sources(self.reads or features.names)
+
+    def _with_sources(self, own: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the model itself, and those of its sources."""
+        theirs = (name for source in self.sources for name in source.feature_sets)
+        return tuple(dict.fromkeys([*own, *theirs]))
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class XGB(CostModel):
 
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
         """As the settings say, or the best that these programs have."""
-        return self.feature_sets or _preferred(features)
+        return self._with_sources(self.reads or _preferred(features))
 
     def fit(
         self,

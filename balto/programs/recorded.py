@@ -33,7 +33,7 @@ def read_pool(path: str | Path) -> Pool:
 
     Traces that are none of MetaSchedule's, as another tool may have written, are left alone.
 
-    Features of more than 1 GiB are unpacked into a temporary file (in the system's temporary
+    A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
     Raises:

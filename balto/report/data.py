@@ -95,7 +95,7 @@ def gather(work_dir: str | Path) -> ReportData:
         CampaignError: there is no campaign, or nothing is measured in it yet.
     """
     now = status(work_dir)
-    pool = pool_of(work_dir)
+    pool = pool_of(work_dir, now, bare=True)
     main = now.config.selector_spec
     curves = {name: now.facts.curve(name) for name in (main, now.config.compare_spec) if name}
     labels = _labels(pool)

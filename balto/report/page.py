@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +15,12 @@ from markupsafe import Markup
 from balto.data.files import as_path, write_atomically
 from balto.data.outcome import Status
 from balto.report.captions import captions, curve_words, reference_words
-from balto.report.data import HIGH_PERFORMANCE, ReportData, failures, gather
+from balto.report.data import HIGH_PERFORMANCE, ReportData, TaskRow, failures, gather
 from balto.report.figures import all_figures
 from balto.units import number, percent, seconds
+
+#: Rows of a table that are seen at once; the others are folded.
+SHOWN = 50
 
 
 def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
@@ -66,7 +71,8 @@ def render(data: ReportData) -> str:
             reference_words=data.reference and reference_words(config, data.reference.measurements),
             failures=[(k, n, Status(k).advice) for k, n in sorted(failures(data).items())],
             left_out=sorted(data.status.facts.left_out.items()),
-            tasks=data.tasks,
+            tasks=_worst_first(data.tasks) if len(data.tasks) > SHOWN else data.tasks,
+            shown=SHOWN,
             settings=[
                 (k, json.dumps(v)) for k, v in config.to_dict().items() if v not in (None, [], {})
             ],
@@ -76,10 +82,15 @@ def render(data: ReportData) -> str:
     )
 
 
+def _worst_first(tasks: Sequence[TaskRow]) -> list[TaskRow]:
+    """Tasks without a latency, then those with the lowest Top-1; those not judged come last."""
+    return sorted(tasks, key=lambda t: (not math.isnan(t.best_s), math.isnan(t.top1), t.top1))
+
+
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
     last = data.status.last
     tiles = [
-        (str(len(data.tasks)), "tasks"),
+        (f"{len(data.tasks):,}", "tasks"),
         (f"{sum(t.programs for t in data.tasks):,}", "programs"),
     ]
     tiles.append((f"{len(data.status.facts.outcomes):,}", "measured in all"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from balto.campaign import compact
-from balto.campaign.journal import Journal, outcome_to_record, read
+from balto.campaign.journal import Journal, encode, outcome_to_record, read
+from balto.campaign.ledger import Facts
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
 
@@ -46,9 +48,12 @@ def test_folding_keeps_every_record_and_its_order(tmp_path, monkeypatch):
         write(path, new)
         everything += new
         assert list(read(path)) == everything
-        monkeypatch.setattr(compact, "LIMIT", 1000)  # from the next opening on
-    assert path.stat().st_size < 20_000
-    assert len(list(tmp_path.glob("journal.*.parquet"))) <= 2  # this one and the one before
+        monkeypatch.setattr(compact, "LIMIT", 5000)  # from the next opening on
+    assert path.stat().st_size < 7000
+    first = json.loads(path.read_bytes().splitlines()[0][9:])
+    there = {file.name for file in tmp_path.glob("journal.*.parquet")}
+    assert {part["file"] for part in first["parts"]} == there
+    assert len(there) > 3
 
 
 def test_a_missing_or_damaged_parquet_file_is_named(tmp_path, monkeypatch):
@@ -60,6 +65,15 @@ def test_a_missing_or_damaged_parquet_file_is_named(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(CampaignError, match=file.name):
         list(read(path))
+
+
+@pytest.mark.parametrize("parts", [None, 7, [7], [{}], [{"file": "x", "records": "y"}]])
+def test_a_first_line_that_says_what_cannot_be_is_refused(tmp_path, parts):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(encode({"kind": "compacted", "parts": parts}))
+    for use in (lambda: list(read(path)), lambda: Facts.read(path)):
+        with pytest.raises(CampaignError, match="the journal's first line is damaged"):
+            use()
 
 
 FOLDER = """

@@ -11,15 +11,21 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from balto.campaign import run
 from balto.campaign.config import Config
 from balto.campaign.journal import read
 from balto.campaign.merge import Merge
+from balto.campaign.programs import make_pool
 from balto.campaign.run import Campaign
 from balto.campaign.shards import Shard, ShardId
 from balto.campaign.status import status
+from balto.data import mapped
+from balto.data.pool import Pool
 from balto.data.target import LLVM
 from balto.errors import (
     CampaignError,
@@ -181,3 +187,28 @@ def test_a_shard_and_a_merge_killed_with_9_go_on_when_they_are_run_again(tmp_pat
     assert status(work_dir).state == "finished"
     for folder in (work_dir, part, work_dir / "parts" / "2-of-2"):
         assert set(Counter(measured(folder)).values()) == {1}, "nothing was measured twice"
+
+
+def test_a_live_campaign_unpacks_only_what_its_model_reads(
+    known: OutcomeStore, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mapped from a file, as they are when they are many; it selects what it selected."""
+    made, before = [], selections(alone)
+
+    def watched(*args: Any, **options: Any) -> Pool:
+        made.append(make_pool(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(mapped, "MAPPED", -1)
+    monkeypatch.setattr(run, "make_pool", watched)
+    with Campaign(alone, CONFIG) as campaign:
+        result = campaign.run(ByName(known))
+    assert selections(alone) == before
+    chosen = [picks for _, _, picks in before]
+    assert {
+        t: [p for each in chosen for p in each.get(t, [])] for t in result.picks
+    } == result.picks
+    pool = made[-1]  # those before it are of one task each, whose held-out programs are measured
+    assert {each.features.names for each in made[:-1]} == {()}
+    assert pool.features.names == ("decisions", "loops")
+    assert all(isinstance(pool.features[n].rows, np.memmap) for n in pool.features.names)

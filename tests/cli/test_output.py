@@ -121,6 +121,16 @@ def test_status_names_the_tasks_that_were_left_out(campaign):
     assert f"Top-1 {state['all_labels']['accuracy']['top1']:.1%}" in shown
 
 
+def test_status_names_only_the_first_of_very_many_tasks(campaign):
+    with Journal.open(campaign / "journal.jsonl") as journal:
+        for k in range(2000):
+            journal.append({"kind": "left_out", "task": f"many {k}", "reason": f"{k} is odd"})
+    shown = run("status", campaign)
+    assert len(shown.splitlines()) < 60
+    assert "and 1982 more" in shown
+    assert len(json.loads(run("status", campaign, "-f", "json"))["left_out"]) == 2002
+
+
 def test_pretrain_ends_with_the_tasks_that_were_left_out(campaign, pool_path):
     options = "--budget 20% --rounds 2 --test-share 25%"
     arguments = ["pretrain", campaign, "--pool", pool_path, *options.split()]
@@ -137,3 +147,7 @@ def test_reasons_are_counted():
     line = left_out_line({"a": "crashed", "b": "too small", "c": "crashed"})
     assert "3 tasks left out by failure: 2 x crashed; 1 x too small" in line
     assert "1 task left out by failure: 1 x crashed" in left_out_line({"a": "crashed"})
+    many = left_out_line({"a": "0", **{str(k): str(k % 20) for k in range(100)}})
+    assert "101 tasks left out by failure: 6 x 0; 5 x 1; 5 x 2; 5 x 3; 5 x 4;" in many
+    assert many.count(" x ") == 6
+    assert "75 x 15 other reasons" in many

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balto.data import features as features_module
+from balto.data import mapped
 from balto.data.features import STORE, Features, FeatureSet, FeatureTable
 from balto.errors import InputError
 
@@ -39,6 +41,12 @@ def test_take_slice_and_concatenate_are_list_indexing(counts, data):
     chosen = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=10))
     taken = features.take(np.array(chosen, dtype=np.int64))
     assert listed(taken) == [programs[i].tolist() for i in chosen]
+    with pytest.MonkeyPatch.context() as patch:  # as if they were many
+        patch.setattr(mapped, "MAPPED", -1)
+        patch.setattr(features_module, "_BLOCK", 3)
+        many = features.take(np.array(chosen, dtype=np.int64))
+    assert listed(many) == listed(taken)
+    assert not len(many.rows) or isinstance(many.rows, np.memmap)
     cut = data.draw(st.integers(0, len(counts)))
     parts = [features.slice(0, cut), features.slice(cut, len(counts))]
     joined = Features.concatenate(parts)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from balto.data import pool_reader, pool_writer
+from balto.data import mapped, pool_reader, pool_writer
 from balto.data.features import STORE, Features, FeatureTable
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
@@ -199,14 +199,14 @@ def test_a_pool_may_hold_more_rows_than_32_bits_count_numbers(pool_path):
 
 def test_features_of_a_large_pool_are_mapped_from_a_file(pool, pool_path, monkeypatch):
     values = pool.features["store"].rows.size
-    monkeypatch.setattr(pool_reader, "MAPPED", 4 * values)
+    monkeypatch.setattr(mapped, "MAPPED", 4 * values)
     assert not isinstance(read_pool(pool_path).features["store"].rows, np.memmap)
-    monkeypatch.setattr(pool_reader, "MAPPED", 4 * values - 1)
-    mapped = read_pool(pool_path)
-    rows = mapped.features["store"].rows
+    monkeypatch.setattr(mapped, "MAPPED", 4 * values - 1)
+    large = read_pool(pool_path)
+    rows = large.features["store"].rows
     assert isinstance(rows, np.memmap)
     assert not rows.flags.writeable
-    same(mapped, pool)
+    same(large, pool)
 
 
 def nan_feature(rows, _):

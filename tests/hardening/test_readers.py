@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from balto.campaign.compact import read_compacted, write_compacted
+from balto.campaign.compact import read_parts, records_of, write_part
 from balto.campaign.config import Config
 from balto.campaign.journal import encode, outcome_to_record, read
 from balto.campaign.programs import read_tasks, write_tasks
@@ -109,10 +109,17 @@ def journal_of(path, seed):
 
 def folded_of(path, seed):
     """The part of a long journal that was folded: read by way of the journal that names it."""
-    first = write_compacted(path.parent, [trial(seed + k) for k in range(9)])
-    (path.parent / first["file"]).rename(path)
+    first = write_part(path.parent, [], [trial(seed + k) for k in range(9)])
+    (part,) = first["parts"]
+    (path.parent / part["file"]).rename(path)
     if not seed:
-        (path.parent / "first").write_text(json.dumps({**first, "file": path.name}))
+        part["file"] = path.name
+        (path.parent / "first").write_text(json.dumps(first))
+
+
+def folded_in(path):
+    first = json.loads((path.parent / "first").read_bytes())
+    return [each for run in read_parts(path.parent, first) for each in records_of(run)]
 
 
 def trials_of(path, seed):
@@ -145,9 +152,7 @@ READERS = {
     "journal.jsonl": (journal_of, lambda path: list(read(path)), True),
     "journal.9.parquet": (
         folded_of,
-        lambda path: list(
-            read_compacted(path.parent, json.loads((path.parent / "first").read_bytes()))
-        ),
+        folded_in,
         False,
     ),
     "trials.jsonl": (trials_of, _records, True),

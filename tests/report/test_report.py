@@ -345,3 +345,33 @@ def test_figures_are_well_formed_and_have_no_colour_of_their_own(campaign):
 )
 def test_seconds_carry_their_unit(value, text):
     assert seconds(value) == text
+
+
+def test_many_tasks_are_folded_the_worst_first(campaign):
+    """As 2,307 are: fifty are seen at once, and none is missing."""
+    data = gather(campaign)
+    top1 = np.random.default_rng(0).permutation(120) / 120
+    made = [
+        replace(data.tasks[0], name=f"task {k}", top1=math.nan if k == 3 else float(top1[k]))
+        for k in range(120)
+    ]
+    made[7] = replace(made[7], best_s=math.nan)
+    page = render(replace(data, tasks=made))
+    seen, folded = page.split("<details>")
+    names = re.compile(r"<code>(task \d+)</code>")
+    worst = sorted(set(range(120)) - {3, 7}, key=lambda k: top1[k])
+    order = [f"task {k}" for k in [7, *worst, 3]]
+    assert names.findall(seen) == order[:50]
+    assert names.findall(folded) == order[50:]
+    assert "70 more" in folded
+    assert "<details>" not in render(replace(data, tasks=made[:50]))
+    assert names.findall(render(replace(data, tasks=made[:50]))) == [t.name for t in made[:50]]
+
+
+def test_many_tasks_that_were_left_out_are_folded(campaign):
+    data = gather(campaign)
+    data.status.facts.left_out.update({f"op <{k}>": f"reason {k}" for k in range(60)})
+    page = render(data)
+    assert page.index("reason 9<") > page.index("<details>") > page.index("reason 10<")
+    assert "10 more" in page
+    assert "op <" not in page
