@@ -20,9 +20,10 @@ from balto.errors import InputError
 from balto.tasks import graphs
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
-#: Softmax and LogSoftmax mean something else before this version of ONNX's operators. So does
-#: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused.
-_OPERATORS = 13
+#: Softmax and LogSoftmax mean something else before version 13 of ONNX's operators. So does
+#: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused. Before
+#: 14 the evaluator normalises batches as in training.
+_OPERATORS = 14
 
 
 def from_torch(spec: str) -> bool:
@@ -117,7 +118,8 @@ def _as_evaluated(model: Any, spec: str) -> Any:
     """A model whose operators the reference evaluator reads as they are meant.
 
     It has one softmax for all versions, that of 13: along one axis. Before, a softmax was over all
-    axes from the given one on.
+    axes from the given one on. A batch normalisation of before 14 it takes for one of training, if
+    it has a momentum, which it has by default, and mixes the batch's own mean into the stored one.
 
     Raises:
         InputError: ONNX cannot convert the model.

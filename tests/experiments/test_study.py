@@ -162,9 +162,8 @@ def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_p
 
 
 def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_out(pool):
-    from _statistics import Ratio
-
     import _study
+    from _intervals import Ratio
 
     class Known:
         def predict(self, _):

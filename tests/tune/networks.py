@@ -59,6 +59,23 @@ def save_dropout(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_batch_normalization(path: Path, version: int) -> None:
+    """A batch normalisation with mean 1, variance 4, no offset, and scale 2: it subtracts 1."""
+    values = {"scale": 2.0, "bias": 0.0, "mean": 1.0, "variance": 4.0}
+    shape = [2, 3, 4, 5]
+    graph = helper.make_graph(
+        [helper.make_node("BatchNormalization", ["x", *values], ["y"], epsilon=0.0)],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [
+            helper.make_tensor(name, TensorProto.FLOAT, [3], [each] * 3)
+            for name, each in values.items()
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]), path)
+
+
 def save_relu_of_int16(path: Path) -> None:
     """A matrix product, cast to a type that ONNX Runtime's Relu does not take, and TVM's does."""
     weight = np.random.default_rng(0).normal(size=(16, 32)).astype("float32")

@@ -26,7 +26,14 @@ from balto.tune.check import time_in_turns
 from balto.tune.networks import as_deployed
 from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
-from tests.tune.networks import Small, save_dropout, save_onnx, save_relu_of_int16, save_softmax
+from tests.tune.networks import (
+    Small,
+    save_batch_normalization,
+    save_dropout,
+    save_onnx,
+    save_relu_of_int16,
+    save_softmax,
+)
 
 pytest.importorskip("tvm")
 
@@ -195,6 +202,16 @@ def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
     save_onnx(tmp_path / "net.onnx")
     with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
         assert found is None
+
+
+@pytest.mark.parametrize("version", [9, 13, 14, 17])
+def test_batches_are_normalised_as_at_inference_whatever_the_version(
+    tmp_path: Path, version: int
+) -> None:
+    save_batch_normalization(tmp_path / "net.onnx", version)
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
+    [y] = reference.expected(str(tmp_path / "net.onnx"), [x])
+    np.testing.assert_allclose(y, x - 1, atol=1e-6)
 
 
 @pytest.mark.slow
