@@ -9,11 +9,11 @@ over a program's stores. Needs TVM and ``pip install lightgbm``.
 
 from __future__ import annotations
 
-import _statistics as st
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import _intervals as st
 import numpy as np
 from _page import publish
 from _study import FULL, Cell, arguments, main, merged, run_all

@@ -7,8 +7,7 @@ Replays that differ in nothing else, paired by task and seed.
 
 from __future__ import annotations
 
-import _statistics as st
-
+import _intervals as st
 from _page import publish
 from _study import Cell, arguments, main, merged, run_all
 
