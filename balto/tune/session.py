@@ -23,7 +23,7 @@ from balto.errors import MeasurerError, WorkerError
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
 from balto.tune.learner import Learner
-from balto.tune.search import SearchSettings, TaskSearch
+from balto.tune.search import SearchSettings, TaskSearch, warm
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
@@ -117,6 +117,7 @@ class Session:
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
             worker.start()
+        warm()
 
     @property
     def model(self) -> CostModel | None:
