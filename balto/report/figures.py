@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from balto.learn.round import Round
@@ -66,6 +66,8 @@ def learning_curves(data: ReportData) -> Figure:
         ax.set_xlabel(label)
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(5))  # numbers of six digits stay apart
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
         ax.set_xlim(left=0)
     _no_smaller_than(axes[0], 0.2)
     axes[0].legend(loc="lower right")
