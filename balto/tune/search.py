@@ -70,7 +70,7 @@ class SearchSettings:
     population: int = 128
     drafted: int = 4096
     verified: int = 6
-    generations: int = 2
+    generations: int = 1
     parents: int = 32
     favourites: float = 0.75
     shortlist: int = 4
