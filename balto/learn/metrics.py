@@ -101,7 +101,7 @@ def pairwise_accuracy(scores: Floats, labels: Floats) -> float:
         return float("nan")
     right = np.count_nonzero(above & (scores[:, None] > scores))
     tied = np.count_nonzero(above & (scores[:, None] == scores))
-    return (right + tied / 2) / pairs
+    return float((right + tied / 2) / pairs)
 
 
 def evaluate(
