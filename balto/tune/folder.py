@@ -52,7 +52,7 @@ def opened(
     """
     make_folder(out)
     with Journal.open(out / JOURNAL) as journal:
-        records = _records(journal.path)
+        records = read_records(journal.path)
         _check_same(out, config, records)
         if not records:
             write_tasks(out / TASKS, tasks, [])
@@ -109,7 +109,7 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
             )
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
     """What the journal says: the settings, then trials and what batches of them took.
 
     Raises:

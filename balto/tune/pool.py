@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.campaign.journal import outcome_from_record, read
+from balto.campaign.journal import outcome_from_record
 from balto.campaign.programs import read_tasks
 from balto.data.features import DECISIONS, Features, FeatureTable
 from balto.data.files import as_path
@@ -16,7 +16,7 @@ from balto.data.pool import Pool
 from balto.errors import CampaignError
 from balto.programs import decisions
 from balto.programs.recorded import with_all_features
-from balto.tune.folder import JOURNAL, TASKS
+from balto.tune.folder import DATABASE, JOURNAL, TASKS, read_records
 
 
 def pool_of(folder: str | Path) -> Pool:
@@ -30,11 +30,16 @@ def pool_of(folder: str | Path) -> Pool:
     """
     folder = as_path(folder)
     trials: dict[str, dict[str, Outcome]] = {}
-    for record in read(folder / JOURNAL):
-        if record.get("kind") == "trial" and record["trace"]:
+    for record in read_records(folder / JOURNAL):
+        if record["kind"] == "trial" and record["trace"]:
             trials.setdefault(record["task"], {})[record["trace"]] = outcome_from_record(record)
     if not trials:
         raise CampaignError(f"{folder} has no trials yet; run balto tune again to go on")
+    if not (folder / TASKS).exists():
+        raise CampaignError(
+            f"{folder} was tuned by a balto that did not keep the tasks: balto import metaschedule "
+            f"{folder / DATABASE} has those of its trials that worked"
+        )
     tasks = [task for task in read_tasks(folder / TASKS)[0] if task.name in trials]
     programs = [trials[task.name] for task in tasks]
     traces = [trace for each in programs for trace in each]

@@ -29,7 +29,7 @@ from balto.models import create, load, read_card, save, starter
 from balto.tasks import extract_tasks
 from balto.testing import made_up_pool
 from balto.testing.models import labelled_programs
-from balto.tune.folder import _records
+from balto.tune.folder import read_records
 from balto.tune.tuned import read_metadata
 from balto.workers.worker import Worker
 from tests.hardening.damage import damaged
@@ -155,7 +155,7 @@ READERS = {
         folded_in,
         False,
     ),
-    "trials.jsonl": (trials_of, _records, True),
+    "trials.jsonl": (trials_of, read_records, True),
     "tuned.json": (tuned_of, lambda path: read_metadata(path.parent), False),
     "matmul.so": (library_of, lambda path: read_metadata(path.parent), False),
 }
@@ -207,7 +207,7 @@ def test_a_trial_that_cannot_be_is_named_by_its_line(tmp_path, record, says):
     trials_of(path, 0)
     path.write_bytes(path.read_bytes() + encode(record))
     with pytest.raises(CampaignError, match=f"line 4.*({says})") as error:
-        _records(path)
+        read_records(path)
     assert "\n" not in str(error.value)
 
 

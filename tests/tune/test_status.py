@@ -15,6 +15,7 @@ import balto
 from balto.campaign.journal import Journal, outcome_to_record
 from balto.data.outcome import Outcome, Status
 from balto.report.tuning import DRAWN, curve_words, render, write_tuning_report
+from balto.tune.pool import pool_of
 from balto.tune.status import TaskStatus, is_tuning, tune_status
 from balto.tune.stock import STOCK, StockSearch, running_best
 
@@ -177,6 +178,21 @@ def test_a_damaged_folder_costs_one_line(folder: Path) -> None:
     (folder / "tuned.json").write_text("{")
     with pytest.raises(balto.BaltoError, match=r"tuned\.json is damaged"):
         tune_status(folder)
+
+
+def test_trials_that_make_no_pool_cost_one_line(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(balto.BaltoError, match=r"\A[^\n]*did not keep the tasks[^\n]*\Z"):
+        pool_of(folder)
+    with Journal.open(folder / "journal.jsonl") as journal:
+        journal.append({"kind": "trial", "task": "a"})
+    with pytest.raises(balto.BaltoError, match=r"\A[^\n]*line 9[^\n]*\Z"):
+        pool_of(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    with Journal.open(other / "journal.jsonl") as journal:
+        journal.append(CONFIG)
+    with pytest.raises(balto.BaltoError, match="has no trials yet"):
+        pool_of(other)
 
 
 @pytest.mark.slow
