@@ -193,6 +193,7 @@ def test_the_core_alone_replays_a_pool(pool_path, tmp_path):
     assert result.startswith("biased-lcmd with xgb: 3 rounds, 27 measurements, Top-1 ")
 
 
+@pytest.mark.slow
 def test_the_parts_for_metaschedule_need_no_import_of_their_own():
     code = "import balto, sys; assert 'tvm' not in sys.modules; print(balto.tune.Builder())"
     subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

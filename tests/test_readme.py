@@ -31,6 +31,7 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_replays_of_the_readme(capsys):
     first, own, *_ = blocks("README.md")
     names = run("README.md", first)
@@ -72,6 +73,7 @@ def test_the_selector_and_the_model_of_the_extending_page(capsys):
     assert out[1].startswith("fastest with ridge: 5 rounds")
 
 
+@pytest.mark.slow
 def test_the_selector_of_the_extending_page_passes_the_suite(tmp_path):
     selector, _, suite = blocks("docs/extending.md")
     (tmp_path / "test_mine.py").write_text(f"{selector}\n{suite}")

@@ -58,6 +58,7 @@ def test_a_live_campaign_measures_what_it_selects(tmp_path):
         assert any(outcome.ok for _, outcome in measurer.measure(again))
 
 
+@pytest.mark.slow
 def test_a_task_that_tvm_cannot_sample_is_left_out_and_the_others_go_on(tmp_path):
     config = Config(operators=OPERATORS, programs=8, budget=0.5, rounds=1, test_share=0.25)
     with LiveMeasurer.for_target(LLVM) as measurer, Campaign(tmp_path / "w", config) as campaign:

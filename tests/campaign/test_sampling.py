@@ -34,6 +34,7 @@ def draw(task, folder, worker):
     return reasons[0], pq.read_table(path)["trace"].to_pylist() if path.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["start", ""], ids=["starting", "sampling"])
 @pytest.mark.parametrize("times", [1, 4])
 def test_a_kill_from_outside_changes_nothing(task, tmp_path, stage, times):

@@ -189,6 +189,7 @@ def test_a_shard_and_a_merge_killed_with_9_go_on_when_they_are_run_again(tmp_pat
         assert set(Counter(measured(folder)).values()) == {1}, "nothing was measured twice"
 
 
+@pytest.mark.slow
 def test_a_live_campaign_unpacks_only_what_its_model_reads(
     known: OutcomeStore, alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

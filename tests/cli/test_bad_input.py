@@ -102,6 +102,7 @@ def test_a_truncated_model_file(tmp_path):
     refused(balto("model", "m.balto", cwd=tmp_path), "m.balto")
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_and_the_campaign_goes_on_when_there_is_room(tmp_path, pool_path):
     command = ("pretrain", "w", "--pool", pool_path, "--budget", "50%", "--rounds", "3")
 

@@ -45,6 +45,7 @@ def test_replay_prints_one_object_with_one_entry_a_seed(pool_path):
     assert all(0 <= v <= 1 for v in result["top1"] + result["top5"])
 
 
+@pytest.mark.slow
 def test_replay_in_another_process_gives_the_same(pool_path):
     options = ["replay", str(pool_path), "--budget", "20%", "--rounds", "3", "--seeds", "2"]
     command = [sys.executable, "-m", "balto", *options, "-f", "json"]

@@ -17,6 +17,8 @@ from tests.hardening.damage import damaged
 from tests.importers.logs import CPU, GPU_STEPS, line, write
 from tests.importers.test_metaschedule import database, record, trace
 
+pytestmark = pytest.mark.slow
+
 
 def is_sound(tmp_path, importing):
     """It gives a pool that can be read, or one line."""

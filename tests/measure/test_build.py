@@ -75,6 +75,7 @@ def test_an_artifact_in_memory_cannot_be_sent() -> None:
     assert "export() it first" in said
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_here_is_a_clear_stop_not_a_row_of_failures() -> None:
     with Worker() as worker:
         if worker.call("tests.workers.calls:cuda_target", deadline_s=60):

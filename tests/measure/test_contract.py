@@ -50,6 +50,7 @@ class RealPrograms(MeasurerContract):
         ]
 
 
+@pytest.mark.slow
 class TestLive(RealPrograms):
     def make(self) -> Measurer:
         pytest.importorskip("tvm")

@@ -18,6 +18,8 @@ from tests.workers.killing import killed
 
 pytest.importorskip("tvm")
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = MeasureSettings(workers=1)
 
 
@@ -26,7 +28,7 @@ SETTINGS = MeasureSettings(workers=1)
     [
         ("start", "sound"),
         pytest.param("", "builds-long", id="building"),
-        pytest.param("run", "long", marks=pytest.mark.slow),
+        pytest.param("run", "long"),
     ],
 )
 def test_a_kill_costs_no_program(stage: str, kind: str) -> None:

@@ -18,6 +18,8 @@ from tests.measure.programs import TARGET, candidate
 
 pytest.importorskip("tvm")
 
+pytestmark = pytest.mark.slow
+
 #: Takes three undisturbed repeats, however long the machine makes it wait for them.
 PATIENT = MeasureSettings(
     workers=1,
@@ -51,7 +53,7 @@ def status_of(measurer: LiveMeasurer, kind: str) -> tuple[Status, str]:
         ("abort", Status.CRASH, "SIGABRT"),
         ("endless", Status.RUN_TIMEOUT, "deadline"),
         ("huge", Status.OUT_OF_MEMORY, "bad_alloc"),
-        pytest.param("slow-build", Status.BUILD_TIMEOUT, "deadline", marks=pytest.mark.slow),
+        pytest.param("slow-build", Status.BUILD_TIMEOUT, "deadline"),
         ("raises", Status.RUN_ERROR, "no_such_function"),
     ],
 )
@@ -72,7 +74,6 @@ def test_a_trace_that_does_not_fit_its_task_is_a_build_error(measurer: LiveMeasu
     assert outcome.message
 
 
-@pytest.mark.slow
 def test_every_outcome_says_what_it_cost(measurer: LiveMeasurer) -> None:
     kinds = ["sound", "segfault", "endless", "slow-build"]
     outcomes = dict(measurer.measure([candidate(kind) for kind in kinds]))
@@ -81,7 +82,6 @@ def test_every_outcome_says_what_it_cost(measurer: LiveMeasurer) -> None:
     assert outcomes[3].build_s == pytest.approx(SETTINGS.build_timeout_s, abs=1.0)
 
 
-@pytest.mark.slow
 def test_several_workers_lose_and_repeat_nothing() -> None:
     kinds = ["sound", "segfault", "slower", "raises", "abort", "sound"] * 5
     with LiveMeasurer.for_target(TARGET, MeasureSettings(workers=3)) as measurer:
@@ -97,7 +97,6 @@ def test_slower_programs_come_out_slower(measurer: LiveMeasurer) -> None:
     assert outcomes[0].latency_s <= outcomes[0].latency_median_s
 
 
-@pytest.mark.slow
 def test_closing_and_abandoning_leave_no_process_behind() -> None:
     measurer = LiveMeasurer.for_target(TARGET, MeasureSettings(workers=2))
     iterator = measurer.measure([candidate("sound"), candidate("endless"), candidate("sound")])

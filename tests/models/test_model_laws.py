@@ -10,7 +10,10 @@ from balto.models import MODELS, create
 from balto.testing import CostModelContract
 from balto.testing.models import labelled_programs
 
-everyone = pytest.mark.parametrize("name", list(MODELS))
+everyone = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "lstm" else n for n in MODELS],
+)
 
 
 @everyone

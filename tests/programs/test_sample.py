@@ -31,6 +31,7 @@ def draw(task, count, seed):
         return worker.call(SAMPLE, task.module, task.target, count, seed, SETS, deadline_s=120)
 
 
+@pytest.mark.slow
 def test_programs_are_distinct_have_features_and_are_fixed_by_the_seed(tasks):
     first, again, other = (draw(tasks[0], 20, seed) for seed in (5, 5, 6))
     assert len(set(first.traces)) == 20
@@ -58,6 +59,7 @@ def test_a_module_that_tvm_cannot_sample_costs_that_call_alone(tasks):
         assert len(worker.call(SAMPLE, *good, deadline_s=120).traces) == 4
 
 
+@pytest.mark.slow
 def test_a_sample_is_a_pool_in_which_nothing_is_measured(tasks):
     pool = balto.sample(tasks, 6, seed=3)
     assert list(pool.tasks) == list(tasks)

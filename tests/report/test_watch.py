@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -17,20 +18,35 @@ from balto.campaign.journal import Follower, Journal, encode, read
 from balto.campaign.ledger import Facts
 from balto.campaign.run import Campaign
 from balto.campaign.status import Watcher, status
+from balto.data.pool_writer import write_pool
 from balto.errors import CampaignError, InputError
 from balto.report.metrics import metrics_text
 from balto.report.watch import WatchServer, snapshot
+from balto.testing import made_up_pool
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished campaign of three tasks of sixty programs."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_pool(made_up_pool(), folder / "pool")
+    config = Config(
+        pool=str(folder / "pool"),
+        budget=0.4,
+        rounds=4,
+        test_share=0.25,
+        selector="gsx",
+        compare="random",
+    )
+    with Campaign(folder / "w", config) as campaign:
+        campaign.run()
+    return folder / "w"
 
 
 @pytest.fixture
-def work_dir(tmp_path: Path, pool_path: Path) -> Path:
-    """A finished campaign of three tasks of sixty programs."""
-    config = Config(
-        pool=str(pool_path), budget=0.4, rounds=4, test_share=0.25, selector="gsx", compare="random"
-    )
-    with Campaign(tmp_path / "w", config) as campaign:
-        campaign.run()
-    return tmp_path / "w"
+def work_dir(tmp_path: Path, finished: Path) -> Path:
+    """The same, to be written to."""
+    return Path(shutil.copytree(finished, tmp_path / "w"))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_a_network_is_tuned_and_computes_what_it_should() -> None:
     assert error < 1e-4
 
 
+@pytest.mark.slow
 def test_a_slow_task_with_the_argument_shapes_of_a_fast_one_is_timed_as_precisely() -> None:
     with Worker() as worker:
         fast, slow = worker.call("tests.tune.search:equal_shapes", deadline_s=120)

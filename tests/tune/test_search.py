@@ -24,6 +24,8 @@ from tests.workers.killing import killed
 
 pytest.importorskip("tvm")
 
+pytestmark = pytest.mark.slow
+
 SMALL = SearchSettings(population=24, drafted=256, verified=2, generations=1, batch=4)
 
 
