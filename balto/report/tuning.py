@@ -112,6 +112,7 @@ def best_latency(task: TaskStatus) -> Figure:
         )
     if task.untuned_s <= top:
         ax.axhline(task.untuned_s, color=INK, linewidth=1.2, linestyle=":", label="untuned")
+        known.append(task.untuned_s)
     ax.set_yscale("log")
     if known:
         ax.set_ylim(min(known) * 0.93, min(top, max(s for s in known) * 1.6))
@@ -129,16 +130,21 @@ def curve_words(task: TaskStatus) -> str:
     """What can be seen in a task's figure."""
     best = task.best_s[-1] if task.best_s else math.inf
     if not math.isfinite(best):
-        return f"No program worked in {len(task.outcomes)} trials."
-    words = f"{seconds(best)} after {len(task.outcomes)} trials"
+        return f"No program worked in {_trials(len(task.outcomes))}."
+    words = f"{seconds(best)} after {_trials(len(task.outcomes))}"
+    untuned = f" Untuned it takes {seconds(task.untuned_s)}." if task.untuned_s < best else ""
     if task.stock is None:
-        return f"{words}."
+        return f"{words}.{untuned}"
     rival = task.stock.best
     words += f", TVM's search {seconds(rival)} after {len(task.stock.latency_s)}"
     reached = next((k for k, s in enumerate(task.best_s, 1) if s <= rival), None)
     if reached is None:
-        return f"{words}; balto did not get there."
-    return f"{words}; balto was there after {reached} {'trial' if reached == 1 else 'trials'}."
+        return f"{words}; balto did not get there.{untuned}"
+    return f"{words}; balto was there after {_trials(reached)}.{untuned}"
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def latency_words(tasks: Sequence[TaskStatus]) -> str:

@@ -14,7 +14,7 @@ import pytest
 import balto
 from balto.campaign.journal import Journal, outcome_to_record
 from balto.data.outcome import Outcome, Status
-from balto.report.tuning import DRAWN, curve_words, render, write_tuning_report
+from balto.report.tuning import DRAWN, best_latency, curve_words, render, write_tuning_report
 from balto.tune.pool import pool_of
 from balto.tune.status import TaskStatus, is_tuning, tune_status
 from balto.tune.stock import STOCK, StockSearch, running_best
@@ -134,6 +134,14 @@ def test_the_command_prints_a_table_and_json(folder: Path) -> None:
 def test_a_curve_says_when_it_passed_the_rival(folder: Path, rival: float, words: str) -> None:
     add_stock(folder, None, rival)
     assert words in curve_words(tune_status(folder).tasks[0])
+
+
+def test_an_untuned_program_that_is_faster_is_seen_and_said() -> None:
+    task = TaskStatus(name="a", untuned_s=0.001, outcomes=[took(80)])
+    assert curve_words(task) == "80 ms after 1 trial. Untuned it takes 1 ms."
+    (axes,) = best_latency(task).axes
+    low, high = axes.get_ylim()
+    assert low < 0.001 < 0.08 < high
 
 
 def figures(page: str) -> list[ET.Element]:
