@@ -183,6 +183,12 @@ def test_a_pool_whose_parts_are_of_other_programs(pool):
     for offsets in ([0, 60, 180], [0, 120, 60, 180], [60, 60, 120, 180]):
         with refused("expected offsets from 0 that ascend, one more than the 3 tasks"):
             replace(pool, offsets=np.array(offsets))
+    with refused("expected tasks of different names, got .* 3 times"):
+        replace(pool, tasks=[pool.tasks[0]] * 3)
+    outcomes = balto.Outcomes.of(list(pool.outcomes))
+    outcomes.numbers["latency_s"][outcomes.ok.argmax()] = 0.0
+    with refused("expected latencies above 0 s of all programs that ran, got 0.0"):
+        replace(pool, outcomes=outcomes)
     none = balto.Pool([], np.array([0]), pool.features.slice(0, 0), [], balto.Outcomes())
     with refused("expected a pool with at least one program"):
         balto.replay(none)
@@ -200,6 +206,18 @@ def test_labels_that_nobody_can_learn_from(pool, name):
         model.fit(features.slice(0, 0), np.ones(0), three[:0])
     with refused("expected finite labels"):
         model.fit(features.slice(0, 3), np.array([1.0, np.nan, 0.5]), three)
+    wrong = features.take(np.arange(3))
+    wrong["store"].rows[0, 5] = np.inf
+    with refused("expected finite features, the set store has NaN or infinity"):
+        model.fit(wrong, np.ones(3), three)
+
+
+def test_what_is_no_executor(tmp_path):
+    with (
+        balto.Campaign(tmp_path / "w", balto.Config(operators=("matmul:8x8x8",))) as campaign,
+        refused("expected executor to be a Executor, got 3"),
+    ):
+        campaign.run("live", executor=3)
 
 
 def test_networks_that_are_none():

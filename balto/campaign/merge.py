@@ -84,12 +84,14 @@ class Merge(Campaign):
 
     Raises:
         BaltoError: as `Campaign`.
-        CampaignError: the parts did not all begin with the same settings.
+        CampaignError: there is no such folder, or its parts began with other settings.
         PartsMissing: no shard has begun.
     """
 
     def __init__(self, work_dir: str | Path, *, wait: bool = False, partial: bool = False) -> None:
         path = as_path(work_dir)
+        if not path.is_dir():
+            raise CampaignError(f"{path} is no folder; balto pretrain {path} --shard 1/N makes it")
         self.parts = find_parts(path)
         self._wait, self._partial = wait, partial
         self._behind: set[int] = set()  # shards that are not waited for

@@ -177,6 +177,13 @@ class Campaign:
         """
         listener = Listener() if listener is None else listener
         check_type("listener", listener, Listener, "a subclass of balto.Listener")
+        if executor is not None:
+            check_type(
+                "executor",
+                executor,
+                Executor,  # type: ignore[type-abstract]
+                "such as balto.workers.local.LocalExecutor",
+            )
         if measurer is None and self.config.pool:
             return self._run(None, listener, executor, retry_left_out)
         with opened(measurer, Target.of(self.config.target)) as ours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ class Pool:
         outcomes: what measuring each program gave; None where it was not measured.
 
     Raises:
-        InputError: they are not of the same programs.
+        InputError: they are not of the same programs, two tasks have one name, or a program ran
+            in no time.
     """
 
     tasks: Sequence[Task]
@@ -49,6 +51,16 @@ class Pool:
         counts = {name: len(getattr(self, name)) for name in ("features", "traces", "outcomes")}
         if set(counts.values()) != {len(self)}:
             raise InputError(f"expected a pool's columns for {len(self)} programs, got {counts}")
+        names = Counter(task.name for task in self.tasks)
+        if len(names) < len(self.tasks):
+            [(name, often)] = names.most_common(1)
+            raise InputError(f"expected tasks of different names, got {name} {often} times")
+        latency_s = self.outcomes.latency_s[self.outcomes.ok]
+        if not (latency_s > 0).all():
+            raise InputError(
+                "expected latencies above 0 s of all programs that ran, got "
+                f"{latency_s[~(latency_s > 0)][0]}"
+            )
 
     def __len__(self) -> int:
         return int(self.offsets[-1])

@@ -19,6 +19,20 @@ _NAMED = ("kind", "num-cores", "mcpu", "host")
 _EXAMPLE = '{"kind": "llvm", "mcpu": "znver3", "num-cores": 1}'
 
 
+def _check_options(options: object) -> None:
+    """Refuse what is not ``(name, JSON of the value)`` each: `Target.to_dict` reads them."""
+    try:
+        assert isinstance(options, tuple)
+        for name, value in options:
+            assert isinstance(name, str)
+            json.loads(value)
+    except (AssertionError, TypeError, ValueError):
+        raise InputError(
+            "expected options of a target as (name, JSON of the value), as Target.from_dict makes "
+            f"them, got {shown(options)}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Target:
     """What TVM calls a target: a kind of device and what its compiler must know of it.
@@ -53,7 +67,7 @@ class Target:
             )
         if self.host is not None:
             check_type("host of a target", self.host, Target, "balto.Target(...)")
-        check_type("options of a target", self.options, tuple, "Target.from_dict makes them")
+        _check_options(self.options)
         if self.mcpu is not None and (not isinstance(self.mcpu, str) or not self.mcpu):
             raise InputError(f"mcpu of a target must be a processor's name, got {shown(self.mcpu)}")
 

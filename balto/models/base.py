@@ -200,7 +200,8 @@ def check_labels(
     """Refuse what `CostModel.fit` cannot learn from; every model of ours begins with it.
 
     Raises:
-        InputError: no programs, other numbers of labels or tasks, or labels that are not finite.
+        InputError: no programs, other numbers of labels or tasks, or labels or features that are
+            not finite.
     """
     check_type("features", features, FeatureTable, "pool.features.take(...) has them")
     counts = [len(features), len(relative_throughput), len(task)]
@@ -211,3 +212,7 @@ def check_labels(
         )
     if not np.isfinite(relative_throughput).all():
         raise InputError("expected finite labels, programs whose measurement failed left out")
+    for name in features.names:
+        rows = features[name].rows
+        if len(rows) and not np.isfinite([rows.min(), rows.max()]).all():
+            raise InputError(f"expected finite features, the set {name} has NaN or infinity")

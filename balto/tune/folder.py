@@ -21,11 +21,14 @@ from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.models import starter
 from balto.models.base import CostModel
 from balto.tune.session import TunedTask
+from balto.units import shown
 from balto.workers.worker import Worker
 
 #: In the folder: what was measured and of what, MetaSchedule's database, the model that learnt.
 JOURNAL, TASKS, DATABASE, MODEL = "journal.jsonl", "tasks.json", "database", "model.balto"
 EXPORT_S = 600.0
+#: What may have changed a setting that nobody typed.
+_WHY = {"model": " (checksums of model files; a new balto may ship a new starter)"}
 
 
 def require_usable(out: Path) -> None:
@@ -103,9 +106,10 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
     before = records[0] if records else config
     for name in [*config, *(name for name in before if name != "kind" and name not in config)]:
         if before.get(name) != config.get(name):
+            was, now = (shown(each.get(name, "not given")) for each in (before, config))
             raise ConfigurationChanged(
-                f"{out} was tuned with {name} {before.get(name)}, now asked with "
-                f"{config.get(name)}; give another folder, or the same settings"
+                f"{out} was tuned with {name} {was}, now asked with {now}{_WHY.get(name, '')}; "
+                "give another folder, or the same settings"
             )
 
 

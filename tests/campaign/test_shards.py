@@ -121,6 +121,9 @@ def test_what_cannot_be_merged_is_said_in_one_line(tmp_path: Path) -> None:
     for wrong in ("", "3", "0/4", "5/4", "1/0", "a/b", "-1/4", "1/4/4"):
         with pytest.raises(InputError, match="expected a shard such as 3/16"):
             ShardId.parse(wrong)
+    with pytest.raises(CampaignError, match="w is no folder"):
+        Merge(tmp_path / "w")
+    (tmp_path / "w").mkdir()
     with pytest.raises(PartsMissing, match="no shard has begun"):
         Merge(tmp_path / "w")
     with pytest.raises(InputError, match="replayed by one process"):

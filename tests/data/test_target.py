@@ -67,6 +67,12 @@ def test_a_campaign_goes_on_whichever_way_its_target_is_written(one, same):
         config.check_same(Config(operators=("matmul:8x8x8",), target=Target("llvm", mcpu="znver3")))
 
 
+@pytest.mark.parametrize("options", [(("a", 3),), (("a",),), [("a", "3")], (("a", "}"),), (3,)])
+def test_options_that_could_not_be_written_are_refused_where_they_are_given(options):
+    with pytest.raises(InputError, match=r"expected options of a target as \(name, JSON"):
+        Target("llvm", options=options)
+
+
 def test_order_and_spacing_do_not_matter():
     one = Target.parse('{"kind": "llvm", "mcpu": "znver3", "keys": ["cpu"], "num-cores": 1}')
     two = Target.parse('{"keys":["cpu"],"num-cores":1,"mcpu":"znver3","kind":"llvm"}')
