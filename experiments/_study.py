@@ -157,10 +157,12 @@ def get_selector(name: str) -> balto.Selector:
 
 
 def create_model(name: str, seed: int) -> balto.CostModel:
-    """One that ships, or somebody else's from `rivals.py`."""
-    from rivals import MODELS
+    """One that ships, somebody else's from `rivals.py`, or one that was left out."""
+    import rivals
+    import sequence
 
-    return MODELS[name](seed) if name in MODELS else balto.create_model(name, seed)
+    others = {**rivals.MODELS, **sequence.MODELS}
+    return others[name](seed) if name in others else balto.create_model(name, seed)
 
 
 class Networks:
@@ -205,6 +207,11 @@ class Networks:
 def replay(cell: Cell, networks: Networks) -> Run:
     """Run one cell, through the public API."""
     pool = read_pool(cell.pool, cell.programs)
+    model = create_model(cell.model, cell.seed)
+    if "primitives" in model.reads:
+        from sequence import with_primitives
+
+        pool = with_primitives(pool)
     weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
     judged = pool
     if cell.network:
@@ -218,7 +225,6 @@ def replay(cell: Cell, networks: Networks) -> Run:
         test_share=0.0 if cell.network else TEST_SHARE,
         seed=cell.seed,
     )
-    model = create_model(cell.model, cell.seed)
     source = starter(cell.sources, cell.pool) if cell.sources else None
     if source is not None:
         model.warm_start(source)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
-from balto.models.prior import Prior
+from balto.models.prior import FOLDS, Prior, folds
 from balto.units import check_number, check_type
 
 
@@ -146,6 +146,43 @@ class CostModel(ABC):
         for column, source in zip(columns.T, self.sources, strict=True):
             column[:] = source.predict(features)
         return columns
+
+    def fit_own(
+        self,
+        features: FeatureTable,
+        relative_throughput: NDArray[np.float64],
+        task: NDArray[np.int32],
+    ) -> None:
+        """What `fit` trains before `lean`; a model that calls `lean` has it."""
+        raise NotImplementedError
+
+    def lean(
+        self,
+        features: FeatureTable,
+        relative_throughput: NDArray[np.float64],
+        task: NDArray[np.int32],
+        copies: int = FOLDS,
+    ) -> None:
+        """Learn how much the sources count, from labels that copies of the model do not see.
+
+        The last step of `fit`, whose arguments it gets; nothing where there is no source.
+
+        Args:
+            features: as `fit` got them, and the next two.
+            relative_throughput: `n`.
+            task: `n`.
+            copies: how many are trained at most, each without another quarter of the labels.
+        """
+        self.prior = Prior()
+        if not self.sources:
+            return
+        own, unseen = self.predict(features), np.full(len(features), np.nan)
+        for shown, held_out in folds(task, self.seed, copies):
+            copy = type(self)(self.seed, **asdict(self.settings))
+            copy.warm_start(*self.sources)
+            copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])
+            unseen[held_out] = copy.predict(features.take(held_out))
+        self.prior = Prior.of(self.taught(features), own, unseen, relative_throughput, task)
 
     def store_rows(self, features: FeatureTable) -> Features:
         """The store rows, each with what the sources predict for its program."""

@@ -20,7 +20,6 @@ from balto.errors import InputError, ModelNotFitted
 from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
-from balto.models.prior import Prior
 from balto.models.segments import pack
 from balto.units import check_field, check_type
 
@@ -133,14 +132,21 @@ class NetworkModel(CostModel):
     ) -> None:
         """Train anew on everything labelled so far."""
         check_labels(features, relative_throughput, task)
+        self.fit_own(features, relative_throughput, task)
+        self.lean(features, relative_throughput, task, copies=1)  # a training takes seconds
+
+    def fit_own(
+        self,
+        features: FeatureTable,
+        relative_throughput: Floats,
+        task: NDArray[np.int32],
+    ) -> None:
+        """Train the network."""
         with _reproducible(self.seed):
             rows = self.store_rows(features)
             self._network = self.build(rows.width)
             self._set_scaling(rows.rows)
             self._train(rows, relative_throughput, task)
-        if self.sources:
-            own = self._scores(features)
-            self.prior = Prior.of(self.taught(features), own, task)
 
     def predict(self, features: FeatureTable) -> Floats:
         """Scores: in (0, 1) for a bounded loss, of any size for a ranking one."""

@@ -14,7 +14,6 @@ from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
 from balto.models.base import CostModel, check_labels
 from balto.models.chunks import chunks
-from balto.models.prior import Prior
 from balto.models.xgb import CHUNK, Floats
 from balto.units import check_field, check_type
 
@@ -61,6 +60,16 @@ class PackSumXGB(CostModel):
     ) -> None:
         """Train anew on everything labelled so far."""
         check_labels(features, relative_throughput, task)
+        self.fit_own(features, relative_throughput, task)
+        self.lean(features, relative_throughput, task)
+
+    def fit_own(
+        self,
+        features: FeatureTable,
+        relative_throughput: Floats,
+        task: NDArray[np.int32],  # noqa: ARG002
+    ) -> None:
+        """Train the booster."""
         s, store = self.settings, self.store_rows(features)
         first, stores = store.offsets[:-1], store.counts
 
@@ -82,9 +91,6 @@ class PackSumXGB(CostModel):
             num_boost_round=s.num_boost_round,
             obj=square_error,
         )
-        if self.sources:
-            own = self._by_chunks(features, [0])[0]
-            self.prior = Prior.of(self.taught(features), own, task)
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""

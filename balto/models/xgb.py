@@ -20,7 +20,6 @@ from balto.models.base import CostModel, check_labels
 from balto.models.bins import Bins
 from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
-from balto.models.prior import Prior
 from balto.models.table import BLOCK, Table, fill, table_width
 from balto.units import check_field, check_type
 
@@ -95,13 +94,20 @@ class XGB(CostModel):
     ) -> None:
         """Train anew on everything labelled so far."""
         check_labels(features, relative_throughput, task)
+        self.fit_own(features, relative_throughput, task)
+        self.lean(features, relative_throughput, task)
+
+    def fit_own(
+        self,
+        features: FeatureTable,
+        relative_throughput: Floats,
+        task: NDArray[np.int32],  # noqa: ARG002
+    ) -> None:
+        """Grow the forest."""
         self._read = self.settings.features or _preferred(features)
         roots = np.sqrt(relative_throughput)
         bins, codes = binned(features, self.reads, self.settings.max_bins, self.taught(features))
         self.forest = grow(bins, codes, roots, roots**2, self.settings, self.seed)
-        if self.sources:
-            own = _squared(self.predict_roots(features))
-            self.prior = Prior.of(self.taught(features), own, task)
 
     def predict(self, features: FeatureTable) -> Floats:
         """Predicted relative throughput, unclipped."""
