@@ -46,10 +46,12 @@ class CostModel(ABC):
         settings: `defaults` with what was given.
         sources: models of other devices, whose predictions are columns of this one.
         prior: how much they count, learnt by `fit`.
+        copies: trained for that at most, each without another quarter of the labels.
     """
 
     name: ClassVar[str]
     defaults: ClassVar[Any] = NoSettings()
+    copies: int = FOLDS
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
@@ -161,23 +163,16 @@ class CostModel(ABC):
         features: FeatureTable,
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
-        copies: int = FOLDS,
     ) -> None:
         """Learn how much the sources count, from labels that copies of the model do not see.
 
         The last step of `fit`, whose arguments it gets; nothing where there is no source.
-
-        Args:
-            features: as `fit` got them, and the next two.
-            relative_throughput: `n`.
-            task: `n`.
-            copies: how many are trained at most, each without another quarter of the labels.
         """
         self.prior = Prior()
         if not self.sources:
             return
         own, unseen = self.predict(features), np.full(len(features), np.nan)
-        for shown, held_out in folds(task, self.seed, copies):
+        for shown, held_out in folds(task, self.seed, self.copies):
             copy = type(self)(self.seed, **asdict(self.settings))
             copy.warm_start(*self.sources)
             copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])

@@ -114,6 +114,7 @@ class NetworkModel(CostModel):
     """
 
     defaults: ClassVar[NetworkSettings]
+    copies = 1  # a training takes seconds
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         super().__init__(seed, **settings)
@@ -133,7 +134,7 @@ class NetworkModel(CostModel):
         """Train anew on everything labelled so far."""
         check_labels(features, relative_throughput, task)
         self.fit_own(features, relative_throughput, task)
-        self.lean(features, relative_throughput, task, copies=1)  # a training takes seconds
+        self.lean(features, relative_throughput, task)
 
     def fit_own(
         self,

@@ -90,14 +90,14 @@ class Prior:
         slopes = slope * explained / explained.sum()
         offset = float(own.mean() - taught.mean(axis=0, dtype=np.float64) @ slopes)
         said = offset + taught.astype(np.float64) @ slopes
-        labels = len(own) / len(np.unique(task))
-        likely = -np.square((GRID - WORTH / (WORTH + labels)) / SPREAD) / 2
+        weight = WORTH / (WORTH + len(own) / len(np.unique(task)))
         if (judged := np.isfinite(unseen)).any():
             apart, base = (said - unseen)[judged], unseen[judged]
             gives = [_top1(base + t * apart, y[judged], task[judged]).sum() for t in GRID]
-            likely += np.array(gives) / SHARP
-        weight = np.exp(likely - likely.max())
-        return cls(float(weight @ GRID / weight.sum()), offset, tuple(slopes.tolist()))
+            likely = np.array(gives) / SHARP - np.square((GRID - weight) / SPREAD) / 2
+            odds = np.exp(likely - likely.max())
+            weight = float(odds @ GRID / odds.sum())
+        return cls(weight, offset, tuple(slopes.tolist()))
 
     def blend(self, own: Floats, taught: NDArray[np.float32]) -> Floats:
         """The model's predictions, `n` or ``K x n``, drawn towards the sources'."""

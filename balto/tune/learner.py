@@ -116,4 +116,5 @@ class Learner:
             return create(DEFAULT, self._seed)
         model = type(self._base)(seed=self._seed, **self._base.parameters())
         model.warm_start(self._base)
+        model.copies = 0  # anchors have the base's own labels: they are no evidence for it
         return model
