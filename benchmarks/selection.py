@@ -11,7 +11,7 @@ vector instructions that there are, and on some processors an older one is far f
     NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" python benchmarks/selection.py    # AVX2
     NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" python ...                 # none
 
-Against the sort by AVX2 the ratio is 1.8 to 1.9. The two passes that group a task's programs by
+Against the sort by AVX2 the ratio is 1.8 to 2.0. The two passes that group a task's programs by
 gap cost half of such a sort, and two thirds of one are spent in Python, on each task's state, its
 checks and the switch: 1.5 would need the tasks of a round in one compiled call, which the contract
 of a selector is not.
