@@ -13,7 +13,7 @@ from balto.data.features import FeatureTable
 from balto.data.outcomes import Outcomes
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.units import shown
+from balto.units import check_type, shown
 
 #: Programs that a task may have, at most.
 MOST_PROGRAMS = 10_000_000
@@ -42,6 +42,7 @@ class Pool:
     outcomes: Outcomes
 
     def __post_init__(self) -> None:
+        check_type("outcomes", self.outcomes, Outcomes, "balto.Outcomes.of(...) makes them")
         sizes = np.diff(self.offsets)
         if len(sizes) != len(self.tasks) or self.offsets[0] != 0 or (sizes < 0).any():
             raise InputError(

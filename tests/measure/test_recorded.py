@@ -8,6 +8,7 @@ import pytest
 from balto.data.candidate import Candidate
 from balto.data.features import Features
 from balto.data.outcome import Outcome, Status
+from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.target import LLVM
 from balto.data.task import Task
@@ -26,12 +27,14 @@ OUTCOMES = [
 @pytest.fixture
 def measurer() -> ReplayMeasurer:
     features = Features.from_programs([np.zeros((1, 164))] * 4)
-    return ReplayMeasurer(Pool(TASKS, np.array([0, 2, 4]), features, [""] * 4, list(OUTCOMES)))
+    outcomes = Outcomes.of(OUTCOMES)
+    return ReplayMeasurer(Pool(TASKS, np.array([0, 2, 4]), features, [""] * 4, outcomes))
 
 
 def test_it_yields_what_was_recorded(measurer: ReplayMeasurer) -> None:
     asked = [Candidate(TASKS[1], 1, 1), Candidate(TASKS[0], 0, 0), Candidate(TASKS[1], 1, 0)]
-    assert list(measurer.measure(asked)) == [(0, OUTCOMES[3]), (1, OUTCOMES[0]), (2, OUTCOMES[2])]
+    found = [(k, str(outcome)) for k, outcome in measurer.measure(asked)]  # NaN equals itself so
+    assert found == [(0, str(OUTCOMES[3])), (1, str(OUTCOMES[0])), (2, str(OUTCOMES[2]))]
 
 
 @pytest.mark.parametrize("program", [1, 2, 99])

@@ -121,7 +121,7 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
         ([*command, "--seed", "1"], "was tuned with seed 0, now asked with 1"),
         (
             [*command[:4], str(tmp_path / "other.onnx"), *command[5:]],
-            "network small.pt2, now asked",
+            "network 'small.pt2', now asked",
         ),
     ):
         other = subprocess.run(changed, capture_output=True, text=True, check=False)
