@@ -21,16 +21,20 @@ _EXAMPLE = '{"kind": "llvm", "mcpu": "znver3", "num-cores": 1}'
 
 def _check_options(options: object) -> None:
     """Refuse what is not ``(name, JSON of the value)`` each: `Target.to_dict` reads them."""
-    try:
-        assert isinstance(options, tuple)
-        for name, value in options:
-            assert isinstance(name, str)
-            json.loads(value)
-    except (AssertionError, TypeError, ValueError):
+    if not isinstance(options, tuple) or not all(map(_is_option, options)):
         raise InputError(
             "expected options of a target as (name, JSON of the value), as Target.from_dict makes "
             f"them, got {shown(options)}"
-        ) from None
+        )
+
+
+def _is_option(given: Any) -> bool:
+    try:
+        name, value = given
+        json.loads(value)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(name, str)
 
 
 @dataclass(frozen=True)

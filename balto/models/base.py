@@ -46,12 +46,10 @@ class CostModel(ABC):
         settings: `defaults` with what was given.
         sources: models of other devices, whose predictions are columns of this one.
         prior: how much they count, learnt by `fit`.
-        copies: trained for that at most, each without another quarter of the labels.
     """
 
     name: ClassVar[str]
     defaults: ClassVar[Any] = NoSettings()
-    copies: int = FOLDS
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
@@ -149,36 +147,6 @@ class CostModel(ABC):
             column[:] = source.predict(features)
         return columns
 
-    def fit_own(
-        self,
-        features: FeatureTable,
-        relative_throughput: NDArray[np.float64],
-        task: NDArray[np.int32],
-    ) -> None:
-        """What `fit` trains before `lean`; a model that calls `lean` has it."""
-        raise NotImplementedError
-
-    def lean(
-        self,
-        features: FeatureTable,
-        relative_throughput: NDArray[np.float64],
-        task: NDArray[np.int32],
-    ) -> None:
-        """Learn how much the sources count, from labels that copies of the model do not see.
-
-        The last step of `fit`, whose arguments it gets; nothing where there is no source.
-        """
-        self.prior = Prior()
-        if not self.sources:
-            return
-        own, unseen = self.predict(features), np.full(len(features), np.nan)
-        for shown, held_out in folds(task, self.seed, self.copies):
-            copy = type(self)(self.seed, **asdict(self.settings))
-            copy.warm_start(*self.sources)
-            copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])
-            unseen[held_out] = copy.predict(features.take(held_out))
-        self.prior = Prior.of(self.taught(features), own, unseen, relative_throughput, task)
-
     def store_rows(self, features: FeatureTable) -> Features:
         """The store rows, each with what the sources predict for its program."""
         store = features[STORE.name]
@@ -224,6 +192,53 @@ class CostModel(ABC):
         Both come from a file that anybody may have written: whatever does not fit is refused
         here, with any exception, so that `predict` can rely on it.
         """
+
+
+class StackedModel(CostModel):
+    """A model of ours: its sources are columns, and it learns how far to lean on them.
+
+    Attributes:
+        copies: trained for that at most, each without another quarter of the labels.
+    """
+
+    copies: int = FOLDS
+
+    def fit(
+        self,
+        features: FeatureTable,
+        relative_throughput: NDArray[np.float64],
+        task: NDArray[np.int32],
+    ) -> None:
+        """Train anew on everything labelled so far."""
+        check_labels(features, relative_throughput, task)
+        self.fit_own(features, relative_throughput, task)
+        self.prior = Prior()
+        if self.sources:
+            self._lean(features, relative_throughput, task)
+
+    @abstractmethod
+    def fit_own(
+        self,
+        features: FeatureTable,
+        relative_throughput: NDArray[np.float64],
+        task: NDArray[np.int32],
+    ) -> None:
+        """Train on what `fit` was given and checked, without regard to `prior`."""
+
+    def _lean(
+        self,
+        features: FeatureTable,
+        relative_throughput: NDArray[np.float64],
+        task: NDArray[np.int32],
+    ) -> None:
+        """Learn how much the sources count, from labels that copies of the model do not see."""
+        own, unseen = self.predict(features), np.full(len(features), np.nan)
+        for shown, held_out in folds(task, self.seed, self.copies):
+            copy = type(self)(self.seed, **asdict(self.settings))
+            copy.warm_start(*self.sources)
+            copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])
+            unseen[held_out] = copy.predict(features.take(held_out))
+        self.prior = Prior.of(self.taught(features), own, unseen, relative_throughput, task)
 
 
 def check_labels(

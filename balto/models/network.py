@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel, check_labels
+from balto.models.base import StackedModel
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.segments import pack
@@ -106,7 +106,7 @@ class StoreNetwork(nn.Module):
         return torch.sigmoid(scores) if self.bounded else scores
 
 
-class NetworkModel(CostModel):
+class NetworkModel(StackedModel):
     """A cost model that is a `StoreNetwork`, trained by Adam on one thread.
 
     One thread, because sums over several are added in another order (law 3); it is also faster
@@ -124,17 +124,6 @@ class NetworkModel(CostModel):
     @abstractmethod
     def build(self, width: int) -> StoreNetwork:
         """A new network for rows of `width`, its weights drawn from torch's generator."""
-
-    def fit(
-        self,
-        features: FeatureTable,
-        relative_throughput: Floats,
-        task: NDArray[np.int32],
-    ) -> None:
-        """Train anew on everything labelled so far."""
-        check_labels(features, relative_throughput, task)
-        self.fit_own(features, relative_throughput, task)
-        self.lean(features, relative_throughput, task)
 
     def fit_own(
         self,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
-from balto.models.base import CostModel, check_labels
+from balto.models.base import StackedModel
 from balto.models.chunks import chunks
 from balto.models.xgb import CHUNK, Floats
 from balto.units import check_field, check_type
@@ -36,7 +36,7 @@ class PackSumSettings:
             check_field(self, name, 0, 1e9)
 
 
-class PackSumXGB(CostModel):
+class PackSumXGB(StackedModel):
     """TenSet's pack-sum semantics and preset, for results that compare with the paper's.
 
     Every store row is a training row, and f(program) = sum of f(row) over its rows. Under the
@@ -51,17 +51,6 @@ class PackSumXGB(CostModel):
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         super().__init__(seed, **settings)
         self._booster: xgboost.Booster | None = None
-
-    def fit(
-        self,
-        features: FeatureTable,
-        relative_throughput: Floats,
-        task: NDArray[np.int32],
-    ) -> None:
-        """Train anew on everything labelled so far."""
-        check_labels(features, relative_throughput, task)
-        self.fit_own(features, relative_throughput, task)
-        self.lean(features, relative_throughput, task)
 
     def fit_own(
         self,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from balto.compiled import jit
 from balto.data.features import DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
 from balto.errors import InputError, ModelNotFitted
-from balto.models.base import CostModel, check_labels
+from balto.models.base import StackedModel
 from balto.models.bins import Bins
 from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, grow
@@ -60,7 +60,7 @@ class XGBSettings(Growth):
         check_field(self, "max_bins", 2, 256, whole=True)
 
 
-class XGB(CostModel):
+class XGB(StackedModel):
     """A boosted forest that regresses sqrt(y), weighted by y, from one row a program.
 
     Both the root and the weight move effort to where the model is asked: which of the fast
@@ -85,17 +85,6 @@ class XGB(CostModel):
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
         """As the settings say, or the best that these programs have."""
         return self._with_sources(self.reads or _preferred(features))
-
-    def fit(
-        self,
-        features: FeatureTable,
-        relative_throughput: Floats,
-        task: NDArray[np.int32],
-    ) -> None:
-        """Train anew on everything labelled so far."""
-        check_labels(features, relative_throughput, task)
-        self.fit_own(features, relative_throughput, task)
-        self.lean(features, relative_throughput, task)
 
     def fit_own(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from balto.data.features import FeatureTable
 from balto.learn.tmax import TMaxEstimator
 from balto.models import create
-from balto.models.base import CostModel
+from balto.models.base import CostModel, StackedModel
 
 #: However many trials there are: labels stay in the units of the anchors' labels.
 _T_MAX = TMaxEstimator(trusted=sys.maxsize)
@@ -116,5 +116,6 @@ class Learner:
             return create(DEFAULT, self._seed)
         model = type(self._base)(seed=self._seed, **self._base.parameters())
         model.warm_start(self._base)
-        model.copies = 0  # anchors have the base's own labels: they are no evidence for it
+        if isinstance(model, StackedModel):
+            model.copies = 0  # anchors have the base's own labels: they are no evidence for it
         return model
