@@ -2,9 +2,10 @@
 
 The rival is TVM's evolutionary search with its XGBModel from scratch, given our Builder and
 Runner, so that only search and model differ; ours has a tenth and a twentieth of its trials, and
-the model that ships with balto, which was trained on `pools/` and on none of the operators. They
-run in turns, and the final programs of both are timed again together. Needs a processor that runs
-znver3 code.
+the model that ships with balto, which was trained on `pools/` and on none of the operators. Ours
+times its fastest programs again before it names the best, and that time counts. They run in
+turns, and the final programs of both are timed again together. Needs a processor that runs znver3
+code.
 
     python benchmarks/tune.py --quick
     python benchmarks/tune.py --online       # nothing trained before, at equal trials

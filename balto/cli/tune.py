@@ -190,6 +190,9 @@ def narrator(trials: int) -> Any:
             best = "none yet" if math.isinf(best_s) else microseconds(best_s)
             self._progress.advance("tune", f"{task}: best {best}{self._network}")
 
+        def again(self, task: str, programs: int) -> None:
+            self._progress.say(f"{task}: timing the fastest {programs} again")
+
         def wrong(self, task: str, error: float) -> None:
             self._progress.say(
                 f"WRONG RESULT: the fastest program of {task} is {error:.3g} times the tolerance "

@@ -123,9 +123,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
-            if kind not in (("trial", "batch") if records else ("config",)):
+            if kind not in (("trial", "again", "batch") if records else ("config",)):
                 raise InputError(f"expected the settings, then trials; got {kind!r}")
-            if kind == "trial":
+            if kind in ("trial", "again"):
                 text_of(record, "task"), text_of(record, "trace")
                 possible_outcome(record)
         records.append(record)

@@ -26,9 +26,14 @@ from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, warm
 from balto.workers.worker import Worker
 
+#: Records of a journal: the first time that a program is measured, and the second.
+_TRIAL, _AGAIN = "trial", "again"
 _CHECK_S = 300.0
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
+#: One program of so many trials is timed again, the fastest, but no more than these: on a machine
+#: that others use, many a program is measured when it is slow.
+_TRIALS_A_FINALIST, _FINALISTS = 5, 8
 #: Workers that make programs while nothing is timed; they share one core while something is.
 _WORKERS = 2
 
@@ -41,6 +46,9 @@ class SessionListener:
 
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:
         """A program of a task was measured; `best_s` is the smallest latency so far."""
+
+    def again(self, task: str, programs: int) -> None:
+        """So many of the fastest programs of a task are timed again."""
 
     def wrong(self, task: str, error: float) -> None:
         """The fastest program of a task does not compute the same; the next one is taken."""
@@ -110,9 +118,9 @@ class Session:
         self._seed = seed
         self._listener = listener or SessionListener()
         self._facts = {
-            (each["task"], each["trace"]): outcome_from_record(each)
+            (each["task"], each["trace"], each["kind"] == _AGAIN): outcome_from_record(each)
             for each in records
-            if each.get("kind") == "trial"
+            if each.get("kind") in (_TRIAL, _AGAIN)
         }
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
@@ -197,23 +205,49 @@ class Session:
             worker.call_with_retries("balto.workers.child:pin", places, deadline_s=60)
 
     def _measure(
-        self, task: Task, traces: Sequence[str], tell: Callable[[Outcome], None]
+        self,
+        task: Task,
+        traces: Sequence[str],
+        tell: Callable[[Outcome], None],
+        again: bool = False,
     ) -> list[Outcome]:
         """Outcomes of programs, those that the journal knows from there."""
-        known = {t: self._facts[task.name, t] for t in traces if (task.name, t) in self._facts}
-        for outcome in known.values():
-            tell(outcome)
-        ok = [o.latency_s for (name, _), o in self._facts.items() if name == task.name and o.ok]
-        missing = [t for t in traces if t not in known]
+        keys = [(task.name, trace, again) for trace in traces]
+        for key in keys:
+            if key in self._facts:
+                tell(self._facts[key])
+        ok = [o.latency_s for (name, *_), o in self._facts.items() if name == task.name and o.ok]
+        missing = [key for key in keys if key not in self._facts]
         candidates = [
-            Candidate(task, 0, k, trace, min(ok, default=None)) for k, trace in enumerate(missing)
+            Candidate(task, 0, k, trace, min(ok, default=None))
+            for k, (_, trace, _) in enumerate(missing)
         ]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
-            self._facts[task.name, missing[k]] = outcome
-            record = {"kind": "trial", "task": task.name, "trace": missing[k]}
-            self._keep({**record, **outcome_to_record(outcome)})
+            self._facts[missing[k]] = outcome
+            record = {"kind": _AGAIN if again else _TRIAL, "task": task.name}
+            self._keep({**record, "trace": missing[k][1], **outcome_to_record(outcome)})
             tell(outcome)
-        return [self._facts[task.name, trace] for trace in traces]
+        return [self._facts[key] for key in keys]
+
+    def _timed_again(
+        self, task: Task, programs: Sequence[tuple[str, Outcome]]
+    ) -> list[tuple[str, Outcome]]:
+        """Programs, the fastest of them timed again, each with the smaller of its two latencies."""
+        worked = [k for k, (_, outcome) in enumerate(programs) if outcome.ok]
+        count = min(_FINALISTS, len(programs) // _TRIALS_A_FINALIST)
+        ranked = sorted(worked, key=lambda k: (programs[k][1].latency_median_s, k))[:count]
+        if len(ranked) < 2:
+            return list(programs)
+        traces = [programs[k][0] for k in ranked]
+        if any((task.name, trace, True) not in self._facts for trace in traces):
+            self._listener.again(task.name, len(traces))
+        outcomes = [outcome for _, outcome in programs]
+        for k, again in zip(
+            ranked, self._measure(task, traces, lambda _: None, again=True), strict=True
+        ):
+            if again.ok and again.latency_median_s < outcomes[k].latency_median_s:
+                outcomes[k] = again
+        return [(trace, outcome) for (trace, _), outcome in zip(programs, outcomes, strict=True)]
 
     def _keep(self, record: Mapping[str, Any]) -> None:
         if self._journal is not None:
@@ -302,7 +336,7 @@ class TaskTuning:
         self._asking_s += time.perf_counter() - began
         if not chosen:
             return 0
-        new = any((self.task.name, trace) not in session._facts for trace in traces)
+        new = any((self.task.name, trace, False) not in session._facts for trace in traces)
         outcomes, waited_s = session._measure_and_grow(
             self.task, search, traces, self._tell, stepping
         )
@@ -321,11 +355,12 @@ class TaskTuning:
         return len(chosen)
 
     def finish(self) -> TunedTask:
-        """The fastest right program; the untuned one if nothing right is faster.
+        """The fastest right program, the best few timed again; the untuned one if none is faster.
 
         Its latency is NaN if neither runs.
         """
         began = time.perf_counter()
+        self._programs = self._session._timed_again(self.task, self._programs)
         trace, latency_s, wrong = self._session._best_right(
             self.task, self._programs, self.untuned_s
         )

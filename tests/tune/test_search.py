@@ -150,7 +150,34 @@ def test_few_trials_are_measured_in_quarters(task: balto.Task) -> None:
         assert session.tune(task, 22).trials == 22
     finally:
         session.close()
-    assert batches == [1, 5, 5, 5, 5, 2]  # first the untuned program
+    assert batches == [1, 5, 5, 5, 5, 2, 4]  # first the untuned program, at last the best again
+
+
+def test_the_fastest_are_timed_again_on_a_machine_that_is_slow_at_times(
+    task: balto.Task, tmp_path: Path
+) -> None:
+    """Each program is three times as slow the first time: a journal keeps both times."""
+
+    class SlowAtFirst(MadeUpDevice):
+        """A program that comes again is faster."""
+
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            again = [c.trace in self.measured for c in candidates]
+            for k, outcome in super().measure(candidates):
+                share = 1.0 if again[k] or not outcome.ok else 3.0
+                latency_s = outcome.latency_median_s * share
+                yield k, replace(outcome, latency_s=latency_s, latency_median_s=latency_s)
+
+    device = SlowAtFirst()
+    programs = dict(tuned(task, device, tmp_path / "journal.jsonl", trials=20))
+    twice = {trace for trace in programs if device.measured.count(trace) > 1}
+    worked = sorted(o.latency_median_s for o in programs.values() if o.ok)
+    assert len(twice) == 4
+    assert {programs[t].latency_median_s for t in twice} == {latency(t) for t in twice}
+    assert worked[0] == min(latency(t) for t in twice)
+    kinds = [record["kind"] for record in read(tmp_path / "journal.jsonl")]
+    assert kinds.count("trial") == 21
+    assert kinds.count("again") == 4
 
 
 def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest(
@@ -163,7 +190,7 @@ def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest
     resumed = tuned(task, device, tmp_path / "cut.jsonl")
     kept = sum(b'"kind":"trial"' in line for line in lines[:7])
     assert [trace for trace, _ in resumed] == [trace for trace, _ in whole]
-    assert len(device.measured) == 13 - kept  # 12 trials, and the untuned program
+    assert len(device.measured) == 13 - kept + 2  # 12 trials, the untuned program, two again
     again = MadeUpDevice()
     assert tuned(task, again, tmp_path / "cut.jsonl") == resumed
     assert not again.measured
