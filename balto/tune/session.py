@@ -230,11 +230,10 @@ class Session:
         return [self._facts[key] for key in keys]
 
     def _timed_again(
-        self, task: Task, programs: Sequence[tuple[str, Outcome]]
+        self, task: Task, programs: Sequence[tuple[str, Outcome]], count: int
     ) -> list[tuple[str, Outcome]]:
-        """Programs, the fastest of them timed again, each with the smaller of its two latencies."""
+        """Programs, the fastest `count` timed again, each with the smaller of its two latencies."""
         worked = [k for k, (_, outcome) in enumerate(programs) if outcome.ok]
-        count = min(_FINALISTS, len(programs) // _TRIALS_A_FINALIST)
         ranked = sorted(worked, key=lambda k: (programs[k][1].latency_median_s, k))[:count]
         if len(ranked) < 2:
             return list(programs)
@@ -290,7 +289,6 @@ class TaskTuning:
 
     Attributes:
         task: with its module.
-        untuned_s: seconds of the module compiled as it is; NaN where that does not run.
         best_s: smallest latency after each trial, seconds; infinity before the first success.
     """
 
@@ -303,14 +301,18 @@ class TaskTuning:
         session._pin(None)
         with ThreadPoolExecutor(1) as pool:
             beginning = pool.submit(session._begin, task)
-            [untuned] = session._measure(task, [""], lambda _: None)
+            [self._untuned] = session._measure(task, [""], lambda _: None)
             asked = time.perf_counter()
             self._search = beginning.result()
         self._asking_s = time.perf_counter() - asked
-        self.untuned_s = untuned.latency_median_s if untuned.ok else math.nan
         self._seconds = time.perf_counter() - began
         self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
         session._listener.began(task.name, self.untuned_s)
+
+    @property
+    def untuned_s(self) -> float:
+        """Seconds of the module compiled as it is; NaN where that does not run."""
+        return self._untuned.latency_median_s if self._untuned.ok else math.nan
 
     @property
     def trials(self) -> int:
@@ -360,7 +362,14 @@ class TaskTuning:
         Its latency is NaN if neither runs.
         """
         began = time.perf_counter()
-        self._programs = self._session._timed_again(self.task, self._programs)
+        session, known = self._session, len(self._session._facts)
+        # With the untuned program: no program may win because that had a slow moment.
+        every = [("", self._untuned), *self._programs]
+        count = min(_FINALISTS, self.trials // _TRIALS_A_FINALIST)
+        (_, self._untuned), *self._programs = session._timed_again(self.task, every, count)
+        self._seconds += time.perf_counter() - began
+        self._note(len(session._facts) > known)
+        began = time.perf_counter()
         trace, latency_s, wrong = self._session._best_right(
             self.task, self._programs, self.untuned_s
         )

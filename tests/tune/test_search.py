@@ -180,6 +180,30 @@ def test_the_fastest_are_timed_again_on_a_machine_that_is_slow_at_times(
     assert kinds.count("again") == 4
 
 
+def test_no_program_wins_because_the_untuned_one_had_a_slow_moment(task: balto.Task) -> None:
+    at_first_s = 2.5e-3
+
+    class UntunedSlowAtFirst(MadeUpDevice):
+        """The untuned program is the fastest of all, but at first only one of the fastest."""
+
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            before = self.measured.count("")
+            for k, outcome in super().measure(candidates):
+                seconds = outcome.latency_median_s
+                if not candidates[k].trace:
+                    seconds = 1e-6 if before else at_first_s
+                yield k, replace(outcome, latency_s=seconds, latency_median_s=seconds)
+
+    session = Session(UntunedSlowAtFirst(), None, settings=SMALL, seed=3)
+    try:
+        found = session.tune(task, 40)
+    finally:
+        session.close()
+    assert min(o.latency_median_s for _, o in found.programs if o.ok) < at_first_s
+    assert not found.trace
+    assert found.latency_s == found.untuned_s == 1e-6
+
+
 def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest(
     task: balto.Task, tmp_path: Path
 ) -> None:
