@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -115,11 +116,26 @@ def _targets() -> list[Check]:
             try:
                 found = worker.call("balto.doctor:describe_target", kind, deadline_s=120.0)
                 checks.append(Check(f"target {kind}", found))
+                if kind == "cuda":
+                    checks.append(_cuda_compiler())
             except WorkerError as error:
                 reason = str(error).splitlines()[0]
                 missing = kind == "cuda"
                 checks.append(Check(f"target {kind}", "no" if missing else reason, missing))
     return checks
+
+
+def _cuda_compiler() -> Check:
+    """What TVM would compile for the GPU with; it finds out at the first program."""
+    chosen = os.environ.get("TVM_CUDA_COMPILE_MODE", "nvrtc")
+    if chosen == "nvrtc":
+        there = _version("cuda-bindings") is not None
+        advice = "pip install cuda-bindings, or set TVM_CUDA_COMPILE_MODE=nvcc where nvcc is"
+    else:
+        there = shutil.which(chosen) is not None
+        advice = f"put {chosen} on the PATH, or unset TVM_CUDA_COMPILE_MODE"
+    found = chosen if there else f"{chosen}, which is not installed"
+    return Check("CUDA compiler", found, there, "" if there else advice)
 
 
 def describe_target(kind: str) -> str:

@@ -14,6 +14,7 @@ from balto.cli.options import format_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from balto.data.target import Target
     from balto.tune.session import TunedTask
 
 
@@ -199,10 +200,12 @@ def narrator(trials: int) -> Any:
                 "away from the untuned one; it is left out, and the next one is taken"
             )
 
-        def planned(self, tasks: int, cores: int, layout: str) -> None:
-            threads = "one core" if cores == 1 else f"{cores} cores"
+        def planned(self, tasks: int, target: Target, layout: str) -> None:
+            cores = target.cores or 1
+            where = "one core" if cores == 1 else f"{cores} cores"
+            where = where if target.on_cpu else f"a {target.kind} device"
             counted = f"{tasks} task{'' if tasks == 1 else 's'}"
-            self._progress.say(f"{counted}, tuned for {threads}, convolutions in {layout}")
+            self._progress.say(f"{counted}, tuned for {where}, convolutions in {layout}")
 
         def estimated(self, seconds: float) -> None:
             self._network = f"; network about {1e3 * seconds:,.2f} ms"

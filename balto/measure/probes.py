@@ -17,6 +17,7 @@ from balto.data.target import Target
 from balto.measure.build import Artifact, build_module
 from balto.measure.run import time_artifact
 from balto.measure.timing import TimingSettings
+from balto.programs.schedule import with_threads
 from balto.workers.tvm_setup import import_tvm
 
 #: After so many programs on a device, the probes are timed there again.
@@ -52,6 +53,5 @@ def _artifacts(target: Target) -> tuple[Artifact, ...]:
 
     modules = [tvm.IRModule({"main": function()}) for function in (matmul, add)]
     if not target.on_cpu:
-        with tvm.target.Target(target.to_dict()):
-            modules = [tvm.s_tir.transform.DefaultGPUSchedule()(each) for each in modules]
+        modules = [with_threads(each, target) for each in modules]
     return tuple(build_module(each, target).export() for each in modules)

@@ -7,7 +7,36 @@ import importlib
 import json
 from typing import Any
 
+from balto.data.target import Target
+from balto.programs.nests import THREAD, read
 from balto.workers.tvm_setup import import_tvm
+
+
+def program(module: str, trace: str, target: Target) -> Any:
+    """The TVM module that a trace makes of a task's, as it can be compiled for a target.
+
+    A GPU runs nothing that is bound to no threads: such a module has what `with_threads` gives it.
+
+    Args:
+        module: TVM's JSON of the task's module.
+        trace: JSON of a MetaSchedule trace; empty for the module as it is.
+        target: what it will be compiled for.
+    """
+    made = schedule(module, trace).mod
+    if target.on_cpu or trace or any(loop.kind == THREAD for loop in read(made).loops):
+        return made
+    return with_threads(made, target)
+
+
+def with_threads(module: Any, target: Target) -> Any:
+    """A TVM module with the schedules that TVM gives a network's functions on a GPU by default."""
+    tvm = import_tvm(target)
+    from tvm.s_tir import dlight
+
+    gpu = dlight.gpu
+    rules = gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback()
+    with tvm.target.Target(target.to_dict()):
+        return dlight.ApplyDefaultSchedule(*rules)(module)
 
 
 def schedule(module: str, trace: str) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from balto.data.files import one_line
 from balto.data.target import Target
+from balto.measure.run import device_of
 from balto.tune import reference
 from balto.tune.deploy import distance, random_arrays
 from balto.tune.network import Tensor
@@ -43,7 +44,7 @@ def error_of_network(
     with tempfile.TemporaryDirectory(prefix="balto-") as folder:
         # A process that loads a path again gets what was there the first time.
         copy = Path(shutil.copy(path, folder))
-        got = outputs(load(copy, target)["main"], random_inputs(inputs, seed))
+        got = outputs(load(copy, target)["main"], random_inputs(inputs, seed), target)
     if len(got) != len(expected):
         return float("inf")
     return max(distance(a, b) for a, b in zip(got, expected, strict=True))
@@ -69,7 +70,7 @@ def time_beside(
     runs = runs_of(paths, inputs, target)
     arrays, threads = random_inputs(inputs, 0), target.cores or 1
     try:
-        with reference.runtime(spec, arrays, threads) as found:
+        with reference.runtime(spec, arrays, threads, device_of(target)) as found:
             if found is not None:
                 name, run = found
                 *latency_s, other_s = time_in_turns([*runs, run])
@@ -82,10 +83,15 @@ def time_beside(
 def runs_of(
     paths: Sequence[Path], inputs: Sequence[Tensor], target: Target
 ) -> list[Callable[[], object]]:
-    """What runs each library once, on random inputs."""
-    tvm = import_tvm(target)
-    arrays = [tvm.runtime.tensor(each) for each in random_inputs(inputs, 0)]
-    return [functools.partial(load(path, target)["main"], *arrays) for path in paths]
+    """What runs each library once, on random inputs, and waits until it is done."""
+    device = import_tvm(target).device(device_of(target))
+    arrays = _tensors(random_inputs(inputs, 0), target)
+
+    def run(main: Any) -> None:
+        main(*arrays)
+        device.sync()  # a GPU's programs run while we go on
+
+    return [functools.partial(run, load(path, target)["main"]) for path in paths]
 
 
 def time_in_turns(
@@ -126,24 +132,28 @@ def load(path: Path, target: Target) -> Any:
     from tvm import relax
 
     tvm.get_global_func("runtime.config_threadpool")(1, target.cores or 1)
-    return relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+    return relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.device(device_of(target)))
 
 
-def outputs(main: Any, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def outputs(main: Any, arrays: Sequence[NDArray[Any]], target: Target) -> list[NDArray[Any]]:
     """What a network's ``main`` computes: arrays in, arrays out, tuples flattened."""
-    import tvm
 
     def flat(value: Any) -> list[NDArray[Any]]:
         if hasattr(value, "numpy"):
             return [value.numpy()]
         return [leaf for each in value for leaf in flat(each)]
 
-    return flat(main(*(tvm.runtime.tensor(each) for each in arrays)))
+    return flat(main(*_tensors(arrays, target)))
 
 
 def random_inputs(inputs: Sequence[Tensor], seed: int) -> list[NDArray[Any]]:
     """Random inputs of a network."""
     return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")], seed)[:-1]
+
+
+def _tensors(arrays: Sequence[NDArray[Any]], target: Target) -> list[Any]:
+    tvm = import_tvm(target)
+    return [tvm.runtime.tensor(each, tvm.device(device_of(target))) for each in arrays]
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from balto.data.target import Target
 from balto.measure.build import tvm_target
-from balto.programs.schedule import schedule
+from balto.measure.run import device_of
+from balto.programs.schedule import program, schedule
 from balto.workers.tvm_setup import import_tvm
 
 #: How far a tuned program may be from the untuned one, relative to the largest value: sums of
@@ -51,10 +52,10 @@ def distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
 def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:
     """Compile a program to a shared library; returns shape and type of its arguments."""
     tvm = import_tvm(target)
-    program = schedule(module, trace).mod
-    program = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(program)
-    tvm.tirx.build(program, tvm_target(target)).export_library(str(path))
-    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(program["main"])
+    made = program(module, trace, target)
+    made = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(made)
+    tvm.tirx.build(made, tvm_target(target)).export_library(str(path))
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(made["main"])
     return [([int(d) for d in info.shape], str(info.dtype)) for info in infos]
 
 
@@ -99,9 +100,9 @@ def _reference(module: str, target: Target, seed: int) -> tuple[Any, NDArray[Any
 def _outputs(module: str, trace: str, target: Target, arguments: Any, seed: int) -> NDArray[Any]:
     """What a program computes, the layout of weights included, which a measurement leaves out."""
     tvm = import_tvm(target)
-    device = tvm.cpu() if target.on_cpu else tvm.device(target.kind)
+    device = tvm.device(device_of(target))
     tensors = [tvm.runtime.tensor(each, device) for each in random_arrays(arguments, seed)]
-    tvm.tirx.build(schedule(module, trace).mod, tvm_target(target))["main"](*tensors)
+    tvm.tirx.build(program(module, trace, target), tvm_target(target))["main"](*tensors)
     return tensors[-1].numpy()  # type: ignore[no-any-return]
 
 

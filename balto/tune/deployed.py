@@ -71,7 +71,7 @@ class DeployedNetwork:
                 f"expected inputs of shapes {expected}, got {[each.shape for each in arrays]}"
             )
         cast = [a.astype(dtype) for a, (_, _, dtype) in zip(arrays, self.inputs, strict=True)]
-        return outputs(self._main, cast)
+        return outputs(self._main, cast, self._target)
 
     def benchmark(self) -> Timed:
         """Time it here and now, on random inputs."""

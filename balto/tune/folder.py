@@ -11,21 +11,21 @@ from typing import Any
 from zlib import crc32
 
 from balto import models
-from balto.campaign.journal import Journal, numbered
+from balto.campaign.journal import Journal
 from balto.campaign.programs import write_tasks
-from balto.campaign.records import at, possible_outcome, text_of
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.models import starter
 from balto.models.base import CostModel
+from balto.tune.records import CONFIG, JOURNAL, read_records
 from balto.tune.session import TunedTask
 from balto.units import shown
 from balto.workers.worker import Worker
 
-#: In the folder: what was measured and of what, MetaSchedule's database, the model that learnt.
-JOURNAL, TASKS, DATABASE, MODEL = "journal.jsonl", "tasks.json", "database", "model.balto"
+#: In the folder: what was tuned, MetaSchedule's database, the model that learnt.
+TASKS, DATABASE, MODEL = "tasks.json", "database", "model.balto"
 EXPORT_S = 600.0
 #: What may have changed a setting that nobody typed.
 _WHY = {"model": " (checksums of model files; a new balto may ship a new starter)"}
@@ -59,7 +59,7 @@ def opened(
         _check_same(out, config, records)
         if not records:
             write_tasks(out / TASKS, tasks, [])
-            journal.append({"kind": "config", **config})
+            journal.append({"kind": CONFIG, **config})
             journal.sync()
         yield journal, records
 
@@ -111,25 +111,6 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
                 f"{out} was tuned with {name} {was}, now asked with {now}{_WHY.get(name, '')}; "
                 "give another folder, or the same settings"
             )
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """What the journal says: the settings, then trials and what batches of them took.
-
-    Raises:
-        CampaignError: it is damaged, or a record says what cannot be; with its line.
-    """
-    records: list[dict[str, Any]] = []
-    for place, record in numbered(path):
-        with at(f"{path}: {place}"):
-            kind = record["kind"]
-            if kind not in (("trial", "again", "batch") if records else ("config",)):
-                raise InputError(f"expected the settings, then trials; got {kind!r}")
-            if kind in ("trial", "again"):
-                text_of(record, "task"), text_of(record, "trace")
-                possible_outcome(record)
-        records.append(record)
-    return records
 
 
 def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker: Worker) -> None:

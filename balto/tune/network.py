@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from balto.data.files import one_line
-from balto.data.target import Target
+from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.measure.build import tvm_target
@@ -151,11 +151,13 @@ def _apart(fused: Any) -> tuple[Any, Any]:
 
 
 def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:
-    """What a module's ``main_transform_params`` makes of weights."""
+    """What a module's ``main_transform_params`` makes of weights, on this machine's processor."""
     import tvm
     from tvm import relax
 
-    machine = relax.VirtualMachine(relax.build(module, target=tvm_target(target)), tvm.cpu())
+    host = tvm_target(target if target.on_cpu else LLVM)
+    with host:
+        machine = relax.VirtualMachine(relax.build(module, target=host), tvm.cpu())
     return list(machine[_TRANSFORM](list(weights)))
 
 
@@ -184,8 +186,7 @@ def _prepared(spec: str, target: Target, suited: bool) -> tuple[Any, list[Any], 
     if transform.functions:
         (var,) = [v for v in transform.functions if v.name_hint == _TRANSFORM]
         assert var is not None
-        with tvm_target(target):
-            weights = _run(transform, weights, target)
+        weights = _run(transform, weights, target)
     return fused, weights, layout
 
 

@@ -34,8 +34,8 @@ EXPORTED = "network.pt2"
 class NetworkListener(SessionListener):
     """What tuning a network tells beside what its tasks tell."""
 
-    def planned(self, tasks: int, cores: int, layout: str) -> None:
-        """The network was read: number of tasks, cores it is tuned for, layout of convolutions."""
+    def planned(self, tasks: int, target: Target, layout: str) -> None:
+        """The network was read: number of tasks, what they are for, layout of convolutions."""
 
     def estimated(self, seconds: float) -> None:
         """What the tasks of the network take together, as far as is known."""
@@ -136,8 +136,6 @@ def tune_network(
     spec, name = _spec(network, example_inputs, out)
     graphs.check(spec)
     wanted = Target.of(target)
-    if not wanted.on_cpu:
-        raise InputError(f"whole networks are tuned for CPUs, got the target {wanted}")
     with Worker(memory_bytes=0) as worker:
         found = call(worker, "balto.tune.network:read", spec, wanted)
         if not found.tasks:
@@ -157,7 +155,7 @@ def tune_network(
             folder.opened(out, config, found.tasks) as (journal, records),
             opened(measurer, resolved) as own,
         ):
-            listener.planned(len(found.tasks), resolved.cores or 1, found.layout)
+            listener.planned(len(found.tasks), resolved, found.layout)
             settings = settings or SearchSettings()
             session = Session(own, base, journal, records, settings, seed, listener)
             try:

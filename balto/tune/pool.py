@@ -16,7 +16,8 @@ from balto.data.pool import Pool
 from balto.errors import CampaignError
 from balto.programs import decisions
 from balto.programs.recorded import with_all_features
-from balto.tune.folder import DATABASE, JOURNAL, TASKS, read_records
+from balto.tune.folder import DATABASE, TASKS
+from balto.tune.records import JOURNAL, TRIAL, read_records
 
 
 def pool_of(folder: str | Path) -> Pool:
@@ -31,7 +32,7 @@ def pool_of(folder: str | Path) -> Pool:
     folder = as_path(folder)
     trials: dict[str, dict[str, Outcome]] = {}
     for record in read_records(folder / JOURNAL):
-        if record["kind"] == "trial" and record["trace"]:
+        if record["kind"] == TRIAL and record["trace"]:
             trials.setdefault(record["task"], {})[record["trace"]] = outcome_from_record(record)
     if not trials:
         raise CampaignError(f"{folder} has no trials yet; run balto tune again to go on")

@@ -53,48 +53,66 @@ def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
 
 @contextmanager
 def runtime(
-    spec: str, arrays: Sequence[NDArray[Any]], threads: int
+    spec: str, arrays: Sequence[NDArray[Any]], threads: int, device: str = "cpu"
 ) -> Iterator[tuple[str, Callable[[], object]] | None]:
     """What runs a network where it came from, as people run it: PyTorch eager, or ONNX Runtime.
+
+    On a GPU PyTorch computes in float32 as the tuned network does, not in the shorter TF32.
 
     Args:
         spec: network or model file.
         arrays: its inputs.
         threads: to run it with; PyTorch's number of them is restored afterwards.
+        device: ``cpu`` or ``cuda``.
 
     Yields:
-        The runtime's name, and what runs the network once; None where it is not installed.
+        The runtime's name, and what runs the network once; None where it is not installed, or not
+        for the device.
     """
     if not from_torch(spec):
-        run = _in_onnx_runtime(spec, arrays, threads)
+        run = _in_onnx_runtime(spec, arrays, threads, device)
         yield None if run is None else (ONNX_RUNTIME, run)
         return
     import torch
 
-    module, tensors = _module(spec), [torch.from_numpy(each) for each in arrays]
+    if device == "cuda" and not torch.cuda.is_available():
+        yield None
+        return
+    module, tensors = _module(spec), [torch.from_numpy(each).to(device) for each in arrays]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.inference_mode():
-            yield PYTORCH, lambda: module(*tensors)
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            module = module.to(device)
+            yield PYTORCH, functools.partial(_run, module, tensors, device)
     finally:
         torch.set_num_threads(before)
+        module.to("cpu")
+
+
+def _run(module: Any, tensors: Sequence[Any], device: str) -> None:
+    import torch
+
+    module(*tensors)
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def _in_onnx_runtime(
-    spec: str, arrays: Sequence[NDArray[Any]], threads: int
+    spec: str, arrays: Sequence[NDArray[Any]], threads: int, device: str
 ) -> Callable[[], object] | None:
-    """Runs an ONNX file once; None where ONNX Runtime is not installed, which it need not be."""
+    """Runs an ONNX file once; None where ONNX Runtime for the device is not installed."""
     try:
         import onnxruntime
     except ImportError:
         return None
+    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     model = graphs.onnx_model(spec)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, ["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, [provider])
     given = dict(zip(_inputs(model), arrays, strict=True))
     return lambda: session.run(None, given)
 
@@ -104,14 +122,13 @@ def _inputs(model: Any) -> list[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _module(spec: str) -> Callable[..., Any]:
+def _module(spec: str) -> Any:
     if spec in graphs.NETWORKS:
         from balto.tasks.networks import build
 
         return build(spec)[0]
     # What an exported module checks of its inputs takes longer than a small network.
-    module: Callable[..., Any] = graphs.exported_program(spec).module(check_guards=False)
-    return module
+    return graphs.exported_program(spec).module(check_guards=False)
 
 
 def _as_evaluated(model: Any, spec: str) -> Any:

@@ -23,11 +23,10 @@ from balto.errors import MeasurerError, WorkerError
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
 from balto.tune.learner import Learner
+from balto.tune.records import AGAIN, BATCH, TRIAL
 from balto.tune.search import SearchSettings, TaskSearch, warm
 from balto.workers.worker import Worker
 
-#: Records of a journal: the first time that a program is measured, and the second.
-_TRIAL, _AGAIN = "trial", "again"
 _CHECK_S = 300.0
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
@@ -118,9 +117,9 @@ class Session:
         self._seed = seed
         self._listener = listener or SessionListener()
         self._facts = {
-            (each["task"], each["trace"], each["kind"] == _AGAIN): outcome_from_record(each)
+            (each["task"], each["trace"], each["kind"] == AGAIN): outcome_from_record(each)
             for each in records
-            if each.get("kind") in (_TRIAL, _AGAIN)
+            if each.get("kind") in (TRIAL, AGAIN)
         }
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
@@ -224,7 +223,7 @@ class Session:
         ]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
             self._facts[missing[k]] = outcome
-            record = {"kind": _AGAIN if again else _TRIAL, "task": task.name}
+            record = {"kind": AGAIN if again else TRIAL, "task": task.name}
             self._keep({**record, "trace": missing[k][1], **outcome_to_record(outcome)})
             tell(outcome)
         return [self._facts[key] for key in keys]
@@ -394,7 +393,7 @@ class TaskTuning:
                 "seconds": self._seconds - self._noted[0],
                 "asking_s": self._asking_s - self._noted[1],
             }
-            self._session._keep({"kind": "batch", "task": self.task.name, **spent})
+            self._session._keep({"kind": BATCH, "task": self.task.name, **spent})
         self._noted = (self._seconds, self._asking_s)
 
     def _tell(self, outcome: Outcome) -> None:

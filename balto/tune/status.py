@@ -14,12 +14,9 @@ from balto.campaign.status import locked
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.errors import CampaignError
+from balto.tune.records import BATCH, CONFIG, JOURNAL, TRIAL
 from balto.tune.stock import StockSearch, read_stock, running_best
 from balto.tune.tuned import METADATA
-
-_JOURNAL = "journal.jsonl"
-#: In the journal: a program that was measured; what a batch of them took.
-TRIAL, BATCH = "trial", "batch"
 
 
 @dataclass(kw_only=True)
@@ -136,10 +133,10 @@ def is_tuning(folder: str | Path) -> bool:
     with reading(folder, CampaignError):
         if (folder / METADATA).is_file():
             return True
-        if not (folder / _JOURNAL).is_file() or (folder / "config.json").exists():
+        if not (folder / JOURNAL).is_file() or (folder / "config.json").exists():
             return False
-    first = next(read(folder / _JOURNAL), {})
-    return first.get("kind") == "config" and "trials" in first
+    first = next(read(folder / JOURNAL), {})
+    return first.get("kind") == CONFIG and "trials" in first
 
 
 def tune_status(folder: str | Path) -> TuneStatus:
@@ -161,16 +158,16 @@ def tune_status(folder: str | Path) -> TuneStatus:
         task.stock = stock.get(name)
         deployed = about.get(name, {}).get("latency_s")
         task.latency_s = math.nan if deployed is None else float(deployed)
-    state = "finished" if metadata else "running" if locked(folder / _JOURNAL) else "interrupted"
+    state = "finished" if metadata else "running" if locked(folder / JOURNAL) else "interrupted"
     return TuneStatus(state=state, config=config, metadata=metadata, tasks=list(tasks.values()))
 
 
 def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
     config: dict[str, Any] = {}
     tasks: dict[str, TaskStatus] = {}
-    for record in read(folder / _JOURNAL):
+    for record in read(folder / JOURNAL):
         kind = record.get("kind")
-        if kind == "config":
+        if kind == CONFIG:
             config = {name: value for name, value in record.items() if name != "kind"}
         if kind not in (TRIAL, BATCH):
             continue

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
+from balto.measure.run import device_of
 from balto.workers.tvm_setup import import_tvm
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Tuned:
         return Timed(seconds, about["latency_s"], self.cores)
 
     def _device(self) -> Any:
-        return self._tvm.device("cpu" if self._target.on_cpu else self._target.kind)
+        return self._tvm.device(device_of(self._target))
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         return self._tvm.runtime.tensor(array, self._device())

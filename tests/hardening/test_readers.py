@@ -29,7 +29,7 @@ from balto.models import create, load, read_card, save, starter
 from balto.tasks import extract_tasks
 from balto.testing import made_up_pool
 from balto.testing.models import labelled_programs
-from balto.tune.folder import read_records
+from balto.tune.records import read_records
 from balto.tune.tuned import read_metadata
 from balto.workers.worker import Worker
 from tests.hardening.damage import damaged

@@ -204,17 +204,19 @@ def test_no_program_wins_because_the_untuned_one_had_a_slow_moment(task: balto.T
     assert found.latency_s == found.untuned_s == 1e-6
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("trial", 6), ("again", 1)])
 def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest(
-    task: balto.Task, tmp_path: Path
+    task: balto.Task, tmp_path: Path, kind: str, kept: int
 ) -> None:
     whole = tuned(task, MadeUpDevice(), tmp_path / "whole.jsonl")
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
-    (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:7]) + lines[7][:20])  # torn, as by kill -9
+    cut = [k for k, line in enumerate(lines) if f'"kind":"{kind}"'.encode() in line][kept]
+    (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][:20])  # as by kill -9
     device = MadeUpDevice()
     resumed = tuned(task, device, tmp_path / "cut.jsonl")
-    kept = sum(b'"kind":"trial"' in line for line in lines[:7])
     assert [trace for trace, _ in resumed] == [trace for trace, _ in whole]
-    assert len(device.measured) == 13 - kept + 2  # 12 trials, the untuned program, two again
+    missing = [line for line in lines[cut:] if b'"trace"' in line]
+    assert len(device.measured) == len(missing) > 0
     again = MadeUpDevice()
     assert tuned(task, again, tmp_path / "cut.jsonl") == resumed
     assert not again.measured

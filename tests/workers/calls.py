@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from balto.data.target import Target
-from balto.programs.sample import sample_in_worker
 from balto.workers.child import note, stage
 from balto.workers.tvm_setup import import_tvm
 
@@ -97,13 +96,3 @@ def cuda_target() -> str:
     if not tvm.cuda(0).exist:
         return ""
     return str(tvm.target.Target.from_device(tvm.cuda(0)))
-
-
-def sample_matmul(target: Target, count: int) -> tuple[str, list[str]]:
-    """A 512x512x512 matmul for `target`, and random programs of it."""
-    tvm = import_tvm(target)
-    from tvm.s_tir.meta_schedule.testing.te_workload import matmul
-
-    function = tvm.te.create_prim_func(matmul(512, 512, 512))
-    module = tvm.ir.save_json(tvm.IRModule({"main": function}))
-    return module, sample_in_worker(module, target, count, 1).traces
