@@ -82,7 +82,7 @@ def runtime(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             module = module.to(device)
             yield PYTORCH, functools.partial(_run, module, tensors, device)
     finally:
