@@ -90,12 +90,13 @@ def runtime(
         module.to("cpu")
 
 
-def _run(module: Any, tensors: Sequence[Any], device: str) -> None:
+def _run(module: Any, tensors: Sequence[Any], device: str) -> Any:
     import torch
 
-    module(*tensors)
+    outputs = module(*tensors)
     if device == "cuda":
         torch.cuda.synchronize()
+    return outputs
 
 
 def _in_onnx_runtime(
