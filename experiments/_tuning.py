@@ -66,8 +66,9 @@ class Rows:
             row = self._rows[key] = {"of": list(of), **make()}
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            best = min((s for s in row.get("latency_s", []) if s), default=None)
-            print(*of, f"{row['seconds']:.0f} s", best and f"{best * 1e6:,.1f} us", flush=True)
+            latency_s = [s for s in row.get("latency_s", []) if s]
+            best = [f"{min(latency_s) * 1e6:,.1f} us"] if latency_s else []
+            print(*of, f"{row['seconds']:.0f} s", *best, flush=True)
         return self._rows[key]
 
 
