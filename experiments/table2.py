@@ -94,13 +94,16 @@ def cell(found: list[tuning.Row], network: str, name: str) -> np.ndarray:
 
 
 def table(found: list[tuning.Row]) -> str:
-    """As in the paper: mean and standard deviation over the seeds, ms."""
+    """As in the paper: mean and, of several seeds, standard deviation, ms."""
     networks = list(dict.fromkeys(row["network"] for row in found))
     names = list(dict.fromkeys(row["model"] for row in found))
     lines = ["| model | " + " | ".join(networks) + " |", "|---" * (len(networks) + 1) + "|"]
     for name in names:
         cells = [cell(found, network, name) for network in networks]
-        words = [f"{each.mean():.2f} ± {each.std():.2f}" for each in cells]
+        words = [
+            f"{each.mean():.2f}" + (f" ± {each.std():.2f}" if len(each) > 1 else "")
+            for each in cells
+        ]
         lines.append(f"| {name} | " + " | ".join(words) + " |")
     return "\n".join(lines)
 
