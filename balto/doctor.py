@@ -126,7 +126,10 @@ def _targets() -> list[Check]:
 
 
 def _cuda_compiler() -> Check:
-    """What TVM would compile for the GPU with; it finds out at the first program."""
+    """What TVM would compile for the GPU with; it finds out at the first program.
+
+    A note if it is not there: campaigns on the processor need none.
+    """
     chosen = os.environ.get("TVM_CUDA_COMPILE_MODE", "nvrtc")
     if chosen == "nvrtc":
         there = _version("cuda-bindings") is not None
@@ -135,7 +138,7 @@ def _cuda_compiler() -> Check:
         there = shutil.which(chosen) is not None
         advice = f"put {chosen} on the PATH, or unset TVM_CUDA_COMPILE_MODE"
     found = chosen if there else f"{chosen}, which is not installed"
-    return Check("CUDA compiler", found, there, "" if there else advice)
+    return Check("CUDA compiler", found, advice="" if there else f"for the GPU: {advice}")
 
 
 def describe_target(kind: str) -> str:

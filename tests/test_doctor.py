@@ -34,3 +34,18 @@ def test_another_version_of_tvm_is_bad_and_says_what_to_install(monkeypatch):
     result = CliRunner().invoke(cli, ["doctor", "-f", "json"])
     assert result.exit_code == 1
     assert json.loads(result.stdout)["healthy"] is False
+
+
+@pytest.mark.parametrize(
+    ("mode", "advice"), [("nvrtc", "pip install cuda-bindings"), ("nvcc", "put nvcc on the PATH")]
+)
+def test_a_missing_cuda_compiler_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, mode: str, advice: str
+) -> None:
+    monkeypatch.setenv("TVM_CUDA_COMPILE_MODE", mode)
+    monkeypatch.setattr(doctor, "_version", lambda _: None)
+    monkeypatch.setenv("PATH", "")
+    check = doctor._cuda_compiler()
+    assert check.mark == "note", "campaigns on the processor need none"
+    assert check.value == f"{mode}, which is not installed"
+    assert advice in check.advice
