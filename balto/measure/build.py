@@ -11,7 +11,7 @@ from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
-from balto.programs.schedule import program as scheduled
+from balto.programs.schedule import program_of
 from balto.workers.child import note
 from balto.workers.tvm_setup import import_tvm
 
@@ -107,7 +107,7 @@ def build(program: Program, *, export: bool = False) -> Artifact:
             lives in memory, ready to run on this one.
     """
     tvm = import_tvm(program.target)
-    module = scheduled(program.module, program.trace, program.target)
+    module = program_of(program.module, program.trace, program.target)
     module = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
     artifact = build_module(module, program.target)
     if export:

@@ -12,7 +12,7 @@ from balto.programs.nests import THREAD, read
 from balto.workers.tvm_setup import import_tvm
 
 
-def program(module: str, trace: str, target: Target) -> Any:
+def program_of(module: str, trace: str, target: Target) -> Any:
     """The TVM module that a trace makes of a task's, as it can be compiled for a target.
 
     A GPU runs nothing that is bound to no threads: such a module has what `with_threads` gives it.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from balto.data.target import Target
 from balto.measure.build import tvm_target
 from balto.measure.run import device_of
-from balto.programs.schedule import program, schedule
+from balto.programs.schedule import program_of, schedule
 from balto.workers.tvm_setup import import_tvm
 
 #: How far a tuned program may be from the untuned one, relative to the largest value: sums of
@@ -52,7 +52,7 @@ def distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
 def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:
     """Compile a program to a shared library; returns shape and type of its arguments."""
     tvm = import_tvm(target)
-    made = program(module, trace, target)
+    made = program_of(module, trace, target)
     made = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(made)
     tvm.tirx.build(made, tvm_target(target)).export_library(str(path))
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(made["main"])
@@ -102,7 +102,7 @@ def _outputs(module: str, trace: str, target: Target, arguments: Any, seed: int)
     tvm = import_tvm(target)
     device = tvm.device(device_of(target))
     tensors = [tvm.runtime.tensor(each, device) for each in random_arrays(arguments, seed)]
-    tvm.tirx.build(program(module, trace, target), tvm_target(target))["main"](*tensors)
+    tvm.tirx.build(program_of(module, trace, target), tvm_target(target))["main"](*tensors)
     return tensors[-1].numpy()  # type: ignore[no-any-return]
 
 

@@ -144,6 +144,12 @@ def test_an_untuned_program_that_is_faster_is_seen_and_said() -> None:
     assert low < 0.001 < 0.08 < high
 
 
+def test_a_curve_that_began_far_slower_is_whole() -> None:
+    (axes,) = best_latency(TaskStatus(name="a", outcomes=[took(200), took(2), took(90)])).axes
+    low, high = axes.get_ylim()
+    assert low < 0.002 < 0.2 < high
+
+
 def figures(page: str) -> list[ET.Element]:
     parts = page.split("<svg")[1:]
     return [ET.fromstring("<svg" + part[: part.index("</svg>") + 6]) for part in parts]
