@@ -16,7 +16,7 @@ from balto.measure.placement import CpuPlacement
 from balto.measure.run import device_of, time_artifact
 from balto.measure.timing import TimingSettings
 from balto.workers.child import pin, stage
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, load_back_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,9 @@ def prepare(target: Target) -> None:
     Raises:
         InputError: this machine does not run programs of the target.
     """
-    tvm = import_tvm(target)
-    if not tvm.device(device_of(target)).exist:
+    if not load_back_end(target).device(device_of(target)).exist:
         raise InputError(f"this machine has no {target.kind} device; measure over RPC instead")
+    import_tvm(target)
 
 
 def measure(job: Job, timing_lock: int, placement: CpuPlacement) -> dict[str, Any]:

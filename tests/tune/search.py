@@ -14,6 +14,15 @@ from balto.workers.tvm_setup import import_tvm
 TARGET = Target("llvm", cores=1)
 
 
+def _quick() -> Any:
+    """MetaSchedule's own search with fewer candidates: it asks and measures in the same way."""
+    from tvm.s_tir import meta_schedule as ms
+
+    return ms.search_strategy.EvolutionarySearch(
+        population_size=64, init_min_unmeasured=16, genetic_num_iters=2
+    )
+
+
 def tune_matmul(trials: int, work_dir: str | None = None) -> list[list[float]]:
     """Tune a small matmul with `balto.tune`; the seconds that the database recorded."""
     tvm = import_tvm(TARGET)
@@ -31,6 +40,7 @@ def tune_matmul(trials: int, work_dir: str | None = None) -> list[list[float]]:
         builder=Builder(),
         runner=Runner(),
         cost_model="random",
+        strategy=_quick(),
         num_tuning_cores=1,
         seed=1,
     )
@@ -68,6 +78,7 @@ def tune_network(trials: int) -> tuple[int, float]:
         builder=Builder(),
         runner=Runner(),
         cost_model="random",
+        strategy=_quick(),
         seed=1,
     )
     compiled = ms.relax_integration.compile_relax(database, module, target, params={})
@@ -172,6 +183,7 @@ def tune_with_model(model: str, mode: Any) -> tuple[int, bool, bool]:
         builder=Builder(),
         runner=Runner(),
         cost_model=cost_model,
+        strategy=_quick(),
         num_tuning_cores=1,
         seed=1,
     )

@@ -23,18 +23,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "same_after"), [("frozen", True), ("finetune", False)])
-def test_a_search_asks_the_model_and_teaches_it_if_it_may(
-    trained: Path, mode: str, same_after: bool
-) -> None:
+def test_a_search_asks_the_model_and_teaches_it_if_it_may(trained: Path) -> None:
     pytest.importorskip("tvm")
     with Worker() as worker:
-        trials, before, after = worker.call(
-            "tests.tune.search:tune_with_model", str(trained), mode, deadline_s=300
-        )
-    assert trials == 8
-    assert before, "the first prediction is the model's own, not random"
-    assert after == same_after
+        for mode, same_after in (("frozen", True), ("finetune", False)):
+            trials, before, after = worker.call(
+                "tests.tune.search:tune_with_model", str(trained), mode, deadline_s=300
+            )
+            assert trials == 8
+            assert before, "the first prediction is the model's own, not random"
+            assert after == same_after
 
 
 def test_what_is_no_mode_or_no_model_is_refused(trained: Path, tmp_path: Path) -> None:

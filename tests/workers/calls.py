@@ -12,7 +12,7 @@ from pathlib import Path
 
 from balto.data.target import Target
 from balto.workers.child import note, stage
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, load_back_end
 
 
 def echo(value: object) -> object:
@@ -92,7 +92,7 @@ def loaded_tvm(target: Target) -> dict[str, bool]:
 
 def cuda_target() -> str:
     """JSON of the first CUDA device's target; empty where there is none."""
-    tvm = import_tvm(Target("cuda"))
+    tvm = load_back_end(Target("cuda"))
     if not tvm.cuda(0).exist:
         return ""
     return str(tvm.target.Target.from_device(tvm.cuda(0)))
