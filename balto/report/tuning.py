@@ -87,7 +87,7 @@ def render(now: TuneStatus) -> str:
 def best_latency(task: TaskStatus) -> Figure:
     """Figures 6 and 7: best latency against trials, beside stock's search where it was asked for.
 
-    A dot is a trial; what is slower than every best so far is above the chart.
+    A dot is a trial; what is far slower than any best so far is above the chart.
     """
     figure = Figure(figsize=(5.1, 3.3), layout="constrained")
     ax = figure.subplots()

@@ -4,7 +4,7 @@ A plain ``import tvm`` takes over 2 s where torch is installed, because `tvm_ffi
 and the first `TuneContext` or builder process takes tens of seconds more, because it parses the
 tensor intrinsics of every back end. Neither is needed to compile for a CPU. A GPU's intrinsics are
 needed, and take 2 s in place of 20, see `_stacks_without_source`. This is the one place that knows;
-every process of ours that uses TVM starts with `import_tvm`.
+every process of ours that uses TVM imports it here.
 """
 
 from __future__ import annotations

@@ -117,10 +117,16 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     subprocess.run(alone, check=True, timeout=120, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-4, atol=1e-6)
     save_onnx(tmp_path / "other.onnx")
-    changed = [*command[:4], str(tmp_path / "other.onnx"), *command[5:]]
-    other = subprocess.run(changed, capture_output=True, text=True, check=False)
-    assert other.returncode == 2
-    assert "network 'small.pt2', now asked" in other.stderr
+    for changed, told in (
+        ([*command, "--seed", "1"], "was tuned with seed 0, now asked with 1"),
+        (
+            [*command[:4], str(tmp_path / "other.onnx"), *command[5:]],
+            "network 'small.pt2', now asked",
+        ),
+    ):
+        other = subprocess.run(changed, capture_output=True, text=True, check=False)
+        assert other.returncode == 2
+        assert told in other.stderr
 
 
 @pytest.mark.slow
