@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from balto.data.files import one_line
 from balto.data.target import Target
@@ -43,6 +43,14 @@ class Assembled:
     error: float
     traces: Mapping[str, str]
     wrong: Sequence[str]
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any], traces: Mapping[str, str]) -> Self:
+        """What a finished folder says of itself, of programs that were found."""
+        tasks, about = metadata["tasks"], metadata["network"]
+        values = {name: about[name] for name in ("latency_s", "untuned_s", "reference", "error")}
+        deployed = {name: trace for name, trace in traces.items() if tasks[name]["tuned"]}
+        return cls(**values, traces=deployed, wrong=about["wrong"])
 
 
 def assemble(

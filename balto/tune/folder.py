@@ -83,6 +83,15 @@ def load_model(model: str | Path | None) -> tuple[CostModel | None, dict[str, An
     return (None, {}) if model is None else models.load(model)
 
 
+def write_model(
+    out: Path, model: CostModel | None, target: Target, config: Mapping[str, Any]
+) -> None:
+    """The model with what it learnt from the trials; nothing if there is none."""
+    if model is not None:
+        learnt_from = {"by": "balto tune", "targets": [target.to_json()], **config}
+        models.save(model, out / MODEL, learnt_from)
+
+
 def checksum(path: str | Path | None) -> int | None:
     """Of a file; None of none."""
     return None if path is None else crc32(Path(path).read_bytes())

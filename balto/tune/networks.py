@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -9,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from balto import models
 from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
 from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import InputError
 from balto.extras import needed_for
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import graphs
-from balto.tune import folder
-from balto.tune.assemble import LIBRARY, assemble, call
+from balto.tune import folder, kept
+from balto.tune.assemble import LIBRARY, Assembled, assemble, call
 from balto.tune.search import SearchSettings
 from balto.tune.session import Session, SessionListener, TaskTuning, TunedTask
 from balto.tune.shares import Share, network_s, next_task
@@ -151,37 +152,48 @@ def tune_network(
             "target": resolved.to_json(),
             "seed": seed,
         }
-        with (
-            folder.opened(out, config, found.tasks) as (journal, records),
-            opened(measurer, resolved) as own,
-        ):
+        with folder.opened(out, config, found.tasks) as (journal, records):
             listener.planned(len(found.tasks), resolved, found.layout)
-            settings = settings or SearchSettings()
-            session = Session(own, base, journal, records, settings, seed, listener)
-            try:
-                tuned, untried = _search(session, found.tasks, trials, settings, listener)
-                journal.sync()
-            finally:
-                session.close()
-            if session.model is not None:
-                learnt_from = {"by": "balto tune", "targets": [resolved.to_json()], **config}
-                models.save(session.model, out / folder.MODEL, learnt_from)
+            known = kept.known(out, records, found.tasks, listener)
+            if known is not None:
+                tuned, untried = known
+                if (metadata := kept.deployed(out)) is not None:
+                    whole = Assembled.of(metadata, {t.task.name: t.trace for t in tuned})
+                    return _tuned_network(name, whole, tuned, untried, found.tasks)
+            else:
+                settings = settings or SearchSettings()
+                with opened(measurer, resolved) as own:
+                    session = Session(own, base, journal, records, settings, seed, listener)
+                    with contextlib.closing(session):
+                        tuned, untried = _search(session, found.tasks, trials, settings, listener)
+                folder.write_model(out, session.model, resolved, config)
+                kept.keep(journal, tuned, untried)
             traces = {each.task.name: each.trace for each in tuned if each.trace}
             whole = assemble(worker, spec, name, found, traces, out, listener)
-            done = TunedNetwork(
-                name=name,
-                latency_s=whole.latency_s,
-                untuned_s=whole.untuned_s,
-                reference=whole.reference,
-                error=whole.error,
-                tasks=[as_deployed(each, whole.traces) for each in tuned],
-                untried=untried,
-                wrong=whole.wrong,
-                weights={task.name: task.weight for task in found.tasks},
-            )
+            done = _tuned_network(name, whole, tuned, untried, found.tasks)
             folder.write_database(out, tuned, resolved, worker)
             _write(out, done, found, resolved)
     return done
+
+
+def _tuned_network(
+    name: str,
+    whole: Assembled,
+    tuned: Sequence[TunedTask],
+    untried: Sequence[tuple[str, str]],
+    tasks: Sequence[Task],
+) -> TunedNetwork:
+    return TunedNetwork(
+        name=name,
+        latency_s=whole.latency_s,
+        untuned_s=whole.untuned_s,
+        reference=whole.reference,
+        error=whole.error,
+        tasks=[as_deployed(each, whole.traces) for each in tuned],
+        untried=untried,
+        wrong=whole.wrong,
+        weights={task.name: task.weight for task in tasks},
+    )
 
 
 def _spec(network: Any, example_inputs: Sequence[Any] | None, out: Path) -> tuple[str, str]:

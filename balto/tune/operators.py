@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from balto import models
 from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import check, extract_tasks
-from balto.tune import folder
+from balto.tune import folder, kept
 from balto.tune.session import Session, SessionListener, TunedTask
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
@@ -74,19 +74,19 @@ def tune_operators(
         "target": target.to_json(),
         "seed": seed,
     }
-    with (
-        folder.opened(out, config, tasks) as (journal, records),
-        opened(measurer, target) as own,
-    ):
-        session = Session(own, base, journal, records, seed=seed, listener=listener)
-        try:
-            tuned = [session.tune(task, trials) for task in tasks]
-            journal.sync()
-        finally:
-            session.close()
-        if session.model is not None:
-            learnt_from = {"by": "balto tune", "targets": [target.to_json()], **config}
-            models.save(session.model, out / folder.MODEL, learnt_from)
+    with folder.opened(out, config, tasks) as (journal, records):
+        known = kept.known(out, records, tasks, listener or SessionListener())
+        if known is not None:
+            tuned, _ = known
+            if kept.deployed(out) is not None:
+                return tuned
+        else:
+            with opened(measurer, target) as own:
+                session = Session(own, base, journal, records, seed=seed, listener=listener)
+                with contextlib.closing(session):
+                    tuned = [session.tune(task, trials) for task in tasks]
+            folder.write_model(out, session.model, target, config)
+            kept.keep(journal, tuned)
         _write(out, tuned, target)
     return tuned
 

@@ -8,12 +8,16 @@ from typing import Any
 from balto.campaign.journal import numbered
 from balto.campaign.records import at, possible_outcome, text_of
 from balto.errors import InputError
+from balto.units import check_number
 
 #: In the folder of a tuning.
 JOURNAL = "journal.jsonl"
 #: Kinds of records: the settings, first; a program when it was measured, the untuned one too; one
-#: of the fastest when it was measured again; what a batch of them took.
-CONFIG, TRIAL, AGAIN, BATCH = "config", "trial", "again", "batch"
+#: of the fastest when it was measured again; what a batch of them took; what the search found, when
+#: it is over (`balto.tune.kept`).
+CONFIG, TRIAL, AGAIN, BATCH, FOUND = "config", "trial", "again", "batch", "found"
+#: What a task's search found, seconds; null where that is not known.
+SECONDS = ("latency_s", "untuned_s", "asking_s", "seconds")
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -26,10 +30,26 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
-            if kind not in ((TRIAL, AGAIN, BATCH) if records else (CONFIG,)):
+            if kind not in ((TRIAL, AGAIN, BATCH, FOUND) if records else (CONFIG,)):
                 raise InputError(f"expected the settings, then trials; got {kind!r}")
             if kind in (TRIAL, AGAIN):
                 text_of(record, "task"), text_of(record, "trace")
                 possible_outcome(record)
+            if kind == FOUND:
+                _check_found(record, {each.get("task") for each in records})
         records.append(record)
     return records
+
+
+def _check_found(record: dict[str, Any], begun: set[Any]) -> None:
+    for each in record["tasks"]:
+        if text_of(each, "task") not in begun:
+            raise InputError(f"expected a task that was begun, got {each['task']}")
+        text_of(each, "trace")
+        for name in SECONDS:
+            if each[name] is not None:
+                check_number(name, each[name], 0)
+        for name in ("wrong", "lost"):
+            check_number(name, each[name], 0, whole=True)
+    for name, reason in record["untried"]:
+        text_of({"name": name}, "name"), text_of({"reason": reason}, "reason")

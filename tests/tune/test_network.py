@@ -105,6 +105,13 @@ def test_a_torch_module_killed_resumed_and_run_without_balto(tmp_path: Path) -> 
     assert {name: task["tuned"] for name, task in about["tasks"].items()} == {
         name: task["tuned"] for name, task in found["tasks"].items()
     }
+    journal = (out / "journal.jsonl").read_bytes()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert json.loads(again.stdout) == found  # a finished folder is neither searched nor compiled
+    (out / "tuned.json").unlink()  # killed while it was put together
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert json.loads(again.stdout)["tasks"].keys() == found["tasks"].keys()
+    assert (out / "journal.jsonl").read_bytes() == journal
     x = np.random.default_rng(1).normal(size=(1, 3, 16, 16)).astype("float32")
     expected = module(torch.from_numpy(x)).detach().numpy()
     with Worker() as worker:

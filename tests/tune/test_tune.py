@@ -26,6 +26,10 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "balto", "tune", *map(str, arguments)]
 
 
+def run(arguments: list[str]) -> str:
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=True).stdout
+
+
 def trials(folder: Path) -> list[tuple[str, str]]:
     records = read(folder / "journal.jsonl")
     return [(r["task"], r["trace"]) for r in records if r["kind"] == "trial" and r["trace"]]
@@ -84,10 +88,10 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
     assert len(kept) >= 3
     with pytest.raises(balto.BaltoError, match="run the same balto tune again"):
         balto.load_tuned(folder)
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=True)
+    told = run(arguments)
     assert trials(folder)[: len(kept)] == kept
     assert len(trials(folder)) == len(set(trials(folder))) == 20
-    found = json.loads(done.stdout)["operators"]
+    found = json.loads(told)["operators"]
     assert [each["trials"] for each in found.values()] == [10, 10]
     assert all(each["latency_s"] <= each["untuned_s"] for each in found.values())
     with Worker() as worker:
@@ -110,6 +114,14 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
         timeout=120,
         check=True,
     )
+    journal, library = (folder / "journal.jsonl").read_bytes(), folder / f"{operators[0]}.so"
+    written = library.stat().st_mtime_ns
+    assert json.loads(run(arguments)) == json.loads(told)  # nothing is searched again
+    assert library.stat().st_mtime_ns == written
+    library.unlink()
+    assert json.loads(run(arguments)) == json.loads(told)  # but what is lost is made again
+    assert library.exists()
+    assert (folder / "journal.jsonl").read_bytes() == journal
     pool = balto.read_pool(tmp_path / "pool")
     names = [name for name, _ in trials(folder)]
     assert [task.name for task in pool.tasks for _ in range(10)] == names

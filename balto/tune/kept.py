@@ -1,0 +1,107 @@
+"""What a search found, kept in its journal: a folder whose search is over does not search again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from balto.campaign.journal import Journal, outcome_from_record
+from balto.data.outcome import Outcome
+from balto.data.task import Task
+from balto.errors import InputError
+from balto.tune.folder import MODEL, versions
+from balto.tune.records import AGAIN, FOUND, SECONDS, TRIAL
+from balto.tune.session import SessionListener, TunedTask
+from balto.tune.stock import running_best
+from balto.tune.tuned import read_metadata
+
+#: A task's name, and why it keeps TVM's default schedule.
+Untried = tuple[str, str]
+
+
+def keep(journal: Journal, tuned: Sequence[TunedTask], untried: Sequence[Untried] = ()) -> None:
+    """Keep what was found; the model that learnt must have been written before.
+
+    Args:
+        journal: of the search.
+        tuned: what was found.
+        untried: tasks that had no trials.
+    """
+    tasks = [
+        {
+            "task": each.task.name,
+            "trace": each.trace,
+            "wrong": each.wrong,
+            "lost": each.lost,
+            **{name: _or_none(getattr(each, name)) for name in SECONDS},
+        }
+        for each in tuned
+    ]
+    journal.append({"kind": FOUND, "tasks": tasks, "untried": [list(each) for each in untried]})
+    journal.sync()
+
+
+def known(
+    out: Path,
+    records: Sequence[Mapping[str, Any]],
+    tasks: Sequence[Task],
+    listener: SessionListener,
+) -> tuple[list[TunedTask], list[Untried]] | None:
+    """What an earlier run of the same command found, and the tasks that had no trials.
+
+    Args:
+        out: the folder; without its model, the search is run again to make it.
+        records: of its journal.
+        tasks: that were searched, with their modules.
+        listener: is told the trials, as by a search that goes on.
+
+    Returns:
+        None if the search is not over.
+    """
+    last = next((each for each in reversed(records) if each["kind"] == FOUND), None)
+    if last is None or not (out / MODEL).exists():
+        return None
+    by_name = {task.name: task for task in tasks}
+    tuned = [_tuned(by_name[each["task"]], each, records) for each in last["tasks"]]
+    for each in tuned:
+        listener.began(each.task.name, each.untuned_s)
+        for (_, outcome), best_s in zip(each.programs, each.best_s, strict=True):
+            listener.measured(each.task.name, outcome, best_s)
+    return tuned, [(name, reason) for name, reason in last["untried"]]
+
+
+def deployed(out: Path) -> dict[str, Any] | None:
+    """What a folder says of itself if what is deployed is whole, and of today's versions."""
+    try:
+        metadata = read_metadata(out)
+    except InputError:
+        return None
+    return metadata if metadata["versions"] == versions() else None
+
+
+def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> TunedTask:
+    trials: dict[str, Outcome] = {}
+    again: dict[str, Outcome] = {}
+    for each in records:
+        if each["kind"] in (TRIAL, AGAIN) and each["task"] == task.name and each["trace"]:
+            (trials if each["kind"] == TRIAL else again)[each["trace"]] = outcome_from_record(each)
+    first = [o.latency_median_s if o.ok else math.nan for o in trials.values()]
+    for trace, outcome in again.items():
+        if outcome.ok and outcome.latency_median_s < trials[trace].latency_median_s:
+            trials[trace] = outcome
+    seconds = {name: math.nan if found[name] is None else found[name] for name in SECONDS}
+    return TunedTask(
+        task=task,
+        trace=found["trace"],
+        programs=list(trials.items()),
+        best_s=running_best(first),
+        wrong=found["wrong"],
+        lost=found["lost"],
+        **seconds,
+    )
+
+
+def _or_none(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None

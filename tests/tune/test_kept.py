@@ -1,0 +1,121 @@
+"""A search that is over is known from its journal, and never made again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balto.campaign.journal import Journal, encode, outcome_to_record
+from balto.data.outcome import Outcome, Status
+from balto.data.target import LLVM
+from balto.data.task import Task
+from balto.errors import CampaignError
+from balto.tune import kept
+from balto.tune.folder import MODEL
+from balto.tune.records import JOURNAL, read_records
+from balto.tune.session import SessionListener, TunedTask
+
+TASK = Task("matmul", "matmul", "[]", 1, LLVM, "here")
+FAILED = Outcome(Status.BUILD_ERROR)
+
+
+def ran(seconds: float) -> Outcome:
+    return Outcome(Status.OK, latency_s=seconds, latency_median_s=seconds)
+
+
+def write(folder: Path, *records: Mapping[str, Any]) -> Path:
+    (folder / JOURNAL).write_bytes(b"".join(map(encode, [{"kind": "config"}, *records])))
+    return folder / JOURNAL
+
+
+def of_task(kind: str, trace: str, outcome: Outcome) -> dict[str, Any]:
+    return {"kind": kind, "task": TASK.name, "trace": trace, **outcome_to_record(outcome)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three trials, the fastest two measured again, one of them faster than before."""
+    write(
+        tmp_path,
+        of_task("trial", "", FAILED),
+        of_task("trial", "a", ran(3.0)),
+        of_task("trial", "b", FAILED),
+        of_task("trial", "c", ran(2.0)),
+        of_task("again", "a", ran(1.5)),
+        of_task("again", "c", ran(2.5)),
+    )
+    (tmp_path / MODEL).touch()
+    return tmp_path
+
+
+FOUND = TunedTask(
+    task=TASK,
+    trace="a",
+    latency_s=1.5,
+    untuned_s=math.nan,
+    programs=[("a", ran(1.5)), ("b", FAILED), ("c", ran(2.0))],
+    best_s=[3.0, 3.0, 2.0],
+    asking_s=0.5,
+    seconds=4.0,
+    wrong=1,
+    lost=0,
+)
+
+
+class Told(SessionListener):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.best_s: list[float] = []
+
+    def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
+        self.best_s.append(best_s)
+
+
+def test_what_was_found_is_known_again(folder: Path) -> None:
+    told = Told()
+    assert kept.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
+    with Journal.open(folder / JOURNAL) as journal:
+        kept.keep(journal, [FOUND], [("softmax", "other tasks promised more")])
+    known = kept.known(folder, read_records(folder / JOURNAL), [TASK], told)
+    assert known is not None
+    [tuned], untried = known
+    assert math.isnan(tuned.untuned_s)
+    assert repr(tuned) == repr(FOUND)
+    for name in ("best_s", "programs"):
+        assert repr(getattr(tuned, name)) == repr(getattr(FOUND, name))
+    assert untried == [("softmax", "other tasks promised more")]
+    assert told.best_s == FOUND.best_s  # as by a search that goes on
+    (folder / MODEL).unlink()  # what it learnt must be made again
+    assert kept.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
+
+
+def test_a_folder_that_is_not_whole_is_not_deployed(folder: Path) -> None:
+    assert kept.deployed(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"task": "softmax"}, "expected a task that was begun, got softmax"),
+        ({"latency_s": -1.0}, "latency_s"),
+        ({"seconds": "long"}, "seconds"),
+        ({"wrong": 0.5}, "wrong"),
+        ({"trace": None}, "trace"),
+    ],
+)
+def test_what_cannot_have_been_found_costs_one_line(
+    folder: Path, changed: dict[str, Any], words: str
+) -> None:
+    with Journal.open(folder / JOURNAL) as journal:
+        kept.keep(journal, [replace(FOUND)])
+    *before, found = read_records(folder / JOURNAL)
+    write(folder, *before[1:], {**found, "tasks": [{**found["tasks"][0], **changed}]})
+    with pytest.raises(CampaignError, match=words) as caught:
+        read_records(folder / JOURNAL)
+    assert "\n" not in str(caught.value)
