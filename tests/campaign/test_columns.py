@@ -71,6 +71,7 @@ def said(facts: Facts) -> str:
     return repr((known, tallies, plain, totals))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(measurements | others, max_size=40), st.data())
 def test_columns_say_what_the_records_say_one_by_one(
@@ -153,6 +154,7 @@ def test_a_campaign_says_the_same_before_and_after_folding(
         assert json.dumps(now.to_dict()) == before
 
 
+@pytest.mark.slow
 def test_a_running_campaign_folds_its_journal_and_goes_on(
     tmp_path: Path, pool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_while_folding_loses_nothing(tmp_path):
     path = tmp_path / "journal.jsonl"
     everything = list(records(300))

@@ -7,6 +7,8 @@ import pty
 import subprocess
 import sys
 
+import pytest
+
 from balto.cli import progress
 
 COMMAND = [sys.executable, "-m", "balto", "replay"]
@@ -39,6 +41,7 @@ def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1].startswith("measure: 2 of 3 programs")
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_only_the_result_on_stdout(pool_path):
     done = subprocess.run(
         [*COMMAND, str(pool_path), *OPTIONS], capture_output=True, text=True, check=True

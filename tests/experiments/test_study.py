@@ -95,6 +95,7 @@ def test_every_other_script_runs_on_pools_and_makes_a_section(pool_path, tmp_pat
     assert "&lt;svg" not in page
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_one_line(pool_path, tmp_path):
     bad = run("table1.py", "--pool", tmp_path / "none", "--out", tmp_path / "o", code=2)
     assert bad.startswith("table1.py: error: expected a recorded pool")

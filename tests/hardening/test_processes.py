@@ -43,6 +43,7 @@ def _package_without_a_cache(tmp_path):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temporary", ["one's own", "somebody else's", "none"])
 def test_without_a_place_for_the_cache_functions_are_compiled_all_the_same(tmp_path, temporary):
     folder = tmp_path / "temporary"

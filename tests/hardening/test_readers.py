@@ -361,6 +361,7 @@ def same(a, b):
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_pool_is_refused_or_read_as_it_was(tmp_path):
     pool, path = tmp_path / "pool", tmp_path / "pool"
     write_pool(made_up_pool(2, 20), pool)

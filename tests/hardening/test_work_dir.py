@@ -69,6 +69,7 @@ def values_of(work_dir):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "tasks.json", "journal.jsonl", "programs/00001"])
 def test_a_flipped_bit_never_gives_other_values(sampled, name):
     path = sampled / (name + ".parquet" if name.startswith("programs") else name)

@@ -179,6 +179,7 @@ def test_rounds_in_which_nothing_is_selected_cost_nothing(monkeypatch):
             assert after.fit_s == 0.0
 
 
+@pytest.mark.slow
 def test_choosing_well_beats_choosing_at_random_where_labels_can_be_learnt():
     """On a pool whose latency follows its features, balto's programs are the faster ones."""
     pool = made_up_pool(programs=200, failures=False)

@@ -166,6 +166,7 @@ def test_a_server_that_dies_costs_a_retry_and_none_left_is_a_clear_stop(fleet: F
         assert all(outcome.ok for _, outcome in measurer.measure(programs[:2]))
 
 
+@pytest.mark.slow
 def test_no_tracker_is_a_clear_stop() -> None:
     settings = RpcSettings(tracker=Tracker("127.0.0.1", free_port(), "test"), grace_s=0.5)
     with (

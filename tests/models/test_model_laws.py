@@ -7,6 +7,7 @@ import pytest
 
 from balto.errors import InputError, ModelNotFitted
 from balto.models import MODELS, create
+from balto.models.base import CostModel
 from balto.testing import CostModelContract
 from balto.testing.models import labelled_programs
 
@@ -16,6 +17,19 @@ everyone = pytest.mark.parametrize(
 )
 
 
+#: Enough for what is asked here, where the usual training takes seconds.
+SHORT = {
+    "mlp": "mlp:epochs=60,least_steps=0",
+    "mlp-tenset-rmse": "mlp-tenset-rmse:epochs=50",
+    "lstm": "lstm:epochs=50,least_steps=0",
+    "xgb-tenset": "xgb-tenset:num_boost_round=50",
+}
+
+
+def untrained(name: str, seed: int = 0) -> CostModel:
+    return create(SHORT.get(name, name), seed)
+
+
 @everyone
 class TestEveryModel(CostModelContract):
     @pytest.fixture(autouse=True)
@@ -23,7 +37,7 @@ class TestEveryModel(CostModelContract):
         self.name = name
 
     def make(self, seed=0):
-        return create(self.name, seed)
+        return untrained(self.name, seed)
 
     @pytest.mark.slow
     def test_laws_3_and_4_trained_and_loaded_in_another_process(self, tmp_path):
@@ -34,7 +48,7 @@ class TestEveryModel(CostModelContract):
 def test_a_warm_start_carries_over_what_the_source_knows(name: str) -> None:
     features, y, task = labelled_programs(seed=6)
     few = np.arange(0, len(y), 12)
-    source, cold, warm = create(name), create(name), create(name)
+    source, cold, warm = untrained(name), untrained(name), untrained(name)
     source.fit(features, y, task)
     warm.warm_start(source)
     skill = []
@@ -48,9 +62,9 @@ def test_a_warm_start_carries_over_what_the_source_knows(name: str) -> None:
 @everyone
 def test_a_warm_start_needs_a_trained_model_of_whatever_kind(name: str) -> None:
     with pytest.raises(ModelNotFitted):
-        create(name).warm_start(create(name))
+        untrained(name).warm_start(untrained(name))
     features, y, task = labelled_programs()
-    source, warm = create("xgb"), create(name)
+    source, warm = create("xgb"), untrained(name)
     source.fit(features, y, task)
     warm.warm_start(source, source)
     warm.fit(features, y, task)

@@ -51,6 +51,7 @@ def test_a_small_space_gives_all_that_it_has(tasks):
     assert 1 < len(sampled.traces) < 2000
 
 
+@pytest.mark.slow
 def test_a_module_that_tvm_cannot_sample_costs_that_call_alone(tasks):
     with Worker() as worker:
         with pytest.raises((WorkerRaised, WorkerDied)):
@@ -80,6 +81,7 @@ def test_a_sample_of_what_tvm_cannot_draw_is_one_clear_line(tasks):
         balto.sample([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [True, False], ids=["the-others-are-written", "none-is-left"])
 def test_a_task_that_cannot_be_drawn_is_left_out_by_name(tasks, tmp_path, monkeypatch, good):
     bad = replace(tasks[0], module="{}")

@@ -347,6 +347,7 @@ def test_seconds_carry_their_unit(value, text):
     assert seconds(value) == text
 
 
+@pytest.mark.slow
 def test_many_tasks_are_folded_the_worst_first(campaign):
     """As 2,307 are: fifty are seen at once, and none is missing."""
     data = gather(campaign)

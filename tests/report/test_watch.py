@@ -129,6 +129,7 @@ def test_a_watcher_reads_each_record_once_and_a_torn_line_later(
     assert len(facts.follow(follower).outcomes) < seen
 
 
+@pytest.mark.slow
 def test_watching_does_not_keep_a_campaign_from_starting(work_dir: Path) -> None:
     watcher, over = Watcher(work_dir), threading.Event()
 

@@ -60,6 +60,7 @@ def test_a_target_of_a_device_elsewhere_is_taken_as_it_is(spec: str, worker: Wor
     assert listed(spec, worker) == Target.parse(spec)
 
 
+@pytest.mark.slow
 def test_what_a_bare_target_leaves_open_is_asked_of_this_machine(worker: Worker) -> None:
     target = listed("llvm", worker)
     assert target.cores == 1

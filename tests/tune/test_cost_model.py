@@ -35,6 +35,7 @@ def test_a_search_asks_the_model_and_teaches_it_if_it_may(trained: Path) -> None
             assert after == same_after
 
 
+@pytest.mark.slow
 def test_what_is_no_mode_or_no_model_is_refused(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("tvm")
     with Worker() as worker:
