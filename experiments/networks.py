@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for our workers
 
 from balto.data.files import write_atomically
 from balto.data.target import Target

@@ -13,6 +13,7 @@ from typing import Any
 from balto.data.files import one_line
 from balto.data.target import Target
 from balto.tasks import graphs
+from balto.tasks.fast_math import vectorised
 
 #: Of data and weights; what other operators do with it TVM works out.
 DESIRED = {"relax.nn.conv2d": ["NHWC", "OHWI"]}
@@ -20,7 +21,7 @@ _FREE = "layout_free_buffers"
 
 
 def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
-    """`balto.tasks.graphs.lowered`, in the layout that suits the target.
+    """`balto.tasks.graphs.lowered`, as it suits the target: its layout, and its exponentials.
 
     What is tuned, and what a campaign measures: a model learns the tasks that it is asked about.
 
@@ -39,10 +40,10 @@ def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
         return *graphs.lowered(module, wanted), "NCHW"
     layout = "NHWC"
     try:
-        fused, transform = graphs.lowered(module, wanted, channels_last)
+        fused, transform = graphs.lowered(module, wanted, lambda m: vectorised(channels_last(m)))
     except Exception as error:  # TVM's pass refuses some networks by an internal check
         layout = f"NCHW: TVM cannot change it: {one_line(str(error).splitlines()[-1])}"
-        fused, transform = graphs.lowered(module, wanted)
+        fused, transform = graphs.lowered(module, wanted, vectorised)
     return weights_to_lay_out(fused), transform, layout
 
 
