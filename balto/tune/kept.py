@@ -10,9 +10,9 @@ from typing import Any
 from balto.campaign.journal import Journal, outcome_from_record
 from balto.data.outcome import Outcome
 from balto.data.task import Task
-from balto.errors import InputError
-from balto.tune.folder import MODEL, versions
-from balto.tune.records import AGAIN, FOUND, SECONDS, TRIAL
+from balto.errors import CampaignError, InputError
+from balto.tune.folder import DATABASE, MODEL, versions
+from balto.tune.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
 from balto.tune.session import SessionListener, TunedTask
 from balto.tune.stock import running_best
 from balto.tune.tuned import read_metadata
@@ -59,11 +59,19 @@ def known(
 
     Returns:
         None if the search is not over.
+
+    Raises:
+        CampaignError: the journal has another task.
     """
     last = next((each for each in reversed(records) if each["kind"] == FOUND), None)
     if last is None or not (out / MODEL).exists():
         return None
     by_name = {task.name: task for task in tasks}
+    if others := {each["task"] for each in last["tasks"]} - by_name.keys():
+        raise CampaignError(
+            f"{out / JOURNAL} has found {', '.join(sorted(others))}, which is not tuned here: "
+            "restore it from a copy, or give another folder"
+        )
     tuned = [_tuned(by_name[each["task"]], each, records) for each in last["tasks"]]
     for each in tuned:
         listener.began(each.task.name, each.untuned_s)
@@ -73,12 +81,13 @@ def known(
 
 
 def deployed(out: Path) -> dict[str, Any] | None:
-    """What a folder says of itself if what is deployed is whole, and of today's versions."""
+    """What a folder says of itself if it is whole, and was made by today's versions."""
     try:
         metadata = read_metadata(out)
     except InputError:
         return None
-    return metadata if metadata["versions"] == versions() else None
+    whole = (out / DATABASE).is_dir() and metadata["versions"] == versions()
+    return metadata if whole else None
 
 
 def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> TunedTask:

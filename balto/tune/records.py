@@ -27,6 +27,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         CampaignError: it is damaged, or a record says what cannot be; with its line.
     """
     records: list[dict[str, Any]] = []
+    measured: set[tuple[str, str]] = set()  # task and trace, which is empty for the untuned program
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
@@ -35,17 +36,24 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             if kind in (TRIAL, AGAIN):
                 text_of(record, "task"), text_of(record, "trace")
                 possible_outcome(record)
+            if kind == TRIAL:
+                measured.add((record["task"], record["trace"]))
+            if kind == AGAIN:
+                _check_measured(record, measured)
             if kind == FOUND:
-                _check_found(record, {each.get("task") for each in records})
+                _check_found(record, measured)
         records.append(record)
     return records
 
 
-def _check_found(record: dict[str, Any], begun: set[Any]) -> None:
+def _check_measured(program: dict[str, Any], measured: set[tuple[str, str]]) -> None:
+    if (text_of(program, "task"), text_of(program, "trace")) not in measured:
+        raise InputError(f"expected a program of {program['task']} that was measured before")
+
+
+def _check_found(record: dict[str, Any], measured: set[tuple[str, str]]) -> None:
     for each in record["tasks"]:
-        if text_of(each, "task") not in begun:
-            raise InputError(f"expected a task that was begun, got {each['task']}")
-        text_of(each, "trace")
+        _check_measured(each, measured)
         for name in SECONDS:
             if each[name] is not None:
                 check_number(name, each[name], 0)

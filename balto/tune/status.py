@@ -156,8 +156,10 @@ def tune_status(folder: str | Path) -> TuneStatus:
     about = {**metadata.get("operators", {}), **metadata.get("tasks", {})}
     for name, task in tasks.items():
         task.stock = stock.get(name)
-        deployed = about.get(name, {}).get("latency_s")
-        task.latency_s = math.nan if deployed is None else float(deployed)
+        said = {of: s for of, s in about.get(name, {}).items() if s is not None}
+        task.latency_s = float(said.get("latency_s", math.nan))
+        # The untuned program may have been timed again since its trial.
+        task.untuned_s = float(said.get("untuned_s", task.untuned_s))
     state = "finished" if metadata else "running" if locked(folder / JOURNAL) else "interrupted"
     return TuneStatus(state=state, config=config, metadata=metadata, tasks=list(tasks.values()))
 

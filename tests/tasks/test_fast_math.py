@@ -38,14 +38,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def outputs(spec: str, library: Path, x: np.ndarray) -> list[np.ndarray]:
-    """Runs in a worker: what the compiled network gives."""
+def outputs(spec: str, library: Path, inputs: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """Runs in a worker: what the compiled network gives for each input."""
     from balto.tune import check
     from balto.tune.network import compile_network, read
 
     target = read(spec, LLVM).tasks[0].target
     compile_network(spec, target, {}, library)
-    return check.outputs(check.load(library, target)["main"], [x], target)
+    main = check.load(library, target)["main"]
+    return [check.outputs(main, [x], target) for x in inputs]
 
 
 def called(own_layout: bool, path: str) -> set[str]:
@@ -60,12 +61,17 @@ def test_what_is_tuned_calls_no_function_an_element(path: str) -> None:
     assert called(own_layout=True, path=path) >= {"exp", "erf"}  # as it came
 
 
-def test_they_are_as_right_as_the_c_librarys(path: str, tmp_path: Path) -> None:
+def test_they_are_as_right_as_the_c_librarys_and_where_nothing_is_finite(
+    path: str, tmp_path: Path
+) -> None:
+    wild = X.clone()
+    wild[:, 7] = torch.tensor([torch.inf, -torch.inf, 1e30, -1e30, 88.8, -88.8, -104.0, 0.0] * 2)
     with Worker() as worker:
-        got = worker.call(
+        both = worker.call(
             "tests.tasks.test_fast_math:outputs",
-            *(path, tmp_path / "network.so", X.numpy()),
+            *(path, tmp_path / "network.so", [X.numpy(), wild.numpy()]),
             deadline_s=120,
         )
-    for each, right in zip(got, Exponentials()(X.double()), strict=True):
-        np.testing.assert_allclose(each, right.numpy(), rtol=1e-6, atol=1e-6)
+    for x, got in zip((X, wild), both, strict=True):
+        for each, right in zip(got, Exponentials()(x.double()), strict=True):
+            np.testing.assert_allclose(each, right.numpy(), rtol=1e-6, atol=1e-6)

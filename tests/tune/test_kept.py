@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from balto.campaign.journal import Journal, encode, outcome_to_record
+from balto.data.files import write_json
 from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
 from balto.errors import CampaignError
 from balto.tune import kept
-from balto.tune.folder import MODEL
+from balto.tune.folder import DATABASE, MODEL, versions
 from balto.tune.records import JOURNAL, read_records
 from balto.tune.session import SessionListener, TunedTask
+from balto.tune.tuned import FORMAT, METADATA
 
 TASK = Task("matmul", "matmul", "[]", 1, LLVM, "here")
 FAILED = Outcome(Status.BUILD_ERROR)
@@ -95,14 +96,40 @@ def test_what_was_found_is_known_again(folder: Path) -> None:
     assert kept.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
 
 
-def test_a_folder_that_is_not_whole_is_not_deployed(folder: Path) -> None:
+def test_only_a_whole_folder_of_these_versions_is_deployed(folder: Path) -> None:
     assert kept.deployed(folder) is None
+    metadata = {"format": FORMAT, "operators": {}, "versions": versions()}
+    write_json(folder / METADATA, metadata)
+    assert kept.deployed(folder) is None  # no database
+    (folder / DATABASE).mkdir()
+    found = kept.deployed(folder)
+    assert found is not None
+    assert found["versions"] == versions()
+    write_json(folder / METADATA, {**metadata, "versions": {"balto": "0"}})
+    assert kept.deployed(folder) is None
+
+
+def test_another_networks_task_costs_one_line(folder: Path) -> None:
+    with Journal.open(folder / JOURNAL) as journal:
+        kept.keep(journal, [FOUND])
+    with pytest.raises(CampaignError, match="has found matmul, which is not tuned here"):
+        kept.known(folder, read_records(folder / JOURNAL), [], Told())
+
+
+def test_a_program_that_was_only_measured_again_costs_one_line(folder: Path) -> None:
+    with Journal.open(folder / JOURNAL) as journal:
+        journal.append(of_task("again", "d", ran(1.0)))
+    with pytest.raises(
+        CampaignError, match="expected a program of matmul that was measured before"
+    ):
+        read_records(folder / JOURNAL)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"task": "softmax"}, "expected a task that was begun, got softmax"),
+        ({"task": "softmax"}, "expected a program of softmax that was measured before"),
+        ({"trace": "d"}, "expected a program of matmul that was measured before"),
         ({"latency_s": -1.0}, "latency_s"),
         ({"seconds": "long"}, "seconds"),
         ({"wrong": 0.5}, "wrong"),
@@ -113,7 +140,7 @@ def test_what_cannot_have_been_found_costs_one_line(
     folder: Path, changed: dict[str, Any], words: str
 ) -> None:
     with Journal.open(folder / JOURNAL) as journal:
-        kept.keep(journal, [replace(FOUND)])
+        kept.keep(journal, [FOUND])
     *before, found = read_records(folder / JOURNAL)
     write(folder, *before[1:], {**found, "tasks": [{**found["tasks"][0], **changed}]})
     with pytest.raises(CampaignError, match=words) as caught:
