@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from balto.data.pool_reader import read_pool
 from balto.errors import InputError
 from balto.importers.tenset import import_tenset
+from tests.importers.tenset_own import make
 
+OWN = Path(make.__file__).parent
 FILES = [
     *(f"cache{p}.feature_cache" for p in (3, 4, 5)),
     *(f"dataset{p}.pkl" for p in (3, 4, 5)),
@@ -60,3 +63,24 @@ def test_a_folder_of_feature_caches_is_one_pool(tenset, tmp_path):
     (caches / "b.feature_cache").write_bytes((tenset / "cache3.feature_cache").read_bytes())
     with pytest.raises(InputError, match="import them one by one"):
         import_tenset(caches, tmp_path / "other")
+
+
+@pytest.mark.parametrize("source", ["dataset.pkl", "first.json.feature_cache"])
+def test_what_tensets_own_code_wrote_has_the_programs_of_its_logs(tmp_path, source):
+    """`make.py` says how these files were made."""
+    import_tenset(OWN / source, tmp_path / "pool")
+    pool = read_pool(tmp_path / "pool")
+    logs = list(make.LOGS.values())[: 2 if source == "dataset.pkl" else 1]
+    for number in range(len(pool.tasks)):
+        parts = [[each for each in log if each[0] == number] for log in logs]
+        rows = [row for part in parts for row in make.made_up([stores for _, stores, _ in part])]
+        says = [each for part in parts for each in part]
+        for program, row, (_, stores, costs) in zip(pool.programs(number), rows, says, strict=True):
+            expected_rows = row if stores else np.zeros((1, 164))
+            np.testing.assert_array_equal(pool.features["store"][program], expected_rows)
+            outcome = pool.outcomes[program]
+            expected = "build_error" if not stores else "ok" if costs else "run_error"
+            assert outcome.status.value == expected
+            if outcome.ok:
+                assert outcome.latency_s == pytest.approx(np.mean(costs), rel=1e-6)
+    assert len(pool) == sum(map(len, logs))
