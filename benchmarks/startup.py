@@ -1,11 +1,14 @@
-"""How long a person waits: ``balto --help``, and a campaign's first measured program.
+"""How long a person waits: ``balto --help``, a campaign's first measured program, a new worker.
 
-Prints one JSON object; its last line is ``{"help_s": ..., "first_measurement_s": ...}``, medians of
-several runs, seconds of wall clock from the start of the process.
+The rival of a worker is TVM's own, ``PopenWorker``, which builds and runs for MetaSchedule: both
+are started, and called for the first time, in turns. The last line is ``{"help_s": ...,
+"first_measurement_s": ..., "worker_s": ..., "tvm_worker_s": ..., "worker_ratio": ...}``, medians of
+several runs, seconds of wall clock.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import statistics
 import subprocess
@@ -13,6 +16,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from balto.workers.tvm_setup import import_tvm
+from balto.workers.worker import Worker
 
 RUNS = 3
 OPERATOR = "matmul:256x256x256"
@@ -47,17 +53,44 @@ def first_measurement_s() -> float:
             process.wait()
 
 
+def worker_s() -> float:
+    """Start a worker as after a crash, when others had been before it, and call it."""
+    started = time.perf_counter()
+    with Worker() as worker:
+        worker.call("startup:has_tvm", deadline_s=60)
+        return time.perf_counter() - started
+
+
+def tvm_worker_s() -> float:
+    """The same with TVM's."""
+    from tvm.support.popen_pool import PopenWorker
+
+    started = time.perf_counter()
+    worker = PopenWorker()
+    worker.send(has_tvm)
+    worker.recv()
+    taken = time.perf_counter() - started
+    worker.kill()
+    return taken
+
+
+def has_tvm() -> bool:
+    """Runs in a worker, with what building a program needs."""
+    importlib.import_module("tvm.s_tir.meta_schedule")
+    return True
+
+
 def main() -> None:
-    helps, firsts = [], []
+    import_tvm()
+    times: dict[str, list[float]] = {}
+    worker_s()  # the first one starts what the others are forked from
     for run in range(RUNS):
-        helps.append(help_s())
-        firsts.append(first_measurement_s())
-        print(f"run {run + 1}: --help {helps[-1]:.2f} s, first measurement {firsts[-1]:.2f} s")
-    result = {
-        "help_s": round(statistics.median(helps), 3),
-        "first_measurement_s": round(statistics.median(firsts), 3),
-    }
-    print(json.dumps(result))
+        for measure in (help_s, first_measurement_s, worker_s, tvm_worker_s):
+            times.setdefault(measure.__name__, []).append(measure())
+        print(f"run {run + 1}: {', '.join(f'{n} {t[-1]:.3f}' for n, t in times.items())}")
+    result = {name: round(statistics.median(taken), 3) for name, taken in times.items()}
+    ratio = statistics.median(times["tvm_worker_s"]) / statistics.median(times["worker_s"])
+    print(json.dumps({**result, "worker_ratio": round(ratio, 1)}))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Subclass it in a test module, under a name that starts with ``Test``::
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ class MeasurerContract(ABC):
 
     def test_closing_twice_at_any_time_leaves_no_process_behind(self) -> None:
         """Law 4: before it has measured, while it measures, and after."""
+        self.make().close()  # what is started once and stays, such as what workers are forked from
         before = _children()
         for measured in range(3):
             measurer = self.make()
@@ -113,5 +115,9 @@ def check_outcome(outcome: Outcome) -> None:
 
 def _children() -> set[int]:
     """Our own processes; not those of a device that happens to run on this machine."""
-    found = psutil.Process().children()
-    return {child.pid for child in found if child.status() != psutil.STATUS_ZOMBIE}
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.add(child.pid)
+    return found

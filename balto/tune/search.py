@@ -365,7 +365,7 @@ class TaskSearch:
 
 
 def warm() -> None:
-    """Load the compiled parts of drafting: half a second, best spent while workers start."""
+    """Load the compiled parts of drafting: half a second, best spent while TVM draws."""
     rows = np.arange(2 * len(COLUMNS), dtype=np.float32).reshape(2, -1)
     draft = create(_DRAFT)
     draft.fit(_table(rows), np.array([0.5, 1.0]), np.zeros(2, np.int32))

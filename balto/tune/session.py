@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any
 from zlib import crc32
 
@@ -124,7 +125,8 @@ class Session:
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
             worker.start()
-        warm()
+        self._warming = Thread(target=warm)
+        self._warming.start()
 
     @property
     def model(self) -> CostModel | None:
@@ -133,6 +135,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the workers."""
+        self._warming.join()
         for worker in self._workers:
             worker.close()
 
@@ -170,6 +173,7 @@ class Session:
         """A search with its first generations."""
         seed = crc32(f"{self._seed} {task.name}".encode())
         search = TaskSearch(task, self._learner, self._workers, self._settings, seed)
+        self._warming.join()
         for _ in range(self._settings.generations):
             search.grow()
         return search

@@ -1,11 +1,12 @@
 """The process behind `balto.workers.worker.Worker`: receives calls, sends results.
 
-Started as ``python -c "... main()"`` with its settings as JSON; never imports what a call does
-not ask for. Functions that run here may call `stage` and `note`.
+Forked from `balto.workers.nursery`, which has imported TVM; what else a call needs it imports
+itself. Functions that run here may call `stage` and `note`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -47,20 +48,29 @@ def pin(cpus: list[int]) -> None:
         os.sched_setaffinity(int(thread.name), cpus)
 
 
-def main(settings: dict[str, Any]) -> None:
-    """Serve calls until the parent closes the connection or dies."""
-    global _connection
+def die_with(parent: int) -> None:
+    """Die when the parent process does, however that comes."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != settings["parent"]:
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.getppid() != parent:  # it is dead already
+        sys.exit(1)
+
+
+def main(fd: int, parent: int) -> None:
+    """Serve calls until the caller closes the connection, or the parent dies."""
+    global _connection
+    die_with(parent)
+    connection = _connection = Connection(fd)
+    settings, preload = connection.recv()
+    sys.path[:] = settings["path"]
+    os.environ.clear()
+    os.environ.update(settings["env"])
+    with contextlib.suppress(OSError):  # a folder that is gone
+        os.chdir(settings["folder"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if settings["memory_bytes"]:
         resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"],) * 2)
-    if settings["cpus"]:
-        pin(settings["cpus"])
-    connection = _connection = Connection(settings["fd"])
-    for function, *args in connection.recv():  # what to load before it is ready
+    pin(settings["cpus"])
+    for function, *args in preload:  # what to load before it is ready
         resolve(function)(*args)
     gc.freeze()  # what is loaded now stays: do not walk it at every collection
     connection.send(("ready",))

@@ -1,9 +1,9 @@
 """A warm worker process: call functions in it by name, and outlive whatever they do.
 
-The worker is spawned, never forked, so that it inherits no OpenMP threads and no TVM. It dies
-with its parent, writes nothing to the user's terminal, and everything that can happen to a call
-becomes one of the `WorkerError`s of `balto.errors`. Several workers start at the same time:
-`start` returns at once.
+The worker is forked from a process that has imported TVM and does nothing else
+(`balto.workers.nursery`): it starts at once and inherits nothing of ours. It dies with us, writes
+nothing to the user's terminal, and everything that can happen to a call becomes one of the
+`WorkerError`s of `balto.errors`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +20,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
+from balto.workers.nursery import Child, fork
 
-_CHILD = "import json, sys; s = json.loads(sys.argv[1]); sys.path[:] = s['path']; " + (
-    "from balto.workers.child import main; main(s)"
-)
 _TAIL_BYTES = 4096
 #: How often a call is made again whose worker was killed, and one whose worker crashed.
 _KILLS, _CRASHES = 4, 1
@@ -57,7 +54,7 @@ class Worker:
         self._preload = list(preload)
         self._start_deadline_s = start_deadline_s
         self._inherit = tuple(inherit)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._connection: Connection | None = None
         self._output: Any = None
         self._ready = False
@@ -69,30 +66,20 @@ class Worker:
         """Start the process if there is none; returns at once, the first call waits for it."""
         if self._process is not None:
             return
-        import json
-
         ours, theirs = Pipe()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         settings = {
-            "fd": theirs.fileno(),
-            "parent": os.getpid(),
             "path": [os.path.abspath(p) for p in sys.path],  # noqa: PTH100
-            "cpus": self._cpus,
+            "env": {**os.environ, **self._env},
+            "folder": os.readlink("/proc/self/cwd"),  # noqa: PTH115  # it may be gone
+            "cpus": self._cpus or sorted(os.sched_getaffinity(0)),
             "memory_bytes": self._memory_bytes,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, json.dumps(settings)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            env={**os.environ, **self._env},
-            pass_fds=(theirs.fileno(), *self._inherit),
-            start_new_session=True,
-        )
+        self._process = fork([theirs.fileno(), self._output.fileno()], self._inherit)
         theirs.close()
         self._connection = ours
         with contextlib.suppress(OSError):  # dead already: the first `poll` says so
-            ours.send(self._preload)
+            ours.send((settings, self._preload))
         self._ready = False
         self._begin("start", self._start_deadline_s)
 
@@ -233,9 +220,7 @@ class Worker:
         """Kill the process and everything that it started; `start` makes a new one."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.kill()
         self._process = None
         self._ready = False
         assert self._connection is not None
@@ -274,9 +259,7 @@ class Worker:
 
     def _raise_dead(self) -> None:
         assert self._process is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5.0)
-        code = self._process.poll()
+        code = self._process.wait(5.0)
         stage, notes, output = self._stage, self._notes, self._tail()
         self.kill()
         number = -code if code is not None and code < 0 else 0

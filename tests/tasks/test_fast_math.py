@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """For all tests, since it takes seconds to read a network for the first time."""
+    with Worker() as made:
+        yield made
+
+
 def outputs(spec: str, library: Path, inputs: list[np.ndarray]) -> list[list[np.ndarray]]:
     """Runs in a worker: what the compiled network gives for each input."""
     from balto.tune import check
@@ -49,29 +57,29 @@ def outputs(spec: str, library: Path, inputs: list[np.ndarray]) -> list[list[np.
     return [check.outputs(main, [x], target) for x in inputs]
 
 
-def called(own_layout: bool, path: str) -> set[str]:
+def called(own_layout: bool, path: str, worker: Worker) -> set[str]:
     """Functions of the C library that the tasks call."""
-    tasks = extract_tasks([path], own_layout=own_layout).tasks
+    tasks = extract_tasks([path], own_layout=own_layout, worker=worker).tasks
     modules = " ".join(task.require_module() for task in tasks)
     return {name for name in CALLS if f"tirx.{name}" in modules}
 
 
-def test_what_is_tuned_calls_no_function_an_element(path: str) -> None:
-    assert called(own_layout=False, path=path) == set()
-    assert called(own_layout=True, path=path) >= {"exp", "erf"}  # as it came
+def test_what_is_tuned_calls_no_function_an_element(path: str, worker: Worker) -> None:
+    assert called(own_layout=False, path=path, worker=worker) == set()
+    assert called(own_layout=True, path=path, worker=worker) >= {"exp", "erf"}  # as it came
 
 
+@pytest.mark.slow
 def test_they_are_as_right_as_the_c_librarys_and_where_nothing_is_finite(
-    path: str, tmp_path: Path
+    path: str, worker: Worker, tmp_path: Path
 ) -> None:
     wild = X.clone()
     wild[:, 7] = torch.tensor([torch.inf, -torch.inf, 1e30, -1e30, 88.8, -88.8, -104.0, 0.0] * 2)
-    with Worker() as worker:
-        both = worker.call(
-            "tests.tasks.test_fast_math:outputs",
-            *(path, tmp_path / "network.so", [X.numpy(), wild.numpy()]),
-            deadline_s=120,
-        )
+    both = worker.call(
+        "tests.tasks.test_fast_math:outputs",
+        *(path, tmp_path / "network.so", [X.numpy(), wild.numpy()]),
+        deadline_s=120,
+    )
     for x, got in zip((X, wild), both, strict=True):
         for each, right in zip(got, Exponentials()(x.double()), strict=True):
             np.testing.assert_allclose(each, right.numpy(), rtol=1e-6, atol=1e-6)

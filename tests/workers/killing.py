@@ -14,7 +14,13 @@ from balto.workers.worker import Worker
 
 @contextlib.contextmanager
 def killed(worker: Worker, stage: str, times: int) -> Iterator[list[int]]:
-    """Kill the next `times` processes of a worker when they are at a stage; yields their pids."""
+    """Kill the next `times` processes of a worker when they are at a stage; yields their pids.
+
+    Starting takes milliseconds, too few to be hit: here it takes longer.
+    """
+    if stage == "start":
+        worker.kill()
+        worker._preload.append(("time:sleep", 0.05))
     pids: list[int] = []
     over = threading.Event()
 

@@ -1,0 +1,281 @@
+"""The process that workers are forked from: TVM is imported once, and not by every worker.
+
+Importing TVM takes a second of processor, forking a process that has it some milliseconds: what
+starts several workers, or replaces those that crashed, would spend most of its time on imports. The
+nursery imports TVM, has one thread, opens no device, runs nothing else, and forks when asked. A
+process of ours has one, from its first worker on.
+
+Of each child the parent holds one end of a socket, on which the nursery tells its process id and
+how it ended. A child whose parent shuts that end, or dies, is killed with all that it started.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import gc
+import importlib.util
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from balto.workers import child
+
+_START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
+    "from balto.workers.nursery import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+_NUMBER = struct.Struct("i")
+_MESSAGE, _MAX_FDS = 4096, 64
+_DYING_S = 30.0
+#: What became of a child whose nursery is dead.
+_UNKNOWN = -int(signal.SIGKILL)
+
+
+class Child:
+    """A forked process, as its parent sees it; safe to use from several threads."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._lock = threading.Lock()
+        self._told: list[int] = []
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; None if it could not be forked. Waits for a nursery that still starts."""
+        self._hear(1, None)
+        return self._told[0] if self._told else None
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """The exit status, negative for a signal, as `subprocess` has it; None while it runs.
+
+        Where nobody can tell, since the nursery is dead, it is as if it had been killed.
+        """
+        if self._hear(2, timeout_s):
+            return self._told[1] if len(self._told) == 2 else _UNKNOWN
+        return None
+
+    def kill(self) -> None:
+        """Kill it and everything that it started; wait until it is dead, half a minute at most."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+        self.wait(_DYING_S)
+        self._control.close()
+
+    def _hear(self, count: int, timeout_s: float | None) -> bool:
+        """Whether `count` numbers were told, or no more will be."""
+        with self._lock:
+            while len(self._told) < count:
+                self._control.settimeout(timeout_s)
+                try:
+                    told = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
+                except TimeoutError:
+                    return False
+                except OSError:
+                    return True
+                if len(told) < _NUMBER.size:
+                    return True
+                self._told += _NUMBER.unpack(told)
+        return True
+
+
+def fork(fds: Sequence[int], inherit: Sequence[int]) -> Child:
+    """A new process that serves `balto.workers.child`; returns at once.
+
+    Args:
+        fds: of its connection, and of the file that gets its output.
+        inherit: file descriptors that it gets under the same numbers.
+    """
+    ours, theirs = socket.socketpair()
+    message = json.dumps(list(inherit)).encode()
+    with theirs:
+        for _ in range(2):  # a dead nursery is replaced
+            nursery = _Nursery.get()
+            try:
+                socket.send_fds(nursery.requests, [message], [theirs.fileno(), *fds, *inherit])
+                break
+            except OSError:
+                nursery.forget()
+    return Child(ours)
+
+
+class _Nursery:
+    """This process's nursery."""
+
+    _own: _Nursery | None = None
+    _lock = threading.Lock()
+
+    def __init__(self) -> None:
+        self._parent = os.getpid()
+        self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A process dies with the thread that started it, so a thread that lasts starts this one.
+        threading.Thread(target=self._keep, args=(theirs,), name="nursery", daemon=True).start()
+        atexit.register(self.forget)
+
+    @classmethod
+    def get(cls) -> _Nursery:
+        """The one there is, or a new one: none yet, dead, or a parent's that was forked."""
+        with cls._lock:
+            if cls._own is not None and cls._own._parent != os.getpid():
+                cls._own.forget()
+            if cls._own is None:
+                cls._own = cls()
+            return cls._own
+
+    def forget(self) -> None:
+        """It is dead, or another process's."""
+        self.requests.close()
+        if _Nursery._own is self:
+            _Nursery._own = None
+
+    def _keep(self, theirs: socket.socket) -> None:
+        with theirs:
+            path = json.dumps([os.path.abspath(p) for p in sys.path])  # noqa: PTH100
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, path, str(theirs.fileno()), str(self._parent)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        process.wait()
+
+
+def main(fd: int, parent: int) -> None:
+    """Fork when asked, until the parent is gone."""
+    child.die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if importlib.util.find_spec("tvm") is not None:
+        from balto.workers.tvm_setup import import_tvm
+
+        with contextlib.suppress(Exception):  # a worker that needs it says what is wrong
+            import_tvm()
+    gc.freeze()  # collecting would touch the pages that the children share
+    _Server(socket.socket(fileno=fd)).serve()
+
+
+class _Server:
+    """Forks, and tells what became of it."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._children: dict[int, socket.socket] = {}
+        self._ended: set[int] = set()
+        self._unwanted: set[int] = set()
+        self._woken, self._wake = socket.socketpair()
+        for each in (self._woken, self._wake):
+            each.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._selector = selectors.DefaultSelector()
+        for each in (self._requests, self._woken):
+            self._selector.register(each, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Until the parent is gone."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._requests:
+                    message, fds, *_ = socket.recv_fds(self._requests, _MESSAGE, _MAX_FDS)
+                    if not message:
+                        return
+                    self._fork(json.loads(message), fds)
+                elif key.fileobj is self._woken:
+                    self._woken.recv(4096)
+                    self._tell_the_dead()
+                else:
+                    self._kill(key.data)
+
+    def _fork(self, inherit: Sequence[int], fds: Sequence[int]) -> None:
+        with warnings.catch_warnings():  # NumPy's threads are idle, and ready for a fork
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if not pid:
+            self._become_worker(inherit, fds)
+        with contextlib.suppress(OSError):  # the child does the same; one of the two is first
+            os.setpgid(pid, pid)
+        for each in fds[1:]:
+            os.close(each)
+        control = self._children[pid] = socket.socket(fileno=fds[0])
+        self._selector.register(control, selectors.EVENT_READ, pid)
+        self._tell(pid, pid)
+
+    def _become_worker(self, inherit: Sequence[int], fds: Sequence[int]) -> NoReturn:
+        code = 1
+        try:
+            nursery = os.getppid()
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._selector.close()
+            for each in (self._requests, self._woken, self._wake, *self._children.values()):
+                each.close()
+            os.close(fds[0])
+            connection, output = _placed(fds[1:], inherit)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.close(output)
+            child.main(connection, nursery)
+            code = 0
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _kill(self, pid: int) -> None:
+        """The parent has no more use for it."""
+        self._selector.unregister(self._children[pid])
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        self._unwanted.add(pid)
+        self._bury(pid)
+
+    def _tell_the_dead(self) -> None:
+        for pid in set(self._children) - self._ended:
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                exited = ended.si_code == os.CLD_EXITED
+                self._tell(pid, ended.si_status if exited else -ended.si_status)
+                self._ended.add(pid)
+                self._bury(pid)
+
+    def _tell(self, pid: int, number: int) -> None:
+        with contextlib.suppress(OSError):
+            self._children[pid].sendall(_NUMBER.pack(number))
+
+    def _bury(self, pid: int) -> None:
+        """Only what is dead and unwanted: till then its id, and its family's, is no other's."""
+        if pid in self._ended and pid in self._unwanted:
+            os.waitpid(pid, 0)
+            self._children.pop(pid).close()
+            self._ended.remove(pid)
+            self._unwanted.remove(pid)
+
+
+def _placed(fds: Sequence[int], inherit: Sequence[int]) -> list[int]:
+    """The descriptors received: those to inherit get the numbers they had, the others are new."""
+    free = max([2, *inherit]) + 1
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, free) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    own = len(fds) - len(inherit)
+    for fd, number in zip(moved[own:], inherit, strict=True):
+        os.dup2(fd, number)
+        os.close(fd)
+    return moved[:own]
