@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -123,7 +122,6 @@ def modelled(task: Task, trials: int, seed: int) -> Row:
     return {
         **{f"{name}_us": latency[name] * 1e6 for name in runs},
         **{f"{name}_s": run["seconds"] for name, run in runs.items()},
-        **{f"{name}_cpu_s": run["cpu_s"] for name, run in runs.items()},
         **{f"latency_ratio_{name}": latency["rival"] / latency[name] for name in counts},
         **{
             f"wall_ratio_{name}": runs["rival"]["seconds"] / runs[name]["seconds"]
@@ -162,7 +160,7 @@ def local(task: Task, trials: int) -> Row:
 
 
 def ours(task: Task, model: Any, count: int, seed: int) -> Row:
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began = time.perf_counter()
     with LiveMeasurer.for_target(TARGET) as measurer:
         session = Session(measurer, model, seed=seed)
         tuned = session.tune(task, count)
@@ -171,22 +169,15 @@ def ours(task: Task, model: Any, count: int, seed: int) -> Row:
     return {
         "trace": tuned.trace,
         "seconds": seconds,
-        "cpu_s": cpu_seconds() - cpu,
         "asking_share": tuned.asking_s / seconds,
     }
 
 
 def stock(task: Task, trials: int, seed: int) -> Row:
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began = time.perf_counter()
     found = stock_search(task, trials, seed)
     seconds = time.perf_counter() - began
-    return {"trace": found.trace, "seconds": seconds, "cpu_s": cpu_seconds() - cpu}
-
-
-def cpu_seconds() -> float:
-    """Of this process and of all that it started and that has ended: not disturbed by others."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return {"trace": found.trace, "seconds": seconds}
 
 
 def timed(task: Task, traces: dict[str, str]) -> dict[str, float]:

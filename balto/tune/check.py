@@ -65,8 +65,6 @@ def time_beside(
         Median seconds of a run of each library; the same of the runtime, by its name, empty if it
         is not installed; and why it refuses the network, empty if it does not.
     """
-    if reference.from_torch(spec):
-        import torch  # noqa: F401  # before TVM
     runs = runs_of(paths, inputs, target)
     arrays, threads = random_inputs(inputs, 0), target.cores or 1
     try:

@@ -10,9 +10,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Thread
 from typing import Any
 from zlib import crc32
 
@@ -125,8 +124,9 @@ class Session:
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
             worker.start()
-        self._warming = Thread(target=warm)
-        self._warming.start()
+        pool = ThreadPoolExecutor(1)
+        self._warming = pool.submit(warm)
+        pool.shutdown(wait=False)
 
     @property
     def model(self) -> CostModel | None:
@@ -135,7 +135,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the workers."""
-        self._warming.join()
+        wait([self._warming])
         for worker in self._workers:
             worker.close()
 
@@ -173,7 +173,7 @@ class Session:
         """A search with its first generations."""
         seed = crc32(f"{self._seed} {task.name}".encode())
         search = TaskSearch(task, self._learner, self._workers, self._settings, seed)
-        self._warming.join()
+        self._warming.result()
         for _ in range(self._settings.generations):
             search.grow()
         return search

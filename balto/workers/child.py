@@ -48,9 +48,9 @@ def pin(cpus: list[int]) -> None:
         os.sched_setaffinity(int(thread.name), cpus)
 
 
-def die_with(parent: int) -> None:
-    """Die when the parent process does, however that comes."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with(parent: int, of: int = signal.SIGKILL) -> None:
+    """Get a signal when the parent process dies, however that comes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, of, 0, 0, 0)
     if os.getppid() != parent:  # it is dead already
         sys.exit(1)
 
@@ -60,8 +60,9 @@ def main(fd: int, parent: int) -> None:
     global _connection
     die_with(parent)
     connection = _connection = Connection(fd)
-    settings, preload = connection.recv()
+    settings = connection.recv()
     sys.path[:] = settings["path"]
+    sys.path_importer_cache.clear()
     os.environ.clear()
     os.environ.update(settings["env"])
     with contextlib.suppress(OSError):  # a folder that is gone
@@ -70,7 +71,7 @@ def main(fd: int, parent: int) -> None:
     if settings["memory_bytes"]:
         resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"],) * 2)
     pin(settings["cpus"])
-    for function, *args in preload:  # what to load before it is ready
+    for function, *args in connection.recv():  # what to load before it is ready
         resolve(function)(*args)
     gc.freeze()  # what is loaded now stays: do not walk it at every collection
     connection.send(("ready",))

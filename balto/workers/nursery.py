@@ -2,11 +2,13 @@
 
 Importing TVM takes a second of processor, forking a process that has it some milliseconds: what
 starts several workers, or replaces those that crashed, would spend most of its time on imports. The
-nursery imports TVM, has one thread, opens no device, runs nothing else, and forks when asked. A
-process of ours has one, from its first worker on.
+nursery imports TVM, with the tensor intrinsics of this machine, which a first tuning context
+takes most of a second to parse otherwise; it has one thread, opens no device, runs nothing else,
+and forks when asked. A process of ours has one, from its first worker on.
 
 Of each child the parent holds one end of a socket, on which the nursery tells its process id and
-how it ended. A child whose parent shuts that end, or dies, is killed with all that it started.
+how it ended. A child whose parent shuts that end, or dies, is killed with all that it started; if
+the nursery itself is killed, its children die with it.
 """
 
 from __future__ import annotations
@@ -37,16 +39,16 @@ _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
 )
 _NUMBER = struct.Struct("i")
 _MESSAGE, _MAX_FDS = 4096, 64
-_DYING_S = 30.0
-#: What became of a child whose nursery is dead.
-_UNKNOWN = -int(signal.SIGKILL)
+_SECOND, _DYING_S = 1.0, 30.0
+_KILLED = -int(signal.SIGKILL)
 
 
 class Child:
     """A forked process, as its parent sees it; safe to use from several threads."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, nursery: _Nursery) -> None:
         self._control = control
+        self._nursery = nursery
         self._lock = threading.Lock()
         self._told: list[int] = []
 
@@ -59,27 +61,30 @@ class Child:
     def wait(self, timeout_s: float | None = None) -> int | None:
         """The exit status, negative for a signal, as `subprocess` has it; None while it runs.
 
-        Where nobody can tell, since the nursery is dead, it is as if it had been killed.
+        The nursery's own where that ended before it forked, 1 where it could not fork; -9 where
+        the child died with it.
         """
-        if self._hear(2, timeout_s):
-            return self._told[1] if len(self._told) == 2 else _UNKNOWN
-        return None
+        if not self._hear(2, timeout_s):
+            return None
+        if not self._told:
+            return self._nursery.ended(_SECOND) or 1
+        return self._told[1] if len(self._told) == 2 else _KILLED
 
     def kill(self) -> None:
         """Kill it and everything that it started; wait until it is dead, half a minute at most."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
-        self.wait(_DYING_S)
+        self._hear(2, _DYING_S)
         self._control.close()
 
     def _hear(self, count: int, timeout_s: float | None) -> bool:
         """Whether `count` numbers were told, or no more will be."""
         with self._lock:
             while len(self._told) < count:
-                self._control.settimeout(timeout_s)
                 try:
+                    self._control.settimeout(timeout_s)
                     told = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
-                except TimeoutError:
+                except (TimeoutError, BlockingIOError):
                     return False
                 except OSError:
                     return True
@@ -89,78 +94,98 @@ class Child:
         return True
 
 
-def fork(fds: Sequence[int], inherit: Sequence[int]) -> Child:
+def fork(connection: int, output: int, inherit: Sequence[int]) -> Child:
     """A new process that serves `balto.workers.child`; returns at once.
 
     Args:
-        fds: of its connection, and of the file that gets its output.
+        connection: file descriptor of its end of the connection.
+        output: of the file that gets its output, or says why there is no process.
         inherit: file descriptors that it gets under the same numbers.
     """
     ours, theirs = socket.socketpair()
     message = json.dumps(list(inherit)).encode()
+    fds = [theirs.fileno(), connection, output, *inherit]
     with theirs:
         for _ in range(2):  # a dead nursery is replaced
-            nursery = _Nursery.get()
+            nursery = _Nursery.get(output)
             try:
-                socket.send_fds(nursery.requests, [message], [theirs.fileno(), *fds, *inherit])
+                socket.send_fds(nursery.requests, [message], fds)
                 break
             except OSError:
                 nursery.forget()
-    return Child(ours)
+    return Child(ours, nursery)
 
 
 class _Nursery:
-    """This process's nursery."""
+    """This process's nursery; what it says, if it cannot start, goes to a first child's output."""
 
     _own: _Nursery | None = None
     _lock = threading.Lock()
 
-    def __init__(self) -> None:
+    def __init__(self, output: int) -> None:
         self._parent = os.getpid()
+        self._ended = threading.Event()
+        self._code: int | None = None
         self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A process dies with the thread that started it, so a thread that lasts starts this one.
-        threading.Thread(target=self._keep, args=(theirs,), name="nursery", daemon=True).start()
+        arguments = (theirs, os.dup(output))
+        threading.Thread(target=self._keep, args=arguments, name="nursery", daemon=True).start()
         atexit.register(self.forget)
 
     @classmethod
-    def get(cls) -> _Nursery:
+    def get(cls, output: int) -> _Nursery:
         """The one there is, or a new one: none yet, dead, or a parent's that was forked."""
         with cls._lock:
             if cls._own is not None and cls._own._parent != os.getpid():
                 cls._own.forget()
             if cls._own is None:
-                cls._own = cls()
+                cls._own = cls(output)
             return cls._own
 
     def forget(self) -> None:
-        """It is dead, or another process's."""
+        """It is dead, or another process's, or not needed any more."""
         self.requests.close()
         if _Nursery._own is self:
             _Nursery._own = None
 
-    def _keep(self, theirs: socket.socket) -> None:
-        with theirs:
-            path = json.dumps([os.path.abspath(p) for p in sys.path])  # noqa: PTH100
-            process = subprocess.Popen(
-                [sys.executable, "-c", _START, path, str(theirs.fileno()), str(self._parent)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
-        process.wait()
+    def ended(self, timeout_s: float) -> int | None:
+        """Its exit status if it ends within some seconds."""
+        self._ended.wait(timeout_s)
+        return self._code
+
+    def _keep(self, theirs: socket.socket, output: int) -> None:
+        path = json.dumps([os.path.abspath(p) for p in sys.path])  # noqa: PTH100
+        arguments = [path, str(theirs.fileno()), str(self._parent)]
+        try:
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=output,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            os.write(output, f"{error}\n".encode())
+        else:
+            self._code = process.wait()
+        finally:
+            os.close(output)
+            self._ended.set()
 
 
 def main(fd: int, parent: int) -> None:
     """Fork when asked, until the parent is gone."""
-    child.die_with(parent)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    child.die_with(parent, signal.SIGTERM)
     if importlib.util.find_spec("tvm") is not None:
-        from balto.workers.tvm_setup import import_tvm
+        from balto.workers.tvm_setup import import_tvm_for_drawing
 
         with contextlib.suppress(Exception):  # a worker that needs it says what is wrong
-            import_tvm()
+            import_tvm_for_drawing()
     gc.freeze()  # collecting would touch the pages that the children share
     _Server(socket.socket(fileno=fd)).serve()
 
@@ -183,26 +208,44 @@ class _Server:
             self._selector.register(each, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Until the parent is gone."""
-        while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._requests:
-                    message, fds, *_ = socket.recv_fds(self._requests, _MESSAGE, _MAX_FDS)
-                    if not message:
-                        return
-                    self._fork(json.loads(message), fds)
-                elif key.fileobj is self._woken:
-                    self._woken.recv(4096)
-                    self._tell_the_dead()
-                else:
-                    self._kill(key.data)
+        """Until the parent is gone, and then no child is left."""
+        try:
+            while self._served():
+                pass
+        finally:
+            for pid in self._children:
+                _kill_family(pid)
+
+    def _served(self) -> bool:
+        for key, _ in self._selector.select():
+            if key.fileobj is self._requests:
+                message, fds, *_ = socket.recv_fds(self._requests, _MESSAGE, _MAX_FDS)
+                if not message:
+                    return False
+                self._fork(json.loads(message), fds)
+            elif key.fileobj is self._woken:
+                self._woken.recv(4096)
+                self._tell_the_dead()
+            else:
+                self._kill(key.data)
+        return True
 
     def _fork(self, inherit: Sequence[int], fds: Sequence[int]) -> None:
-        with warnings.catch_warnings():  # NumPy's threads are idle, and ready for a fork
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
+        nursery = os.getpid()
+        try:
+            if len(fds) < 3 + len(inherit):
+                raise OSError("too many files are open")
+            with warnings.catch_warnings():  # NumPy's threads are idle, and ready for a fork
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+        except OSError as error:
+            if len(fds) > 2:
+                os.write(fds[2], f"no process could be forked: {error}\n".encode())
+            for each in fds:
+                os.close(each)
+            return
         if not pid:
-            self._become_worker(inherit, fds)
+            self._become_worker(inherit, fds, nursery)
         with contextlib.suppress(OSError):  # the child does the same; one of the two is first
             os.setpgid(pid, pid)
         for each in fds[1:]:
@@ -211,13 +254,13 @@ class _Server:
         self._selector.register(control, selectors.EVENT_READ, pid)
         self._tell(pid, pid)
 
-    def _become_worker(self, inherit: Sequence[int], fds: Sequence[int]) -> NoReturn:
+    def _become_worker(self, inherit: Sequence[int], fds: Sequence[int], nursery: int) -> NoReturn:
         code = 1
         try:
-            nursery = os.getppid()
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             self._selector.close()
             for each in (self._requests, self._woken, self._wake, *self._children.values()):
                 each.close()
@@ -229,7 +272,9 @@ class _Server:
             child.main(connection, nursery)
             code = 0
         except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 1
+            if isinstance(leaving.code, str):
+                print(leaving.code, file=sys.stderr)
+            code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -241,8 +286,7 @@ class _Server:
     def _kill(self, pid: int) -> None:
         """The parent has no more use for it."""
         self._selector.unregister(self._children[pid])
-        with contextlib.suppress(OSError):
-            os.killpg(pid, signal.SIGKILL)
+        _kill_family(pid)
         self._unwanted.add(pid)
         self._bury(pid)
 
@@ -250,6 +294,7 @@ class _Server:
         for pid in set(self._children) - self._ended:
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is not None:
+                _kill_family(pid)
                 exited = ended.si_code == os.CLD_EXITED
                 self._tell(pid, ended.si_status if exited else -ended.si_status)
                 self._ended.add(pid)
@@ -266,6 +311,12 @@ class _Server:
             self._children.pop(pid).close()
             self._ended.remove(pid)
             self._unwanted.remove(pid)
+
+
+def _kill_family(pid: int) -> None:
+    """A child, and what it started, which may outlive it."""
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _placed(fds: Sequence[int], inherit: Sequence[int]) -> list[int]:

@@ -32,8 +32,8 @@ _INTRINSICS = ("arm_cpu", "cuda", "hexagon", "riscv_cpu", "rocm", "x86")
 def import_tvm(target: Target = LLVM) -> Any:
     """Import TVM, prepared for a target, and return the module. Cheap to call again.
 
-    torch is hidden from TVM unless this process has imported it before; a process that converts
-    torch models imports torch first.
+    torch is hidden from TVM unless this process has imported it before; torch models are converted
+    either way.
 
     Args:
         target: decides which back end and tensor intrinsics are loaded.
@@ -51,9 +51,15 @@ def import_tvm(target: Target = LLVM) -> Any:
         elif full in sys.modules and sys.modules[full].__spec__ is None:  # our own stand-in
             del sys.modules[full]
     # TVM imports a CPU's few intrinsics by itself, unless it believes that it has.
-    if needed in _INTRINSICS and (not target.on_cpu or _PACKAGE in sys.modules):
-        with _stacks_without_source():
-            importlib.import_module(f"{_PACKAGE}.{needed}")
+    if not target.on_cpu or _PACKAGE in sys.modules:
+        _import_intrinsics(needed)
+    return tvm
+
+
+def import_tvm_for_drawing() -> Any:
+    """`import_tvm` with this machine's intrinsics, which cost a first tuning context 0.8 s."""
+    tvm = import_tvm()
+    _import_intrinsics(_intrinsics_of(LLVM))
     return tvm
 
 
@@ -119,6 +125,12 @@ def _no_waste() -> Iterator[None]:
         registry.list_global_func_names = listed
         if collects:
             gc.enable()
+
+
+def _import_intrinsics(name: str) -> None:
+    if name in _INTRINSICS:
+        with _stacks_without_source():
+            importlib.import_module(f"{_PACKAGE}.{name}")
 
 
 @contextlib.contextmanager

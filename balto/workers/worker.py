@@ -75,11 +75,12 @@ class Worker:
             "cpus": self._cpus or sorted(os.sched_getaffinity(0)),
             "memory_bytes": self._memory_bytes,
         }
-        self._process = fork([theirs.fileno(), self._output.fileno()], self._inherit)
+        self._process = fork(theirs.fileno(), self._output.fileno(), self._inherit)
         theirs.close()
         self._connection = ours
         with contextlib.suppress(OSError):  # dead already: the first `poll` says so
-            ours.send((settings, self._preload))
+            ours.send(settings)
+            ours.send(self._preload)
         self._ready = False
         self._begin("start", self._start_deadline_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from balto.errors import WorkerDied
+from balto.workers import nursery
 from balto.workers.worker import Worker
 
 CALLS = "tests.workers.calls:"
@@ -67,13 +69,13 @@ def test_files_are_inherited_under_their_numbers(tmp_path: Path) -> None:
 def test_a_dead_nursery_costs_its_workers_and_is_replaced() -> None:
     with Worker() as worker, Worker() as other:
         assert worker.call(CALLS + "echo", 1, deadline_s=60) == 1
-        nursery = parent_of(worker)
-        os.kill(nursery.pid, signal.SIGKILL)
+        parent = parent_of(worker)
+        os.kill(parent.pid, signal.SIGKILL)
         with pytest.raises(WorkerDied) as caught:
             worker.call(CALLS + "echo", b"x" * (8 << 20), deadline_s=60)
         assert caught.value.killed
         assert worker.call(CALLS + "echo", 2, deadline_s=60) == 2
-        assert parent_of(worker) != nursery
+        assert parent_of(worker) != parent
         assert other.call_with_retries(CALLS + "echo", 3, deadline_s=60) == 3
 
 
@@ -83,16 +85,45 @@ def test_a_worker_that_nobody_holds_is_gone() -> None:
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         del worker
         gc.collect()
+    assert gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [("/no/such/python", "No such file"), ("/bin/false", "the worker exited with 1")],
+)
+def test_a_nursery_that_cannot_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    monkeypatch.setattr(nursery._Nursery, "_own", None)
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(WorkerDied, match=reason) as caught:
+        Worker().call(CALLS + "echo", 1, deadline_s=60)
+    assert not caught.value.killed
+
+
+def test_what_a_worker_started_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    code = (
+        "import os, signal, sys, time; from pathlib import Path\n"
+        "from balto.workers.worker import Worker\n"
+        "worker, path = Worker(), Path(sys.argv[1])\n"
+        "worker.submit('tests.workers.calls:hang_with_child', str(path), deadline_s=60)\n"
+        "while not (path.exists() and path.read_text()): time.sleep(0.01)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+    assert gone(int(path.read_text()))
+
+
+def gone(pid: int) -> bool:
+    """Within some seconds; a zombie that nobody waits for is gone."""
     for _ in range(200):
-        if not psutil.pid_exists(pid):
-            return
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
         time.sleep(0.02)
-    pytest.fail("it goes on without its owner")
-
-
-def test_the_nursery_runs_nothing_of_ours() -> None:
-    with Worker() as worker:
-        assert worker.pid is not None
-        command = parent_of(worker).cmdline()
-    assert command[0] == sys.executable
-    assert "nursery" in command[2]
+    return False

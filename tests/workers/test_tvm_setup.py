@@ -10,7 +10,7 @@ from balto.workers.worker import Worker
 pytest.importorskip("tvm")
 
 
-def test_a_cpu_target_loads_its_own_intrinsics_and_nothing_else() -> None:
+def test_a_cpu_target_loads_no_other_back_ends_intrinsics_and_no_torch() -> None:
     with Worker() as worker:
         found = worker.call(
             "tests.workers.calls:loaded_tvm",
@@ -33,5 +33,4 @@ def test_a_gpus_intrinsics_are_loaded_where_there_is_none() -> None:
     with Worker() as worker:
         found = worker.call("tests.workers.calls:loaded_tvm", target, deadline_s=120)
     assert found["cuda"]
-    assert not found["x86"]
     assert found["stacks"], "they have their source lines again"
