@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -57,13 +58,25 @@ def test_environment_folder_path_and_cpus_are_ours_of_the_moment(
 
 
 def test_files_are_inherited_under_their_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("here")
-    with path.open() as file, path.open() as another:
-        numbers = (another.fileno(), file.fileno())
+    paths = [tmp_path / name for name in ("one", "other")]
+    for path in paths:
+        path.write_text(path.name)
+    with paths[0].open() as one, paths[1].open() as other:
+        numbers = (other.fileno(), one.fileno())
         with Worker(inherit=numbers) as worker:
-            for number in numbers:
-                assert worker.call(CALLS + "read", number, deadline_s=60) == "here"
+            found = [worker.call(CALLS + "read", number, deadline_s=60) for number in numbers]
+    assert found == ["other", "one"]
+
+
+def test_a_worker_that_cannot_be_forked_says_why_and_costs_no_other() -> None:
+    """Here it should inherit more files than a message to the nursery may have."""
+    with Worker() as worker, contextlib.ExitStack() as files:
+        before = worker.call(CALLS + "pid", deadline_s=60)
+        numbers = [files.enter_context(Path(os.devnull).open()).fileno() for _ in range(100)]
+        with pytest.raises(WorkerDied, match="no process could be forked: too many") as caught:
+            Worker(inherit=numbers).call(CALLS + "echo", 1, deadline_s=60)
+        assert not caught.value.killed
+        assert worker.call(CALLS + "pid", deadline_s=60) == before
 
 
 def test_a_dead_nursery_costs_its_workers_and_is_replaced() -> None:
