@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psutil
 
@@ -38,6 +38,10 @@ class MeasurerContract(ABC):
     @abstractmethod
     def failures(self) -> Sequence[tuple[Candidate, Status]]:
         """Programs that fail, at least one, and how."""
+
+    def devices(self) -> Collection[int]:
+        """Ids of our child processes that are devices; what those start is no measurer's."""
+        return ()
 
     def test_every_candidate_has_one_outcome_under_its_own_index(self) -> None:
         """Law 1; in any order, and asked for twice as well."""
@@ -84,7 +88,7 @@ class MeasurerContract(ABC):
     def test_closing_twice_at_any_time_leaves_no_process_behind(self) -> None:
         """Law 4: before it has measured, while it measures, and after."""
         self.make().close()  # what is started once and stays, such as what workers are forked from
-        before = _children()
+        before = _children(self.devices())
         for measured in range(3):
             measurer = self.make()
             iterator = measurer.measure(self.candidates())
@@ -93,7 +97,7 @@ class MeasurerContract(ABC):
             measurer.close()
             measurer.close()
             iterator.close()  # type: ignore[attr-defined]
-            assert _children() <= before
+            assert _children(self.devices()) <= before
 
     def test_there_is_a_cpu_for_other_work(self) -> None:
         """`free_cpus` names at least one CPU that this process may use."""
@@ -113,11 +117,23 @@ def check_outcome(outcome: Outcome) -> None:
         assert "\n" not in outcome.message
 
 
-def _children() -> set[int]:
-    """Our own processes; not those of a device that happens to run on this machine."""
-    found = set()
-    for child in psutil.Process().children(recursive=True):
+def _children(devices: Collection[int]) -> set[int]:
+    """Our own processes, and theirs, but none that a device has started."""
+    found: set[int] = set()
+    new = [psutil.Process()]
+    while new:
+        parent = new.pop()
         with contextlib.suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE:
-                found.add(child.pid)
+            for child in parent.children():
+                if _runs(child):
+                    found.add(child.pid)
+                    if child.pid not in devices:
+                        new.append(child)
     return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -141,6 +141,9 @@ class TestRpc(RealPrograms):
     def make(self) -> Measurer:
         return RpcMeasurer(TARGET, self.fleet.settings())
 
+    def devices(self) -> list[int]:
+        return [process.pid for process in (self.fleet.tracker, *self.fleet.servers)]
+
 
 @pytest.mark.slow
 def test_a_server_that_dies_costs_a_retry_and_none_left_is_a_clear_stop(fleet: Fleet) -> None:
