@@ -20,6 +20,8 @@ from balto.workers.tvm_setup import import_tvm
 _CHECKS_OFF = {"tirx.disable_assert": True}
 #: Object files: the machine that runs the program links them, so that none needs a cross-linker.
 _LIBRARY = "program.tar"
+#: Artifacts that a process keeps in memory, for programs that are timed again.
+KEPT = 32
 
 
 @dataclass(frozen=True)
@@ -153,15 +155,20 @@ def build_exported(program: Program) -> Built:
 def artifact_of(work: Program | Built) -> Artifact:
     """The artifact of a program, built here unless it was before; tells the parent `build_s`.
 
-    A program is built in memory; what was built before comes as bytes.
+    A program is built in memory, and kept there for a while; what was built before comes as bytes.
     """
     if isinstance(work, Built):
         note(build_s=work.build_s)
         return work.artifact
     started = time.perf_counter()
-    artifact = build(work)
+    artifact = _built(work)
     note(build_s=time.perf_counter() - started)
     return artifact
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _built(program: Program) -> Artifact:
+    return build(program)
 
 
 @functools.lru_cache(maxsize=16)

@@ -6,13 +6,14 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.errors import MeasurerError, WorkerDied, WorkerError, WorkerTimeout
-from balto.measure.build import Built, Program
+from balto.measure.build import KEPT, Built, Program
 from balto.measure.measurer import Measurer
 from balto.measure.todo import Todo
 from balto.workers.worker import Worker
@@ -39,6 +40,7 @@ class CrewMeasurer(Measurer):
     def __init__(self, workers: Sequence[Worker], recycle_bytes: int) -> None:
         self._workers = list(workers)
         self._recycle_bytes = recycle_bytes
+        self._homes: dict[tuple[str, str | None], int | None] = {}  # program -> who built it last
         for worker in self._workers:
             worker.start()
 
@@ -77,7 +79,8 @@ class CrewMeasurer(Measurer):
                 for number, worker in enumerate(self._workers):
                     worker.start()
                     free = number not in busy and worker.ready
-                    if free and (index := todo.pop()) is not None:
+                    if free and (index := todo.pop(partial(self._suits, worker))) is not None:
+                        self._settle(candidates[index], worker)
                         best_s = best.get(candidates[index].task_id, math.inf)
                         self._submit(number, todo.work(index), best_s)
                         busy[number] = index, time.monotonic()
@@ -119,6 +122,18 @@ class CrewMeasurer(Measurer):
         """Stop every worker."""
         for worker in self._workers:
             worker.kill()
+
+    def _suits(self, worker: Worker, candidate: Candidate) -> bool:
+        """Whether no other worker has the program at hand, built before."""
+        home = self._homes.get((candidate.task.name, candidate.trace))
+        return home in (None, worker.pid) or home not in self.pids()
+
+    def _settle(self, candidate: Candidate, worker: Worker) -> None:
+        program = candidate.task.name, candidate.trace
+        self._homes.pop(program, None)
+        self._homes[program] = worker.pid
+        while len(self._homes) > KEPT * len(self._workers):
+            del self._homes[next(iter(self._homes))]
 
     def _wait(self, busy: dict[int, Any], todo: Todo) -> list[int]:
         """Workers that have something to say, or whose time is up; also returns to look at `todo`.

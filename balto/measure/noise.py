@@ -9,43 +9,49 @@ timed beside every repeat of a program: when it is slow, the repeat beside it wa
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import resource
 import time
 import zlib
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 #: Fits the first-level cache: what slows it is the core, not its neighbours' use of memory.
 _DATA = bytes(range(256)) * 64
-_FLOOR_QUANTILE = 0.1
+#: The usual speed of a core falls by so much a second until it is seen again.
+_FORGETTING = 0.001
 
 
 class DisturbanceDetector:
-    """Tells whether the core that we run on is undisturbed now.
+    """Tells whether the core that we run on is undisturbed now, and if not, how slow it is.
+
+    "Usual" is the fastest that the fixed kernel has been; it is forgotten slowly, so that a lasting
+    change of clock frequency becomes the new usual, and a neighbour of some seconds does not.
 
     Args:
         tolerance: how much slower than usual the fixed kernel may be.
     """
 
-    def __init__(self, tolerance: float = 0.08) -> None:
+    def __init__(self, tolerance: float = 0.1) -> None:
         self._tolerance = tolerance
-        self._recent: deque[float] = deque((fixed_kernel() for _ in range(64)), maxlen=512)
+        self._usual, self._at = min(fixed_kernel() for _ in range(64)), time.perf_counter()
         self._switches = _involuntary_switches()
+        self._before = self._now = 1.0
+
+    @property
+    def slowdown(self) -> float:
+        """How many times slower than usual the core was between the last two looks, at least 1."""
+        return math.sqrt(self._before * self._now)
 
     def undisturbed(self) -> bool:
-        """Whether the fixed kernel runs at its usual speed, and nobody else had the core.
-
-        "Usual" is the fastest tenth of the last few hundred runs, so that a lasting change of
-        clock frequency becomes the new usual.
-        """
-        seconds = min(fixed_kernel(), fixed_kernel(), fixed_kernel())
-        self._recent.append(seconds)
+        """Look: whether the fixed kernel runs at its usual speed, and nobody else had the core."""
+        seconds, now = min(fixed_kernel(), fixed_kernel(), fixed_kernel()), time.perf_counter()
+        self._usual = min(seconds, self._usual * (1 + _FORGETTING * (now - self._at)))
+        self._before, self._now, self._at = self._now, seconds / self._usual, now
         switches, self._switches = self._switches, _involuntary_switches()
-        usual = sorted(self._recent)[int(_FLOOR_QUANTILE * len(self._recent))]
-        return seconds <= (1 + self._tolerance) * usual and switches == self._switches
+        return self._now <= 1 + self._tolerance and switches == self._switches
 
     def wait(self, patience_s: float) -> float:
         """Wait until `undisturbed`, at most `patience_s`; returns the seconds waited."""

@@ -26,6 +26,11 @@ _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836}
 _LONG = 10
 
 
+#: A program becomes slower with its core by about this power of what the fixed kernel does: .55 to
+#: .6 matrix products and convolutions, .7 depthwise convolutions, 1 a softmax (on a shared Zen 3).
+_SENSITIVITY = 0.6
+
+
 @dataclass(frozen=True, kw_only=True)
 class TimingSettings:
     """How a program is timed.
@@ -105,7 +110,7 @@ def time_program(
             if _known(good, settings, best_s):
                 break
         else:
-            disturbed.append(seconds)
+            disturbed.append(seconds / detector.slowdown**_SENSITIVITY)
             patience -= time.perf_counter() - started
             if patience <= 0 and (
                 len(good) + len(disturbed) >= settings.min_repeats

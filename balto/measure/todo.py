@@ -11,7 +11,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,6 +24,10 @@ from balto.workers.executor import Executor
 AHEAD = 2
 
 _BUILD = "balto.measure.build:build_exported"
+
+
+def _any(_: Candidate) -> bool:
+    return True
 
 
 class Todo:
@@ -44,9 +48,13 @@ class Todo:
         """Whether anything has not been handed out yet."""
         return bool(self._waiting)
 
-    def pop(self) -> int | None:
-        """The next candidate for a worker; None while there is none."""
-        return self._waiting.popleft() if self._waiting else None
+    def pop(self, suits: Callable[[Candidate], bool] = _any) -> int | None:
+        """The next candidate that suits a worker; None while there is none."""
+        for place, index in enumerate(self._waiting):
+            if suits(self._candidates[index]):
+                del self._waiting[place]
+                return index
+        return None
 
     def work(self, index: int) -> Program | Built:
         """What the worker gets of it."""
@@ -92,8 +100,8 @@ class BuildAhead(Todo):
         """Whether anything has not been handed out yet."""
         return bool(self._waiting or self._building or self._ready)
 
-    def pop(self) -> int | None:
-        """The next candidate whose artifact is there."""
+    def pop(self, suits: Callable[[Candidate], bool] = _any) -> int | None:  # noqa: ARG002
+        """The next candidate whose artifact is there; it is handed over, and suits any worker."""
         index = self._ready.popleft() if self._ready else None
         self._build()
         return index
