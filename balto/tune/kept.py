@@ -11,6 +11,7 @@ from balto.campaign.journal import Journal, outcome_from_record
 from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import CampaignError, InputError
+from balto.tune.finalists import settled
 from balto.tune.folder import DATABASE, MODEL, versions
 from balto.tune.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
 from balto.tune.session import SessionListener, TunedTask
@@ -91,20 +92,16 @@ def deployed(out: Path) -> dict[str, Any] | None:
 
 
 def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> TunedTask:
-    trials: dict[str, Outcome] = {}
-    again: dict[str, Outcome] = {}
+    times: dict[str, list[Outcome]] = {}
     for each in records:
         if each["kind"] in (TRIAL, AGAIN) and each["task"] == task.name and each["trace"]:
-            (trials if each["kind"] == TRIAL else again)[each["trace"]] = outcome_from_record(each)
-    first = [o.latency_median_s if o.ok else math.nan for o in trials.values()]
-    for trace, outcome in again.items():
-        if outcome.ok and outcome.latency_median_s < trials[trace].latency_median_s:
-            trials[trace] = outcome
+            times.setdefault(each["trace"], []).append(outcome_from_record(each))
+    first = [each[0].latency_median_s if each[0].ok else math.nan for each in times.values()]
     seconds = {name: math.nan if found[name] is None else found[name] for name in SECONDS}
     return TunedTask(
         task=task,
         trace=found["trace"],
-        programs=list(trials.items()),
+        programs=[(trace, settled(each)) for trace, each in times.items()],
         best_s=running_best(first),
         wrong=found["wrong"],
         lost=found["lost"],

@@ -22,6 +22,7 @@ from balto.data.task import Task
 from balto.errors import MeasurerError, WorkerError
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
+from balto.tune.finalists import ROUNDS, finalists, settled
 from balto.tune.learner import Learner
 from balto.tune.records import AGAIN, BATCH, TRIAL
 from balto.tune.search import SearchSettings, TaskSearch, warm
@@ -30,9 +31,6 @@ from balto.workers.worker import Worker
 _CHECK_S = 300.0
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
-#: One program of so many trials is timed again, the fastest, but no more than these: on a machine
-#: that others use, many a program is measured when it is slow.
-_TRIALS_A_FINALIST, _FINALISTS = 5, 8
 #: Workers that make programs while nothing is timed; they share one core while something is.
 _WORKERS = 2
 
@@ -116,11 +114,12 @@ class Session:
         self._settings = settings or SearchSettings()
         self._seed = seed
         self._listener = listener or SessionListener()
-        self._facts = {
-            (each["task"], each["trace"], each["kind"] == AGAIN): outcome_from_record(each)
-            for each in records
-            if each.get("kind") in (TRIAL, AGAIN)
-        }
+        self._facts: dict[tuple[str, str], list[Outcome]] = {}  # a trial, then what came again
+        for each in records:
+            if each.get("kind") in (TRIAL, AGAIN):
+                known = self._facts.setdefault((each["task"], each["trace"]), [])
+                known.append(outcome_from_record(each))
+        self._measurements = 0
         self._workers = [Worker() for _ in range(_WORKERS)]
         for worker in self._workers:
             worker.start()
@@ -212,44 +211,49 @@ class Session:
         task: Task,
         traces: Sequence[str],
         tell: Callable[[Outcome], None],
-        again: bool = False,
+        before: int = 0,
     ) -> list[Outcome]:
-        """Outcomes of programs, those that the journal knows from there."""
-        keys = [(task.name, trace, again) for trace in traces]
-        for key in keys:
-            if key in self._facts:
-                tell(self._facts[key])
-        ok = [o.latency_s for (name, *_), o in self._facts.items() if name == task.name and o.ok]
-        missing = [key for key in keys if key not in self._facts]
-        candidates = [
-            Candidate(task, 0, k, trace, min(ok, default=None))
-            for k, (_, trace, _) in enumerate(missing)
-        ]
+        """Outcomes of programs, those that the journal knows from there.
+
+        Args:
+            task: of all of them.
+            traces: one a program.
+            tell: is told each outcome.
+            before: how often each was measured before.
+        """
+        known = [self._facts.setdefault((task.name, trace), []) for trace in traces]
+        missing = [k for k, facts in enumerate(known) if len(facts) <= before]
+        for facts in known:
+            if len(facts) > before:
+                tell(facts[before])
+        of_task = (facts for (name, _), facts in self._facts.items() if name == task.name)
+        best_s = min((o.latency_s for facts in of_task for o in facts if o.ok), default=None)
+        candidates = [Candidate(task, 0, k, traces[k], best_s) for k in missing]
         for k, outcome in self._measurer.measure(candidates) if candidates else ():
-            self._facts[missing[k]] = outcome
-            record = {"kind": AGAIN if again else TRIAL, "task": task.name}
-            self._keep({**record, "trace": missing[k][1], **outcome_to_record(outcome)})
+            known[missing[k]].append(outcome)
+            self._measurements += 1
+            record = {"kind": AGAIN if before else TRIAL, "task": task.name}
+            self._keep({**record, "trace": candidates[k].trace, **outcome_to_record(outcome)})
             tell(outcome)
-        return [self._facts[key] for key in keys]
+        return [facts[before] for facts in known]
 
     def _timed_again(
-        self, task: Task, programs: Sequence[tuple[str, Outcome]], count: int
+        self, task: Task, programs: Sequence[tuple[str, Outcome]]
     ) -> list[tuple[str, Outcome]]:
-        """Programs, the fastest `count` timed again, each with the smaller of its two latencies."""
-        worked = [k for k, (_, outcome) in enumerate(programs) if outcome.ok]
-        ranked = sorted(worked, key=lambda k: (programs[k][1].latency_median_s, k))[:count]
-        if len(ranked) < 2:
-            return list(programs)
-        traces = [programs[k][0] for k in ranked]
-        if any((task.name, trace, True) not in self._facts for trace in traces):
-            self._listener.again(task.name, len(traces))
-        outcomes = [outcome for _, outcome in programs]
-        for k, again in zip(
-            ranked, self._measure(task, traces, lambda _: None, again=True), strict=True
-        ):
-            if again.ok and again.latency_median_s < outcomes[k].latency_median_s:
-                outcomes[k] = again
-        return [(trace, outcome) for (trace, _), outcome in zip(programs, outcomes, strict=True)]
+        """Programs, the untuned one first, the fastest timed again; each as all its times say."""
+        outcomes = [[outcome] for _, outcome in programs]
+        contending = list(range(len(programs)))
+        for turn in range(1, ROUNDS + 1):
+            so_far = [settled(outcomes[k]) for k in contending]
+            fastest = finalists(so_far, len(programs) - 1, turn)
+            contending = [contending[k] for k in fastest]
+            traces = [programs[k][0] for k in contending]
+            if turn == 1 and any(len(self._facts[task.name, trace]) == 1 for trace in traces):
+                self._listener.again(task.name, len(traces))
+            again = self._measure(task, traces, lambda _: None, before=turn)
+            for k, outcome in zip(contending, again, strict=True):
+                outcomes[k].append(outcome)
+        return [(trace, settled(each)) for (trace, _), each in zip(programs, outcomes, strict=True)]
 
     def _keep(self, record: Mapping[str, Any]) -> None:
         if self._journal is not None:
@@ -341,7 +345,7 @@ class TaskTuning:
         self._asking_s += time.perf_counter() - began
         if not chosen:
             return 0
-        new = any((self.task.name, trace, False) not in session._facts for trace in traces)
+        known = session._measurements
         outcomes, waited_s = session._measure_and_grow(
             self.task, search, traces, self._tell, stepping
         )
@@ -356,22 +360,21 @@ class TaskTuning:
         ended = time.perf_counter()
         self._asking_s += waited_s + ended - asked
         self._seconds += ended - began
-        self._note(new)
+        self._note(session._measurements > known)
         return len(chosen)
 
     def finish(self) -> TunedTask:
-        """The fastest right program, the best few timed again; the untuned one if none is faster.
+        """The fastest right program, the best timed again; the untuned one if none is faster.
 
         Its latency is NaN if neither runs.
         """
         began = time.perf_counter()
-        session, known = self._session, len(self._session._facts)
+        session, known = self._session, self._session._measurements
         # With the untuned program: no program may win because that had a slow moment.
         every = [("", self._untuned), *self._programs]
-        count = min(_FINALISTS, self.trials // _TRIALS_A_FINALIST)
-        (_, self._untuned), *self._programs = session._timed_again(self.task, every, count)
+        (_, self._untuned), *self._programs = session._timed_again(self.task, every)
         self._seconds += time.perf_counter() - began
-        self._note(len(session._facts) > known)
+        self._note(session._measurements > known)
         began = time.perf_counter()
         trace, latency_s, wrong = self._session._best_right(
             self.task, self._programs, self.untuned_s

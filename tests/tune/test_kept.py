@@ -40,7 +40,7 @@ def of_task(kind: str, trace: str, outcome: Outcome) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three trials, the fastest two measured again, one of them faster than before."""
+    """Three trials, the fastest two measured again, one of them faster, the other slower."""
     write(
         tmp_path,
         of_task("trial", "", FAILED),

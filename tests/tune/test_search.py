@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import log2
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from balto.campaign.journal import Journal, read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.measure.measurer import Measurer
+from balto.tune.finalists import ROUNDS
 from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _places
 from balto.tune.session import Session, SessionListener
@@ -150,34 +152,36 @@ def test_few_trials_are_measured_in_quarters(task: balto.Task) -> None:
         assert session.tune(task, 22).trials == 22
     finally:
         session.close()
-    assert batches == [1, 5, 5, 5, 5, 2, 4]  # first the untuned program, at last the best again
+    assert batches[:7] == [1, 5, 5, 5, 5, 2, 8]  # first the untuned program, at last the best again
 
 
 def test_the_fastest_are_timed_again_on_a_machine_that_is_slow_at_times(
     task: balto.Task, tmp_path: Path
 ) -> None:
-    """Each program is three times as slow the first time: a journal keeps both times."""
+    """Each program is slow the first time, some more than others: a journal keeps every time."""
 
     class SlowAtFirst(MadeUpDevice):
-        """A program that comes again is faster."""
+        """A program that comes again is faster, and once much too fast."""
 
         def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
-            again = [c.trace in self.measured for c in candidates]
+            times = [self.measured.count(c.trace) for c in candidates]
             for k, outcome in super().measure(candidates):
-                share = 1.0 if again[k] or not outcome.ok else 3.0
+                share = (1.5 + crc32(candidates[k].trace.encode()) % 2, 0.9, 1.0, 1.0)[times[k]]
                 latency_s = outcome.latency_median_s * share
                 yield k, replace(outcome, latency_s=latency_s, latency_median_s=latency_s)
 
     device = SlowAtFirst()
     programs = dict(tuned(task, device, tmp_path / "journal.jsonl", trials=20))
-    twice = {trace for trace in programs if device.measured.count(trace) > 1}
-    worked = sorted(o.latency_median_s for o in programs.values() if o.ok)
-    assert len(twice) == 4
-    assert {programs[t].latency_median_s for t in twice} == {latency(t) for t in twice}
-    assert worked[0] == min(latency(t) for t in twice)
+    times = {trace: device.measured.count(trace) for trace in programs}
+    again = [trace for trace, count in times.items() if count > 1]
+    assert len(again) == 8
+    best = min((o.latency_median_s, trace) for trace, o in programs.items() if o.ok)[1]
+    assert latency(best) == min(map(latency, again))
+    if times[best] == 1 + ROUNDS:  # or it was ahead alone before that
+        assert programs[best].latency_median_s == latency(best)
     kinds = [record["kind"] for record in read(tmp_path / "journal.jsonl")]
     assert kinds.count("trial") == 21
-    assert kinds.count("again") == 4
+    assert kinds.count("again") == sum(times.values()) - 20
 
 
 def test_no_program_wins_because_the_untuned_one_had_a_slow_moment(task: balto.Task) -> None:
