@@ -44,7 +44,7 @@ def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]
             compile_network(name, target, {}, partial, suited=False)
     export(name, folder / EXPORTED)
     torch.set_num_threads(1)
-    arrays = check.random_inputs(inputs, 0)
+    arrays = check.random_inputs(inputs)
     ways = dict(zip(("untuned", "tuned"), (folder / UNTUNED, folder / LIBRARY), strict=True))
     runs = dict(zip(ways, check.runs_of(list(ways.values()), inputs, target), strict=True))
     with (

@@ -121,6 +121,12 @@ def one_line(text: object) -> str:
     return line if len(line) <= 300 else f"{line[:300]}..."
 
 
+def last_line(error: BaseException) -> str:
+    """What TVM's errors say last, after a stack of calls; the error's type if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return one_line(lines[-1]) if lines else type(error).__name__
+
+
 def sha256(path: str | Path) -> str:
     """Of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:  # noqa: PTH123

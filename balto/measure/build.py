@@ -158,7 +158,7 @@ def artifact_of(work: Program | Built) -> Artifact:
     A program is built in memory, and kept there for a while; what was built before comes as bytes.
     """
     if isinstance(work, Built):
-        note(build_s=work.build_s)
+        note(build_s=work.build_s, built_elsewhere=True)
         return work.artifact
     started = time.perf_counter()
     artifact = _built(work)

@@ -190,7 +190,8 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
 
     Args:
         error: as `Worker.poll` raised it.
-        seconds: wall clock of the whole call.
+        seconds: wall clock of the whole call, with building, if that was not done elsewhere, and
+            with waiting for the right to time.
     """
     running = bool(error.stage)
     if isinstance(error, WorkerTimeout):
@@ -201,8 +202,11 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
         status = Status.CRASH
     else:
         status = Status.RUN_ERROR if running else Status.BUILD_ERROR
-    build_s = float(error.notes.get("build_s", seconds))
-    measure_s = max(0.0, seconds - build_s)
+    notes = error.notes
+    build_s = float(notes.get("build_s", seconds))
+    elsewhere = bool(notes.get("built_elsewhere"))
+    before_s = (0.0 if elsewhere else build_s) + float(notes.get("waited_s", 0.0))
+    measure_s = max(0.0, seconds - before_s)
     return Outcome(
         status,
         build_s=build_s,

@@ -15,7 +15,7 @@ from balto.measure.build import Built, Program, artifact_of
 from balto.measure.placement import CpuPlacement
 from balto.measure.run import device_of, time_artifact
 from balto.measure.timing import TimingSettings
-from balto.workers.child import pin, stage
+from balto.workers.child import note, pin, stage
 from balto.workers.tvm_setup import import_tvm, load_back_end
 
 
@@ -59,9 +59,11 @@ def measure(job: Job, timing_lock: int, placement: CpuPlacement) -> dict[str, An
     """
     artifact = artifact_of(job.work).load()  # linked before it takes the timing core
     stage("wait", job.wait_s)
+    waiting = time.perf_counter()
     with _timing_core(timing_lock, placement):
         stage("run", job.run_s)
         started = time.perf_counter()
+        note(waited_s=started - waiting)
         alone = len(placement.time) == 1
         timing = time_artifact(artifact, job.timing, job.best_s, alone=alone)
         ended = time.perf_counter()
@@ -75,6 +77,6 @@ def _timing_core(timing_lock: int, placement: CpuPlacement) -> Iterator[None]:
     try:
         pin(list(placement.time))
         yield
-        pin(list(placement.build))
     finally:
+        pin(list(placement.build))
         fcntl.lockf(timing_lock, fcntl.LOCK_UN)

@@ -111,15 +111,14 @@ class Noise:
         return "quiet: a difference of about one percent can be told"
 
 
-def measure_noise(seconds: float = 1.0, cpu: int | None = None) -> Noise:
+def measure_noise(seconds: float = 1.0) -> Noise:
     """Measure this machine's noise, on one CPU: the last of ours, where programs are timed.
 
     Args:
         seconds: how long to look.
-        cpu: which CPU; the last one that we may use if None.
     """
     allowed = os.sched_getaffinity(0)
-    cpu = max(allowed) if cpu is None else cpu
+    cpu = max(allowed)
     os.sched_setaffinity(0, {cpu})
     try:
         stolen, started = steal_ticks(cpu), time.perf_counter()

@@ -130,8 +130,9 @@ class RpcMeasurer(CrewMeasurer):
             for index, outcome in measured:
                 if math.isfinite(outcome.probe_s):
                     self._since_probe[outcome.device] = 1
-                elif outcome.device in self._since_probe:
-                    self._since_probe[outcome.device] += 1
+                elif outcome.device in self._since_probe or outcome.ok:  # or it cannot be probed
+                    since = self._since_probe.get(outcome.device, 0)
+                    self._since_probe[outcome.device] = since + 1
                 yield index, outcome
 
     def close(self) -> None:
@@ -145,7 +146,13 @@ class RpcMeasurer(CrewMeasurer):
         if self.settings.measure.workers:
             return
         arguments = (self.settings.tracker, self.settings.leave_out)
-        found = self._workers[0].call(_DEVICES, *arguments, deadline_s=30.0)
+        try:
+            found = self._workers[0].call_with_retries(_DEVICES, *arguments, deadline_s=30.0)
+        except WorkerTimeout as error:
+            raise NoDevice(
+                f"no device to measure on: the tracker {self.settings.tracker} does not answer; "
+                "start one, then run the same command again"
+            ) from error
         for _ in range(len(found) + 1 - len(self._workers)):
             self._workers.append(self._worker())
 

@@ -37,7 +37,7 @@ def time_artifact(
         artifact: in memory or exported; over a session, its bytes are uploaded.
         timing: how precisely.
         best_s: the smallest latency of its task so far; infinity if it is the first.
-        alone: the program runs in this thread, on a core of its own (see `_on_this_cpu`).
+        alone: the program runs in this thread, on a core of its own (see `on_this_cpu`).
         session: a TVM RPC session on the device to time on; None for this machine.
     """
     kind = device_of(artifact.target)

@@ -11,6 +11,7 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
+from balto.data.files import last_line
 from balto.data.target import Target
 from balto.errors import InputError
 
@@ -36,8 +37,7 @@ def resolve(target: Target) -> Target:
     try:
         tvm.target.Target(target.to_dict())
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"TVM refuses the target {target}: {lines[-1]}") from error
+        raise InputError(f"TVM refuses the target {target}: {last_line(error)}") from error
     return target
 
 

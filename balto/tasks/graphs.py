@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import one_line, reading
+from balto.data.files import last_line, one_line, reading
 from balto.errors import InputError
 from balto.extras import needed_for
 
@@ -68,8 +68,7 @@ def imported(spec: str) -> tuple[Any, list[Any]]:
         except Exception as error:
             if spec in NETWORKS:
                 raise
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            reason = f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
+            reason = f"{type(error).__name__}: {last_line(error)}"
             raise InputError(f"cannot read {spec} as a model: {reason}") from error
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from balto.data.files import one_line
+from balto.data.files import last_line
 from balto.data.target import Target
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
@@ -42,7 +42,7 @@ def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
     try:
         fused, transform = graphs.lowered(module, wanted, lambda m: vectorised(channels_last(m)))
     except Exception as error:  # TVM's pass refuses some networks by an internal check
-        layout = f"NCHW: TVM cannot change it: {one_line(str(error).splitlines()[-1])}"
+        layout = f"NCHW: TVM cannot change it: {last_line(error)}"
         fused, transform = graphs.lowered(module, wanted, vectorised)
     return weights_to_lay_out(fused), transform, layout
 

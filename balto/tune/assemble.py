@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from balto.data.files import one_line
 from balto.data.target import Target
-from balto.errors import BaltoError, InputError, WorkerError, WorkerRaised
+from balto.errors import BaltoError, InputError, WorkerDied, WorkerRaised
 from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def assemble(
     def error_with(chosen: Mapping[str, str]) -> float:
         try:
             call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
+            return _error(worker, spec, library, found.inputs, target)
         except InputError:
             if not chosen:
                 raise
-            return math.inf  # TVM's passes refuse some programs only inside of a network
-        return _error(worker, spec, library, found.inputs, target)
+            return math.inf  # some programs compile, or run, only outside of a network
 
     traces, wrong, error = right_traces(traces, error_with, listener.mismatched)
     if not error <= 1:
@@ -124,16 +124,19 @@ def call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _CO
     """Call in a worker; what TVM says of a network, the first argument, is bad input.
 
     Raises:
-        InputError: it is, in one line.
+        InputError: it is, in one line; or TVM crashes on it, twice.
+        WorkerError: the process was killed again and again, or took too long: nothing is known.
     """
     try:
-        return worker.call(function, *arguments, deadline_s=deadline_s)
+        return worker.call_with_retries(function, *arguments, deadline_s=deadline_s)
     except WorkerRaised as error:
         reason = one_line(str(error).removeprefix(f"{error.kind}: "))
         if error.kind == "InputError":
             raise InputError(reason) from error
-        raise InputError(f"TVM cannot compile {arguments[0]}: {error.kind}: {reason}") from error
-    except WorkerError as error:
+        raise InputError(f"TVM refuses {arguments[0]}: {error.kind}: {reason}") from error
+    except WorkerDied as error:
+        if error.killed:
+            raise
         raise InputError(f"TVM did not survive {arguments[0]}: {one_line(error)}") from error
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from balto.data.files import one_line
 from balto.data.target import Target
+from balto.errors import InputError
 from balto.measure.run import device_of
 from balto.tune import reference
 from balto.tune.deploy import distance, random_arrays
@@ -28,9 +29,7 @@ _TURN_S, _TIMING_S, _TURNS = 0.1, 2.0, 3
 _SLOW_S = 5.0
 
 
-def error_of_network(
-    spec: str, path: Path, inputs: Sequence[Tensor], target: Target, seed: int = 0
-) -> float:
+def error_of_network(spec: str, path: Path, inputs: Sequence[Tensor], target: Target) -> float:
     """How far a library is from the reference on random inputs, in tolerances: right up to 1.
 
     Args:
@@ -38,16 +37,30 @@ def error_of_network(
         path: of the library.
         inputs: of the network.
         target: of the library.
-        seed: of the inputs.
     """
-    expected = _expected(spec, tuple((n, tuple(s), d) for n, s, d in inputs), seed)
+    expected = expected_of(spec, inputs)
     with tempfile.TemporaryDirectory(prefix="balto-") as folder:
         # A process that loads a path again gets what was there the first time.
         copy = Path(shutil.copy(path, folder))
-        got = outputs(load(copy, target)["main"], random_inputs(inputs, seed), target)
+        got = outputs(load(copy, target)["main"], random_inputs(inputs), target)
     if len(got) != len(expected):
         return float("inf")
     return max(distance(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def expected_of(spec: str, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """What the reference computes on random inputs; computed once a process.
+
+    Raises:
+        InputError: the reference does not run the network.
+    """
+    try:
+        return _expected(spec, tuple((n, tuple(s), d) for n, s, d in inputs))
+    except Exception as error:
+        raise InputError(
+            f"the outputs of {spec} cannot be checked: its reference does not run it: "
+            f"{type(error).__name__}: {one_line(error)}"
+        ) from error
 
 
 def time_beside(
@@ -66,7 +79,7 @@ def time_beside(
         is not installed; and why it refuses the network, empty if it does not.
     """
     runs = runs_of(paths, inputs, target)
-    arrays, threads = random_inputs(inputs, 0), target.cores or 1
+    arrays, threads = random_inputs(inputs), target.cores or 1
     try:
         with reference.runtime(spec, arrays, threads, device_of(target)) as found:
             if found is not None:
@@ -83,7 +96,7 @@ def runs_of(
 ) -> list[Callable[[], object]]:
     """What runs each library once, on random inputs, and waits until it is done."""
     device = import_tvm(target).device(device_of(target))
-    arrays = _tensors(random_inputs(inputs, 0), target)
+    arrays = _tensors(random_inputs(inputs), target)
 
     def run(main: Any) -> None:
         main(*arrays)
@@ -144,9 +157,9 @@ def outputs(main: Any, arrays: Sequence[NDArray[Any]], target: Target) -> list[N
     return flat(main(*_tensors(arrays, target)))
 
 
-def random_inputs(inputs: Sequence[Tensor], seed: int) -> list[NDArray[Any]]:
+def random_inputs(inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
     """Random inputs of a network."""
-    return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")], seed)[:-1]
+    return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")])[:-1]
 
 
 def _tensors(arrays: Sequence[NDArray[Any]], target: Target) -> list[Any]:
@@ -161,5 +174,5 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 @functools.lru_cache(maxsize=2)
-def _expected(spec: str, inputs: tuple[Any, ...], seed: int) -> list[NDArray[Any]]:
-    return reference.expected(spec, random_inputs(inputs, seed))
+def _expected(spec: str, inputs: tuple[Any, ...]) -> list[NDArray[Any]]:
+    return reference.expected(spec, random_inputs(inputs))

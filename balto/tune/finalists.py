@@ -15,7 +15,7 @@ ROUNDS = 3
 #: One program of so many trials, but no more than these.
 _TRIALS_A_FINALIST, _MOST = 2, 8
 #: A program so many times slower than the fastest of them is out.
-_BEHIND = 1.25
+_BEHIND = 1.15
 
 
 def finalists(outcomes: Sequence[Outcome], trials: int, turn: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from balto.campaign.programs import write_tasks
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, ConfigurationChanged, InputError
+from balto.errors import CampaignError, ConfigurationChanged, InputError, WorkerError
+from balto.measure.live import LiveMeasurer
+from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.models.base import CostModel
 from balto.tune.records import CONFIG, JOURNAL, read_records
+from balto.tune.search import SearchSettings
 from balto.tune.session import TunedTask
 from balto.units import shown
 from balto.workers.worker import Worker
@@ -111,6 +115,36 @@ def check_kind(model: str | Path | None, trained_on: Mapping[str, Any], target: 
         )
 
 
+def unusual(settings: SearchSettings, measurer: Measurer | str) -> dict[str, Any]:
+    """What a journal's first record says of a search that is not the usual one on this machine."""
+    usual, found = asdict(SearchSettings()), dict[str, Any]()
+    changed = {name: value for name, value in asdict(settings).items() if value != usual[name]}
+    if changed:
+        found["settings"] = changed
+    if measurer != "live" and not isinstance(measurer, LiveMeasurer):
+        found["measurer"] = measurer if isinstance(measurer, str) else type(measurer).__name__
+    return found
+
+
+def require_runs_here(task: Task, measurer: Measurer | str, worker: Worker) -> None:
+    """Refuse to tune for a device whose programs cannot be checked on this machine.
+
+    Raises:
+        InputError: the untuned program of `task` does not run here.
+    """
+    if measurer == "live" or isinstance(measurer, LiveMeasurer):
+        return  # it says so itself
+    try:
+        worker.call_with_retries(
+            "balto.tune.deploy:error_of", task.module, "", task.target, deadline_s=EXPORT_S
+        )
+    except WorkerError as error:
+        raise InputError(
+            f"programs for {task.target} cannot be checked on this machine ({error}): measure them "
+            "with balto pretrain, and tune on a machine that runs them"
+        ) from error
+
+
 def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:
     before = records[0] if records else config
     for name in [*config, *(name for name in before if name != "kind" and name not in config)]:
@@ -123,7 +157,7 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
 
 
 def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker: Worker) -> None:
-    """MetaSchedule's JSON database of the right programs, in the place of what is there."""
+    """MetaSchedule's JSON database, in the place of what is there; see `_right`."""
     database = [(each.task.module, _right(each)) for each in tuned]
     partial = out / f".{DATABASE}.partial"
     worker.call_with_retries(
@@ -134,7 +168,10 @@ def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker
 
 
 def _right(tuned: TunedTask) -> list[tuple[str, float]]:
-    """Programs for the database: those that worked and are no faster than the right best one."""
+    """Programs for the database: those that worked and are no faster than the best, which is right.
+
+    A faster one computed something else; slower ones nobody has compared.
+    """
     return [
         (trace, outcome.latency_median_s)
         for trace, outcome in tuned.programs

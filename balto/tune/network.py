@@ -184,8 +184,6 @@ def _prepared(spec: str, target: Target, suited: bool) -> tuple[Any, list[Any], 
     else:
         (fused, transform), layout = graphs.lowered(module, tvm_target(target)), "NCHW"
     if transform.functions:
-        (var,) = [v for v in transform.functions if v.name_hint == _TRANSFORM]
-        assert var is not None
         weights = _run(transform, weights, target)
     return fused, weights, layout
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import as_path, one_line, sha256, write_atomically, write_json
+from balto.data.files import as_path, one_line, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
@@ -28,8 +29,8 @@ from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
 
-#: In the folder: a torch module, as it was exported.
-EXPORTED = "network.pt2"
+#: Running the network in its reference.
+_CHECK_S = 1200.0
 
 
 class NetworkListener(SessionListener):
@@ -134,10 +135,9 @@ def tune_network(
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
     folder.require_usable(out)
-    spec, name = _spec(network, example_inputs, out)
-    graphs.check(spec)
-    wanted = Target.of(target)
-    with Worker(memory_bytes=0) as worker:
+    wanted, settings = Target.of(target), settings or SearchSettings()
+    with _spec(network, example_inputs) as (spec, name), Worker(memory_bytes=0) as worker:
+        graphs.check(spec)
         found = call(worker, "balto.tune.network:read", spec, wanted)
         if not found.tasks:
             raise InputError(f"TVM finds nothing to tune in {name}")
@@ -151,6 +151,7 @@ def tune_network(
             "trials": trials,
             "target": resolved.to_json(),
             "seed": seed,
+            **folder.unusual(settings, measurer),
         }
         with folder.opened(out, config, found.tasks) as (journal, records):
             listener.planned(len(found.tasks), resolved, found.layout)
@@ -161,7 +162,10 @@ def tune_network(
                     whole = Assembled.of(metadata, {t.task.name: t.trace for t in tuned})
                     return _tuned_network(name, whole, tuned, untried, found.tasks)
             else:
-                settings = settings or SearchSettings()
+                call(
+                    worker, "balto.tune.check:expected_of", spec, found.inputs, deadline_s=_CHECK_S
+                )
+                folder.require_runs_here(found.tasks[0], measurer, worker)
                 with opened(measurer, resolved) as own:
                     session = Session(own, base, journal, records, settings, seed, listener)
                     with contextlib.closing(session):
@@ -171,7 +175,8 @@ def tune_network(
             traces = {each.task.name: each.trace for each in tuned if each.trace}
             whole = assemble(worker, spec, name, found, traces, out, listener)
             done = _tuned_network(name, whole, tuned, untried, found.tasks)
-            folder.write_database(out, tuned, resolved, worker)
+            right = [each for each in tuned if each.task.name not in whole.wrong]
+            folder.write_database(out, right, resolved, worker)
             _write(out, done, found, resolved)
     return done
 
@@ -196,25 +201,27 @@ def _tuned_network(
     )
 
 
-def _spec(network: Any, example_inputs: Sequence[Any] | None, out: Path) -> tuple[str, str]:
-    """What `balto.tasks.graphs` takes, and a name; a torch module is exported into the folder."""
+@contextlib.contextmanager
+def _spec(network: Any, example_inputs: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
+    """What `balto.tasks.graphs` takes, and a name; a torch module is exported for a while."""
     if isinstance(network, str | Path):
         spec = str(network)
-        return (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
+        yield (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
+        return
     if example_inputs is None:
         raise InputError("a torch module needs example_inputs, a tuple of tensors")
     with needed_for("a torch module"):
         import torch
 
-    out.mkdir(parents=True, exist_ok=True)
     try:
         with torch.no_grad():
             program = torch.export.export(network.eval(), tuple(example_inputs))
     except Exception as error:
         raise InputError(f"torch.export cannot export the module: {one_line(error)}") from error
-    with write_atomically(out / EXPORTED) as partial:
-        torch.export.save(program, partial)
-    return str(out / EXPORTED), type(network).__name__
+    with tempfile.TemporaryDirectory(prefix="balto-") as exported:
+        path = Path(exported) / "network.pt2"
+        torch.export.save(program, path)
+        yield str(path), type(network).__name__
 
 
 def _require_cores(target: Target) -> None:
@@ -258,9 +265,14 @@ def _search(
                 continue
             shares[k].untuned_s = begun[k].untuned_s
         stepping = spent >= trials * (1 - settings.steps)
-        measured = begun[k].advance(min(size, trials - spent), stepping)
+        try:
+            measured = begun[k].advance(min(size, trials - spent), stepping)
+        except InputError as error:  # its neighbours go on
+            shares[k].dry = True
+            listener.left(tasks[k].name, one_line(error))
+            continue
         shares[k].dry = not measured
-        shares[k].had(begun[k].best_s[-1] if begun[k].best_s else math.inf)
+        shares[k].had(min(begun[k].best_s, default=math.inf))
         spent += measured
         listener.estimated(network_s(shares))
     reasons = [

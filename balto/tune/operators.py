@@ -15,6 +15,7 @@ from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import check, extract_tasks
 from balto.tune import folder, kept
+from balto.tune.search import SearchSettings
 from balto.tune.session import Session, SessionListener, TunedTask
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
@@ -31,6 +32,7 @@ def tune_operators(
     seed: int = 0,
     measurer: Measurer | str = "live",
     listener: SessionListener | None = None,
+    settings: SearchSettings | None = None,
 ) -> list[TunedTask]:
     """Tune operators on this machine, and write what `balto.load_tuned` loads.
 
@@ -47,6 +49,7 @@ def tune_operators(
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
         listener: is told what happens.
+        settings: of the search.
 
     Returns:
         What was found, an entry an operator.
@@ -58,6 +61,7 @@ def tune_operators(
         CampaignError: the folder holds something else, or is in use.
         MeasurerError: measuring cannot go on.
     """
+    settings = settings or SearchSettings()
     check([], operators)
     check_number("trials", trials, 1, whole=True)
     path = folder.model_path(model, target)
@@ -73,6 +77,7 @@ def tune_operators(
         "trials": trials,
         "target": target.to_json(),
         "seed": seed,
+        **folder.unusual(settings, measurer),
     }
     with folder.opened(out, config, tasks) as (journal, records):
         known = kept.known(out, records, tasks, listener or SessionListener())
@@ -81,8 +86,10 @@ def tune_operators(
             if kept.deployed(out) is not None:
                 return tuned
         else:
+            with Worker() as worker:
+                folder.require_runs_here(tasks[0], measurer, worker)
             with opened(measurer, target) as own:
-                session = Session(own, base, journal, records, seed=seed, listener=listener)
+                session = Session(own, base, journal, records, settings, seed, listener)
                 with contextlib.closing(session):
                     tuned = [session.tune(task, trials) for task in tasks]
             folder.write_model(out, session.model, target, config)

@@ -40,6 +40,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                 measured.add((record["task"], record["trace"]))
             if kind == AGAIN:
                 _check_measured(record, measured)
+            if kind == BATCH:
+                text_of(record, "task")
+                for name in ("seconds", "asking_s"):
+                    check_number(name, record[name], 0)
             if kind == FOUND:
                 _check_found(record, measured)
         records.append(record)

@@ -28,6 +28,7 @@ from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
 from balto.programs.decisions import COLUMNS
 from balto.select import TaskState, get
+from balto.select.program_features import program_features
 from balto.tune.decisions import Genes, Sketches
 from balto.tune.learner import Learner
 from balto.tune.space import Made
@@ -84,12 +85,13 @@ class SearchSettings:
         check_field(self, "generations", 0, whole=True)
         check_field(self, "favourites", 0, 1)
         check_field(self, "steps", 0, 1)
+        get(self.selector)
 
 
 class TaskSearch:
     """The programs of one task that are known so far, and which to measure next.
 
-    A seed and the outcomes fix what is proposed.
+    A seed, the outcomes and the number of workers fix what is proposed.
 
     Attributes:
         traces: JSON of each known program's trace, as a measurer takes it.
@@ -237,6 +239,7 @@ class TaskSearch:
             labels=np.full(len(measured) + len(first), np.nan),
             seconds=np.full(len(measured) + len(first), np.nan),
             predictions=model.to_relative_throughput(scores[among], task),
+            program_features=lambda: program_features(table, model.feature_sets),
             ensemble_predictions=lambda: model.ensemble(table),
         )
         rest = self._selector.select(state, count - len(first), self._rng)
@@ -300,6 +303,11 @@ class TaskSearch:
         jobs = [(count, seed * len(self._workers) + k) for k in range(len(self._workers))]
         parts = self._call("balto.tune.space:draw", jobs)
         traces = [trace for part in parts for trace in part.traces]
+        if not traces and self.lost:
+            raise InputError(
+                f"TVM draws no program of {self.task.name}: {self.lost} processes died or took "
+                f"longer than {_DEADLINE_S:.0f} s"
+            )
         if not traces:
             raise InputError(f"TVM draws no program of {self.task.name}: its space is empty")
         self._sketches = Sketches(traces)

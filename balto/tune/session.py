@@ -26,12 +26,13 @@ from balto.tune.finalists import ROUNDS, finalists, settled
 from balto.tune.learner import Learner
 from balto.tune.records import AGAIN, BATCH, TRIAL
 from balto.tune.search import SearchSettings, TaskSearch, warm
+from balto.tune.stock import running_best
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
-#: Workers that make programs while nothing is timed; they share one core while something is.
+#: Workers that make programs, on all cores while nothing is timed, else on those that are free.
 _WORKERS = 2
 
 
@@ -192,8 +193,9 @@ class Session:
         """
         if last:
             return self._measure(task, traces, tell), 0.0
-        self._pin(self._measurer.free_cpus)
-        with ThreadPoolExecutor(1) as pool:
+        free = self._measurer.free_cpus
+        self._pin(free)
+        with ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, free)) as pool:
             growing = pool.submit(search.grow, len(traces))
             outcomes = self._measure(task, traces, tell)
             asked = time.perf_counter()
@@ -204,7 +206,7 @@ class Session:
     def _pin(self, cpus: Sequence[int] | None) -> None:
         places = list(cpus or sorted(os.sched_getaffinity(0)))
         for worker in self._workers:
-            worker.call_with_retries("balto.workers.child:pin", places, deadline_s=60)
+            worker.pin(places)
 
     def _measure(
         self,
@@ -296,7 +298,6 @@ class TaskTuning:
 
     Attributes:
         task: with its module.
-        best_s: smallest latency after each trial, seconds; infinity before the first success.
     """
 
     def __init__(self, session: Session, task: Task) -> None:
@@ -304,13 +305,15 @@ class TaskTuning:
         self._session = session
         began = time.perf_counter()
         self._programs: list[tuple[str, Outcome]] = []
-        self.best_s: list[float] = []
-        session._pin(None)
+        self._latency_s: list[float] = []  # of each trial, NaN for a failure
+        self._best_s = math.inf
+        session._pin(session._measurer.free_cpus)
         with ThreadPoolExecutor(1) as pool:
             beginning = pool.submit(session._begin, task)
             [self._untuned] = session._measure(task, [""], lambda _: None)
             asked = time.perf_counter()
             self._search = beginning.result()
+        session._pin(None)
         self._asking_s = time.perf_counter() - asked
         self._seconds = time.perf_counter() - began
         self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
@@ -325,6 +328,11 @@ class TaskTuning:
     def trials(self) -> int:
         """How many programs were measured."""
         return len(self._programs)
+
+    @property
+    def best_s(self) -> list[float]:
+        """Smallest latency after each trial, seconds; infinity before the first success."""
+        return running_best(self._latency_s)
 
     def advance(self, count: int, stepping: bool = False) -> int:
         """Measure at most so many more programs, and learn from them.
@@ -351,12 +359,9 @@ class TaskTuning:
         )
         asked = time.perf_counter()
         self._programs += zip(traces, outcomes, strict=True)
-        search.learn(
-            {
-                p: o.latency_median_s if o.ok else math.nan
-                for p, o in zip(chosen, outcomes, strict=True)
-            }
-        )
+        latency_s = [o.latency_median_s if o.ok else math.nan for o in outcomes]
+        self._latency_s += latency_s
+        search.learn(dict(zip(chosen, latency_s, strict=True)))
         ended = time.perf_counter()
         self._asking_s += waited_s + ended - asked
         self._seconds += ended - began
@@ -404,6 +409,5 @@ class TaskTuning:
         self._noted = (self._seconds, self._asking_s)
 
     def _tell(self, outcome: Outcome) -> None:
-        known = self.best_s[-1] if self.best_s else math.inf
-        self.best_s.append(min(known, outcome.latency_median_s if outcome.ok else math.inf))
-        self._session._listener.measured(self.task.name, outcome, self.best_s[-1])
+        self._best_s = min(self._best_s, outcome.latency_median_s if outcome.ok else math.inf)
+        self._session._listener.measured(self.task.name, outcome, self._best_s)

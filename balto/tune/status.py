@@ -14,7 +14,7 @@ from balto.campaign.status import locked
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.errors import CampaignError
-from balto.tune.records import BATCH, CONFIG, JOURNAL, TRIAL
+from balto.tune.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
 from balto.tune.stock import StockSearch, read_stock, running_best
 from balto.tune.tuned import METADATA
 
@@ -167,8 +167,8 @@ def tune_status(folder: str | Path) -> TuneStatus:
 def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
     config: dict[str, Any] = {}
     tasks: dict[str, TaskStatus] = {}
-    for record in read(folder / JOURNAL):
-        kind = record.get("kind")
+    for record in read_records(folder / JOURNAL):
+        kind = record["kind"]
         if kind == CONFIG:
             config = {name: value for name, value in record.items() if name != "kind"}
         if kind not in (TRIAL, BATCH):

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from balto.campaign.journal import Journal, read
+from balto.campaign.journal import Journal, numbered
+from balto.campaign.records import at, text_of
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
+from balto.units import check_number
 from balto.workers.tvm_setup import import_tvm
 from balto.workers.worker import Worker
 
@@ -127,14 +129,18 @@ def read_stock(out: Path) -> dict[str, StockSearch]:
     """
     if not (out / STOCK).exists():
         return {}
-    return {
-        each["task"]: StockSearch(
-            trace=each["trace"],
-            latency_s=[math.nan if s is None else s for s in each["latency_s"]],
-            seconds=each["seconds"],
-        )
-        for each in read(out / STOCK)
-    }
+    found = {}
+    for place, each in numbered(out / STOCK):
+        with at(f"{out / STOCK}: {place}"):
+            latency_s = [
+                math.nan if s is None else check_number("latency_s", s, 0)
+                for s in each["latency_s"]
+            ]
+            seconds = check_number("seconds", each["seconds"], 0)
+            found[text_of(each, "task")] = StockSearch(
+                trace=text_of(each, "trace"), latency_s=latency_s, seconds=seconds
+            )
+    return found
 
 
 def search_in_worker(module: str, target: Target, trials: int, seed: int, own: bool) -> StockSearch:

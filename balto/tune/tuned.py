@@ -21,7 +21,7 @@ from balto.workers.tvm_setup import import_tvm
 if TYPE_CHECKING:
     from balto.tune.deployed import DeployedNetwork
 
-#: Says what is in a folder of tuned operators.
+#: Says what is in a folder that was tuned.
 METADATA = "tuned.json"
 #: Version of what it says.
 FORMAT = 2

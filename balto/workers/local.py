@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from balto.errors import WorkerDied
 from balto.workers.executor import Executor
 from balto.workers.worker import Worker
 
@@ -15,7 +14,7 @@ from balto.workers.worker import Worker
 class LocalExecutor(Executor):
     """Runs each call in a free one of some warm workers.
 
-    A call whose worker was killed is made again up to twice, one whose worker crashed once
+    A call whose worker was killed is made again up to four times, one whose worker crashed once
     (`Worker.call_with_retries`).
 
     Args:
@@ -28,7 +27,6 @@ class LocalExecutor(Executor):
         for worker in self._workers:
             self._free.put(worker)
         self._threads = ThreadPoolExecutor(len(self._workers), thread_name_prefix="executor")
-        self._closed = False
 
     @property
     def slots(self) -> int:
@@ -42,17 +40,15 @@ class LocalExecutor(Executor):
     def _call(self, function: str, args: tuple[Any, ...], deadline_s: float) -> Any:
         worker = self._free.get()
         try:
-            if self._closed:
-                raise WorkerDied("the executor was closed")
             return worker.call_with_retries(function, *args, deadline_s=deadline_s)
         finally:
-            if self._closed:  # a call made again may have started another process
-                worker.close()
             self._free.put(worker)
 
     def close(self) -> None:
         """Stop every worker."""
-        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+        self._threads.shutdown()
         for worker in self._workers:
             worker.close()

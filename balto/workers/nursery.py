@@ -111,7 +111,10 @@ def fork(connection: int, output: int, inherit: Sequence[int]) -> Child:
             try:
                 socket.send_fds(nursery.requests, [message], fds)
                 break
-            except OSError:
+            except OSError as error:
+                if nursery.requests.fileno() >= 0 and not isinstance(error, ConnectionError):
+                    ours.close()
+                    raise  # it is what was asked that cannot be
                 nursery.forget()
     return Child(ours, nursery)
 
@@ -120,7 +123,7 @@ class _Nursery:
     """This process's nursery; what it says, if it cannot start, goes to a first child's output."""
 
     _own: _Nursery | None = None
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
     def __init__(self, output: int) -> None:
         self._parent = os.getpid()
@@ -145,8 +148,9 @@ class _Nursery:
     def forget(self) -> None:
         """It is dead, or another process's, or not needed any more."""
         self.requests.close()
-        if _Nursery._own is self:
-            _Nursery._own = None
+        with self._lock:
+            if _Nursery._own is self:
+                _Nursery._own = None
 
     def ended(self, timeout_s: float) -> int | None:
         """Its exit status if it ends within some seconds."""

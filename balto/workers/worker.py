@@ -23,6 +23,8 @@ from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
 from balto.workers.nursery import Child, fork
 
 _TAIL_BYTES = 4096
+#: How long starting and preloading may take.
+_START_S = 120.0
 #: How often a call is made again whose worker was killed, and one whose worker crashed.
 _KILLS, _CRASHES = 4, 1
 
@@ -35,7 +37,6 @@ class Worker:
         memory_bytes: limit of its address space; 0 for none.
         env: environment variables to set in it.
         preload: ``(function, *args)`` calls made at its start, before it is ready.
-        start_deadline_s: how long starting and preloading may take.
         inherit: file descriptors that it gets, under the same numbers.
     """
 
@@ -45,16 +46,15 @@ class Worker:
         memory_bytes: int = 0,
         env: Mapping[str, str] | None = None,
         preload: Sequence[tuple[Any, ...]] = (),
-        start_deadline_s: float = 120.0,
         inherit: Sequence[int] = (),
     ) -> None:
         self._cpus = list(cpus)
         self._memory_bytes = memory_bytes
         self._env = dict(env or {})
         self._preload = list(preload)
-        self._start_deadline_s = start_deadline_s
         self._inherit = tuple(inherit)
         self._process: Child | None = None
+        self._ended = False
         self._connection: Connection | None = None
         self._output: Any = None
         self._ready = False
@@ -63,9 +63,15 @@ class Worker:
         self._notes: dict[str, Any] = {}
 
     def start(self) -> None:
-        """Start the process if there is none; returns at once, the first call waits for it."""
+        """Start the process if there is none; returns at once, the first call waits for it.
+
+        Raises:
+            WorkerDied: the worker was ended.
+        """
         if self._process is not None:
             return
+        if self._ended:
+            raise WorkerDied("the worker was ended")
         ours, theirs = Pipe()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         settings = {
@@ -77,12 +83,14 @@ class Worker:
         }
         self._process = fork(theirs.fileno(), self._output.fileno(), self._inherit)
         theirs.close()
+        if self._ended:  # by another thread, which may not have seen this process
+            self._process.kill()
         self._connection = ours
         with contextlib.suppress(OSError):  # dead already: the first `poll` says so
             ours.send(settings)
             ours.send(self._preload)
         self._ready = False
-        self._begin("start", self._start_deadline_s)
+        self._begin("start", _START_S)
 
     @property
     def pid(self) -> int | None:
@@ -142,9 +150,18 @@ class Worker:
             try:
                 return self.call(function, *args, deadline_s=deadline_s)
             except WorkerDied as error:
-                if not deaths[error.killed]:
+                if self._ended or not deaths[error.killed]:
                     raise
                 deaths[error.killed] -= 1
+
+    def pin(self, cpus: Sequence[int]) -> None:
+        """Let it run on these CPUs only, and any process that takes its place.
+
+        Raises:
+            WorkerError: as `call_with_retries`.
+        """
+        self._cpus = list(cpus)
+        self.call_with_retries("balto.workers.child:pin", self._cpus, deadline_s=_START_S)
 
     def submit(self, function: str, *args: Any, deadline_s: float) -> None:
         """Send a call; `result` or `poll` get its result, or learn that the worker is dead.
@@ -229,6 +246,16 @@ class Worker:
         self._output.close()
 
     close = kill
+
+    def end(self) -> None:
+        """For other threads than the one that calls: no call goes on, and none starts a process.
+
+        A call under way raises `WorkerDied` in its own thread; `close` when that is over.
+        """
+        self._ended = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def __enter__(self) -> Self:
         self.start()

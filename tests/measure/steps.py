@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pickle
 
 import numpy as np
 
 from balto.data.candidate import Candidate
 from balto.measure.build import Artifact, Program, build
+from balto.measure.local import _timing_core
+from balto.measure.placement import CpuPlacement
 from balto.measure.run import time_artifact
 from balto.measure.timing import Timing, TimingSettings
 from balto.workers.tvm_setup import import_tvm
@@ -24,6 +28,14 @@ def time_exported(artifact: Artifact) -> Timing:
 def build_and_time(candidate: Candidate) -> tuple[bytes, Timing]:
     artifact = build(Program.of(candidate))
     return artifact.library, time_artifact(artifact, TimingSettings())
+
+
+def fail_while_timing(lock: int, placement: CpuPlacement) -> set[int]:
+    """The CPUs that this process may use after a program failed on the timing core."""
+    with contextlib.suppress(ZeroDivisionError), _timing_core(lock, placement):
+        assert os.sched_getaffinity(0) == set(placement.time)
+        raise ZeroDivisionError
+    return os.sched_getaffinity(0)
 
 
 def pickle_in_memory(candidate: Candidate) -> str:

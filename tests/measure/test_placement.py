@@ -14,6 +14,7 @@ from balto.measure.build import Program
 from balto.measure.live import LiveMeasurer
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
+from balto.workers.worker import Worker
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,16 @@ def test_a_task_without_its_module_is_no_failure_of_its_programs():
         pytest.raises(InputError, match="expected the task a task with its module"),
     ):
         next(measurer.measure([Candidate(task, 0, 0, "[]")]))
+
+
+def test_a_program_that_fails_gives_the_timing_core_back():
+    lock = os.memfd_create("lock")
+    last = max(os.sched_getaffinity(0))
+    try:
+        with Worker(inherit=(lock,)) as worker:
+            everywhere = tuple(os.sched_getaffinity(0))
+            arguments = (lock, CpuPlacement(everywhere, (last,)))
+            after = worker.call("tests.measure.steps:fail_while_timing", *arguments, deadline_s=60)
+        assert after == set(everywhere)
+    finally:
+        os.close(lock)

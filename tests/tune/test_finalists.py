@@ -37,10 +37,10 @@ def test_the_fastest_stay_and_in_later_turns_those_near_them(
     times = [seconds[k] for k in chosen]
     assert times == sorted(s for s in seconds if s is not None)[: len(chosen)]
     if chosen and turn > 1:
-        assert times[-1] <= 1.25 * times[0]
+        assert times[-1] <= 1.15 * times[0]
 
 
 @pytest.mark.parametrize(("turn", "stay"), [(1, [1, 2, 0]), (2, [1, 2])])
 def test_a_slow_first_time_costs_no_program_its_place(turn: int, stay: list[int]) -> None:
     """It may have been timed at a slow moment."""
-    assert finalists([ran(1.6), ran(1.0), ran(1.2), FAILED], 16, turn) == stay
+    assert finalists([ran(1.6), ran(1.0), ran(1.1), FAILED], 16, turn) == stay

@@ -16,7 +16,9 @@ import balto
 from balto.campaign.journal import Journal, read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
+from balto.errors import InputError
 from balto.measure.measurer import Measurer
+from balto.select.registry import SELECTORS
 from balto.tune.finalists import ROUNDS
 from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _places
@@ -256,3 +258,20 @@ def test_the_programs_chosen_for_what_is_unknown_come_from_every_niche_in_turn()
     turns = np.argsort(_places(groups), kind="stable")
     assert turns.tolist() == [0, 2, 4, 1, 5, 3]
     assert [groups[k] for k in turns[:3]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("selector", sorted(SELECTORS))
+def test_any_selector_can_choose_what_is_not_a_favourite(
+    task: balto.Task, workers: list[Worker], selector: str
+) -> None:
+    settings = replace(SMALL, selector=selector)
+    search = TaskSearch(task, Learner(None), workers, settings, seed=1)
+    told(search, search.choose(4))
+    chosen = search.choose(8)
+    assert len(set(chosen)) == 8
+    assert not set(chosen) & search.latency_s.keys()
+
+
+def test_a_selector_that_is_none_is_refused_before_anything_runs() -> None:
+    with pytest.raises(InputError, match="nope"):
+        SearchSettings(selector="nope")

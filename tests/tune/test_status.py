@@ -14,6 +14,7 @@ import pytest
 import balto
 from balto.campaign.journal import Journal, outcome_to_record
 from balto.data.outcome import Outcome, Status
+from balto.errors import CampaignError
 from balto.report.tuning import DRAWN, best_latency, curve_words, render, write_tuning_report
 from balto.tune.pool import pool_of
 from balto.tune.status import TaskStatus, is_tuning, tune_status
@@ -186,6 +187,32 @@ def test_only_the_tasks_that_gained_most_are_drawn(folder: Path) -> None:
     assert "<h2><code>t1</code></h2>" not in page
     assert "<h2><code>t2</code></h2>" in page
     assert "2 more are in the table" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "words"),
+    [
+        ("journal.jsonl", {"kind": "trial", "task": "a"}, "'trace' is missing"),
+        ("journal.jsonl", {"kind": "batch", "task": "a", "seconds": 1.0}, "'asking_s' is missing"),
+        ("journal.jsonl", {**trial("a", "[4]", took(1)), "status": "odd"}, "'odd'"),
+        (
+            STOCK,
+            {"kind": "stock", "task": "a", "trace": "[]", "seconds": 1.0},
+            "'latency_s' is missing",
+        ),
+        (STOCK, {"kind": "stock", "task": "a", "trace": "", "latency_s": [-1], "seconds": 1}, "-1"),
+    ],
+)
+def test_a_record_that_is_whole_but_wrong_costs_one_line(
+    folder: Path, name: str, record: dict[str, object], words: str
+) -> None:
+    with Journal.open(folder / name) as journal:
+        journal.append(record)
+    with pytest.raises(CampaignError) as caught:
+        tune_status(folder)
+    assert name in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_folder_costs_one_line(folder: Path) -> None:

@@ -71,6 +71,23 @@ class TestLocal(Laws):
             yield made
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 1.0])
+def test_calls_under_way_when_it_is_closed_end_with_what_became_of_them(after_s: float) -> None:
+    """Law 4: at the start of a process, in the middle of a call, and between two."""
+    executor = LocalExecutor([Worker() for _ in range(4)])
+    futures = [executor.submit(CALLS + "echo", k, deadline_s=60.0) for k in range(200)]
+    futures += [executor.submit(CALLS + "stages", [60.0], 60.0, deadline_s=60.0) for _ in range(8)]
+    time.sleep(after_s)
+    executor.close()
+    executor.close()
+    assert all(future.done() for future in futures)
+    for k, future in enumerate(futures):
+        if not future.cancelled() and (error := future.exception()) is None:
+            assert future.result() == k
+        elif not future.cancelled():
+            assert isinstance(error, WorkerDied), error
+
+
 @pytest.mark.slow
 class TestRay(Laws):
     """A cluster of two nodes."""
