@@ -99,6 +99,11 @@ class Merge(Campaign):
             part.look()
         configs = [part.facts.config for part in self.parts.values() if part.facts.config]
         if not configs:
+            if (path / "journal.jsonl").exists():
+                raise CampaignError(
+                    f"{path} is a campaign of one job, there is nothing to merge; repeat its balto "
+                    "pretrain command to go on"
+                )
             raise PartsMissing(
                 f"no shard has begun in {path}; run balto pretrain {path} --shard 1/N ... first"
             )

@@ -16,9 +16,11 @@ import click
 def command(pool: Path, output: Path | None, workers: int) -> None:
     """Schedule the traces in POOL again, and add every feature set; nothing is measured."""
     from balto.cli.progress import Progress
-    from balto.data.pool_writer import write_pool
+    from balto.data.pool_writer import require_new, write_pool
     from balto.programs.recorded import read_pool, with_all_features
 
+    if output is not None and output.resolve() != pool.resolve():
+        require_new(output)
     recorded = read_pool(pool)
     with Progress() as progress:
         progress.begin("features", len(recorded.tasks), "task")

@@ -34,8 +34,10 @@ def tenset(
     source: Path, pool: Path, network_info: Path | None, device: str | None, output: str
 ) -> None:
     """SOURCE is TenSet's dataset.pkl, .feature_cache files, measure_records, or an Ansor log."""
+    from balto.data.pool_writer import require_new
     from balto.importers.tenset import import_tenset
 
+    require_new(pool)
     _say(import_tenset(source, pool, network_info, device), pool, output)
 
 
@@ -46,8 +48,10 @@ def tenset(
 @format_option
 def metaschedule(work_dir: Path, pool: Path, device: str | None, output: str) -> None:
     """WORK_DIR has MetaSchedule's database_workload.json and database_tuning_record.json."""
+    from balto.data.pool_writer import require_new
     from balto.importers.metaschedule import import_metaschedule
 
+    require_new(pool)
     _say(import_metaschedule(work_dir, pool, device), pool, output)
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -82,3 +83,19 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def require_campaign(work_dir: Path) -> None:
+    """Refuse a folder of ``balto tune``.
+
+    Raises:
+        CampaignError: it is one.
+    """
+    from balto.errors import CampaignError
+    from balto.tune.status import is_tuning
+
+    if is_tuning(work_dir):
+        raise CampaignError(
+            f"expected a campaign, {work_dir} is a folder of balto tune: "
+            f"balto tune status {work_dir} shows it"
+        )

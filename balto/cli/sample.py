@@ -40,13 +40,14 @@ def command(
 
     from balto.cli.output import left_out_line
     from balto.cli.progress import Progress, waiting
-    from balto.data.pool_writer import write_parts
+    from balto.data.pool_writer import require_new, write_parts
     from balto.errors import InputError
     from balto.programs.draw import as_pool, draw_all
     from balto.tasks import extract_tasks
     from balto.workers.local import LocalExecutor
     from balto.workers.worker import Worker
 
+    require_new(pool)
     workers = [Worker() for _ in os.sched_getaffinity(0)]
     left_out: dict[str, str] = {}
     with LocalExecutor(workers) as executor, Progress() as progress:

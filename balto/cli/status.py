@@ -19,11 +19,12 @@ NAMED = 20
 def command(work_dir: Path, output: str) -> None:
     """Show how far the campaign in WORK_DIR is."""
     from balto.campaign.status import status
-    from balto.cli.output import left_out_line, plain, print_json, print_table
+    from balto.cli.output import left_out_line, plain, print_json, print_table, require_campaign
     from balto.cli.watch import print_devices
     from balto.data.outcome import Status as Outcome
     from balto.units import percent, seconds
 
+    require_campaign(work_dir)
     now = status(work_dir)
     if output == "json":
         print_json(now.to_dict())

@@ -101,9 +101,7 @@ def command(
         print_json({"out": str(out), "operators": {t.task.name: row(t) for t in tuned}})
     else:
         _print_table(tuned)
-    for each in tuned:
-        if each.lost:
-            click.echo(f"{each.task.name}: TVM died {each.lost} times making programs", err=True)
+    print_troubles(tuned)
     click.echo(f"balto.load_tuned('{out}') loads it", err=True)
 
 
@@ -117,6 +115,18 @@ def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narr
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
         narrator.say(f"{name}: stock's search {microseconds(found.best)} in {found.seconds:.0f} s")
+
+
+def print_troubles(tuned: Sequence[TunedTask]) -> None:
+    """What went wrong that the table does not tell."""
+    from balto.cli.output import plain
+
+    for each in tuned:
+        if each.lost:
+            click.echo(f"{each.task.name}: TVM died {each.lost} times making programs", err=True)
+        if each.failure:
+            line = f"{each.task.name}: no trial ran; most often: {each.failure}"
+            click.echo(plain(line), err=True)
 
 
 def row(tuned: TunedTask) -> dict[str, Any]:

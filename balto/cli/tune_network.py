@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from balto.cli.output import plain, print_json, print_table
-from balto.cli.tune import microseconds, narrator, row
+from balto.cli.tune import microseconds, narrator, print_troubles, row
 from balto.tune.networks import TunedNetwork, tune_network
 from balto.units import seconds
 
@@ -22,6 +22,7 @@ def run(network: str, out: Path, output: str, **settings: Any) -> None:
         print_json({"out": str(out), **_json(done)})
     else:
         _print(done)
+    print_troubles(done.tasks)
     click.echo(f"balto.load_tuned('{out}') loads it", err=True)
 
 

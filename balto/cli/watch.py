@@ -23,9 +23,10 @@ def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> No
     sees it.
     """
     from balto.campaign.status import status
-    from balto.cli.output import plain, print_json
+    from balto.cli.output import plain, print_json, require_campaign
     from balto.report.watch import WatchServer, snapshot
 
+    require_campaign(work_dir)
     if once:
         found = snapshot(work_dir, status(work_dir))
         if output == "json":

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet
-from balto.data.files import as_path, make_folder, write_atomically
+from balto.data.files import as_path, make_folder, reading, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool import Pool
 from balto.data.pool_schema import KEY, TASKS, features_column, metadata, programs_schema
 from balto.data.task import Task
-from balto.errors import PoolError
+from balto.errors import PoolError, StorageError
 from balto.units import check_type
 
 #: Programs of a row group, at most: what a reader holds in memory at a time.
@@ -32,7 +32,7 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
 
     Args:
         pool: what to write.
-        path: a folder, made if it is not there.
+        path: a folder, made if it is not there; a pool in it is replaced.
         unmeasured: write the programs that were not measured too.
 
     Raises:
@@ -51,6 +51,20 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         if len(index):
             parts.append((task, pool, index))
     return write_parts(parts, path)
+
+
+def require_new(path: str | Path) -> None:
+    """Refuse to write a pool where there is something already.
+
+    Raises:
+        StorageError: the folder is not empty.
+    """
+    path = as_path(path)
+    with reading(path, StorageError):
+        if path.is_dir() and any(path.iterdir()):
+            raise StorageError(
+                f"{path} holds something already: give an empty or new folder, or remove it first"
+            )
 
 
 def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str | Path) -> int:

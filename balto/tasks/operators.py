@@ -70,7 +70,8 @@ def parse(spec: str) -> tuple[str, list[int]]:
     except ValueError:
         raise InputError(f"expected numbers as in {form}, got {spec!r}") from None
     if not required <= len(args) <= len(names):
-        raise InputError(f"{name} takes {required} to {len(names)} numbers, {form}; got {spec!r}")
+        count = f"{required}" if required == len(names) else f"{required} to {len(names)}"
+        raise InputError(f"{name} takes {count} numbers, {form}; got {spec!r}")
     for argument, value in zip(names, args, strict=False):
         low = 0 if argument.startswith("padding") else 1
         if value < low:

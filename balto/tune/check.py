@@ -20,7 +20,7 @@ from balto.measure.run import device_of
 from balto.tune import reference
 from balto.tune.deploy import distance, random_arrays
 from balto.tune.network import Tensor
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, use_cores
 
 #: Networks are timed in turns of so many seconds, for so many seconds each, in so many turns at
 #: least: one run after another, as a network is used, finds its weights in the caches.
@@ -142,7 +142,7 @@ def load(path: Path, target: Target) -> Any:
     tvm = import_tvm(target)
     from tvm import relax
 
-    tvm.get_global_func("runtime.config_threadpool")(1, target.cores or 1)
+    use_cores(target.cores or 1)
     return relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.device(device_of(target)))
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.tune.check import load, outputs, runs_of, time_in_turns
-from balto.tune.tuned import Timed
+from balto.tune.tuned import Timed, cast_inputs, load_tuned
+from balto.units import seconds
 
 
 class DeployedNetwork:
@@ -28,7 +29,8 @@ class DeployedNetwork:
     """
 
     def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
-        self.metadata = metadata
+        self._folder, self.metadata = folder, metadata
+        self._running = threading.Lock()  # TVM's virtual machine runs one call at a time
         self._target = Target.from_dict(metadata["target"])
         self._path = folder / metadata["network"]["library"]
         have = len(os.sched_getaffinity(0))
@@ -39,6 +41,14 @@ class DeployedNetwork:
                 stacklevel=3,
             )
         self._main = load(self._path, self._target)["main"]
+
+    def __repr__(self) -> str:
+        about = self.metadata["network"]
+        latency = seconds(about["latency_s"])
+        return f"DeployedNetwork({about['name']}, {latency} when tuned, from {self._folder})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_tuned, (self._folder,)  # a copy, or another process, loads it again
 
     @property
     def cores(self) -> int:
@@ -51,30 +61,25 @@ class DeployedNetwork:
         return [(n, tuple(s), d) for n, s, d in self.metadata["network"]["inputs"]]
 
     def run(self, inputs: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
-        """Compute the network: arrays in, arrays out.
+        """Compute the network: arrays in, arrays out. Calls of several threads take turns.
 
         Args:
             inputs: in the network's order, or by name; of its shapes, cast to its types.
 
         Raises:
-            InputError: inputs of other names or shapes.
+            InputError: inputs of other names or shapes, or that are no numbers.
         """
         names = [name for name, _, _ in self.inputs]
         if isinstance(inputs, Mapping):
             if set(inputs) != set(names):
                 raise InputError(f"expected inputs {', '.join(names)}, got {', '.join(inputs)}")
             inputs = [inputs[name] for name in names]
-        arrays = [np.asarray(each) for each in inputs]
-        expected = [shape for _, shape, _ in self.inputs]
-        if [each.shape for each in arrays] != expected:
-            raise InputError(
-                f"expected inputs of shapes {expected}, got {[each.shape for each in arrays]}"
-            )
-        cast = [a.astype(dtype) for a, (_, _, dtype) in zip(arrays, self.inputs, strict=True)]
-        return outputs(self._main, cast, self._target)
+        cast = cast_inputs(inputs, [(shape, dtype) for _, shape, dtype in self.inputs])
+        with self._running:
+            return outputs(self._main, cast, self._target)
 
     def benchmark(self) -> Timed:
         """Time it here and now, on random inputs."""
         inputs = self.metadata["network"]["inputs"]
-        [seconds] = time_in_turns(runs_of([self._path], inputs, self._target))
-        return Timed(seconds, self.metadata["network"]["latency_s"], self.cores)
+        [latency_s] = time_in_turns(runs_of([self._path], inputs, self._target))
+        return Timed(latency_s, self.metadata["network"]["latency_s"], self.cores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from balto.campaign.programs import write_tasks
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import CampaignError, ConfigurationChanged, InputError, WorkerError
+from balto.errors import BaltoError, CampaignError, ConfigurationChanged, InputError, WorkerError
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
 from balto.models import starter
@@ -36,11 +37,15 @@ _WHY = {"model": " (checksums of model files; a new balto may ship a new starter
 
 
 def require_usable(out: Path) -> None:
-    """Refuse a folder that holds something else.
+    """Refuse a folder that holds something else, or whose name TVM cannot write.
 
     Raises:
-        CampaignError: it does.
+        CampaignError: it does, or has such a name.
     """
+    try:
+        str(out).encode()
+    except UnicodeEncodeError as error:
+        raise CampaignError(f"expected a folder whose name is UTF-8, got {str(out)!r}") from error
     with reading(out, CampaignError):
         ours = not out.exists() or (out / JOURNAL).exists()
         if not ours and (out.is_file() or any(out.iterdir())):
@@ -65,7 +70,13 @@ def opened(
             write_tasks(out / TASKS, tasks, [])
             journal.append({"kind": CONFIG, **config})
             journal.sync()
-        yield journal, records
+        try:
+            yield journal, records
+        except BaltoError:
+            if not records and len(read_records(journal.path)) == 1:  # nothing was measured
+                for name in (TASKS, JOURNAL):
+                    (out / name).unlink()
+            raise
 
 
 def model_path(model: str | Path | None, target: Target | str) -> str | None:
@@ -143,6 +154,20 @@ def require_runs_here(task: Task, measurer: Measurer | str, worker: Worker) -> N
             f"programs for {task.target} cannot be checked on this machine ({error}): measure them "
             "with balto pretrain, and tune on a machine that runs them"
         ) from error
+
+
+def require_cores(target: Target) -> None:
+    """Refuse to tune for more cores than there are.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    have = len(os.sched_getaffinity(0))
+    if (target.cores or 1) > have:
+        raise InputError(
+            f"the target has num-cores {target.cores}, but this process may use {have} of this "
+            "machine's cores"
+        )
 
 
 def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -131,6 +130,7 @@ def tune_network(
         BaltoError: what TVM makes of the network computes something else, before any tuning.
     """
     check_number("trials", trials, 1, whole=True)
+    check_number("seed", seed, 0, 2**63 - 1, whole=True)
     out, listener = as_path(out), listener or NetworkListener()
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
@@ -143,7 +143,7 @@ def tune_network(
             raise InputError(f"TVM finds nothing to tune in {name}")
         resolved: Target = found.tasks[0].target
         folder.check_kind(path, trained_on, resolved)
-        _require_cores(resolved)
+        folder.require_cores(resolved)
         config = {
             "network": name,
             "fingerprint": found.fingerprint,
@@ -222,20 +222,6 @@ def _spec(network: Any, example_inputs: Sequence[Any] | None) -> Iterator[tuple[
         path = Path(exported) / "network.pt2"
         torch.export.save(program, path)
         yield str(path), type(network).__name__
-
-
-def _require_cores(target: Target) -> None:
-    """Refuse to tune for more cores than there are.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    have = len(os.sched_getaffinity(0))
-    if (target.cores or 1) > have:
-        raise InputError(
-            f"the target has num-cores {target.cores}, but this process may use {have} of this "
-            "machine's cores"
-        )
 
 
 def _search(

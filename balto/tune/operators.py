@@ -64,6 +64,7 @@ def tune_operators(
     settings = settings or SearchSettings()
     check([], operators)
     check_number("trials", trials, 1, whole=True)
+    check_number("seed", seed, 0, 2**63 - 1, whole=True)
     path = folder.model_path(model, target)
     base, trained_on = folder.load_model(path)
     out = as_path(out)
@@ -71,6 +72,7 @@ def tune_operators(
     tasks = extract_tasks([], operators, target).tasks
     target = tasks[0].target
     folder.check_kind(path, trained_on, target)
+    folder.require_cores(target)
     config = {
         "operators": [task.name for task in tasks],
         "model": folder.checksum(path),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -85,6 +86,13 @@ class TunedTask:
         """How many programs were measured."""
         return len(self.programs)
 
+    @property
+    def failure(self) -> str:
+        """Why most trials failed, if all did; else empty."""
+        messages = [outcome.message for _, outcome in self.programs if not outcome.ok]
+        every = messages and len(messages) == self.trials
+        return Counter(messages).most_common(1)[0][0] if every else ""
+
 
 class Session:
     """Tunes tasks with one measurer and one learner: one to its end, or many in slices.
@@ -156,7 +164,8 @@ class Session:
         if math.isnan(tuned.latency_s):
             raise MeasurerError(
                 f"{task.name}: neither the untuned program nor a right one of {tuned.trials} "
-                "trials runs here; try more trials, or a longer run timeout"
+                f"trials runs here{f' ({tuned.failure})' if tuned.failure else ''}; see that this "
+                "machine runs programs of the target, or try more trials"
             )
         return tuned
 

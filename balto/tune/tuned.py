@@ -16,7 +16,8 @@ from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.measure.run import device_of
-from balto.workers.tvm_setup import import_tvm
+from balto.units import check_number, shown
+from balto.workers.tvm_setup import import_tvm, use_cores
 
 if TYPE_CHECKING:
     from balto.tune.deployed import DeployedNetwork
@@ -29,7 +30,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Timed:
-    """What `Tuned.benchmark` found.
+    """What `benchmark` found.
 
     Attributes:
         latency_s: median over the repeats, seconds.
@@ -52,16 +53,20 @@ class Tuned:
     """
 
     def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
-        self.metadata = metadata
+        self._folder, self.metadata = folder, metadata
         self._target = Target.from_dict(metadata["target"])
         self._tvm = import_tvm(self._target)
-        if self._target.on_cpu:
-            threads = self._tvm.get_global_func("runtime.config_threadpool")
-            threads(1, self.cores)
+        use_cores(self.cores)
         self._modules = {
             name: self._tvm.runtime.load_module(str(folder / each["library"]))
             for name, each in metadata["operators"].items()
         }
+
+    def __repr__(self) -> str:
+        return f"Tuned({', '.join(self.operators)}, from {self._folder})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_tuned, (self._folder,)  # a copy, or another process, loads it again
 
     @property
     def cores(self) -> int:
@@ -81,18 +86,11 @@ class Tuned:
             operator: its name; may be left out if there is one.
 
         Raises:
-            InputError: no such operator, or inputs of other shapes.
+            InputError: no such operator, or inputs of other shapes, or that are no numbers.
         """
         name = self._name(operator)
         arguments = self.metadata["operators"][name]["arguments"]
-        arrays = [np.asarray(each) for each in inputs]
-        expected = [tuple(shape) for shape, _ in arguments[:-1]]
-        if [each.shape for each in arrays] != expected:
-            raise InputError(
-                f"expected inputs of shapes {expected} for {name}, "
-                f"got {[each.shape for each in arrays]}"
-            )
-        cast = [a.astype(dtype) for a, (_, dtype) in zip(arrays, arguments, strict=False)]
+        cast = cast_inputs(inputs, [(tuple(shape), dtype) for shape, dtype in arguments[:-1]])
         shape, dtype = arguments[-1]
         tensors = [self._tensor(each) for each in [*cast, np.zeros(shape, dtype)]]
         self._modules[name]["main"](*tensors)
@@ -103,8 +101,9 @@ class Tuned:
         """Time an operator here and now.
 
         Raises:
-            InputError: no such operator.
+            InputError: no such operator, or no repeats.
         """
+        check_number("repeats", repeats, 1, whole=True)
         name = self._name(operator)
         about = self.metadata["operators"][name]
         rng = np.random.default_rng(0)
@@ -130,6 +129,35 @@ class Tuned:
         if operator not in self.operators:
             raise InputError(f"expected one of {', '.join(self.operators)}, got {operator}")
         return operator
+
+
+def cast_inputs(
+    inputs: Sequence[ArrayLike], expected: Sequence[tuple[tuple[int, ...], str]]
+) -> list[NDArray[Any]]:
+    """Arrays of the types that a program takes.
+
+    Args:
+        inputs: arrays, or what NumPy makes arrays of.
+        expected: shape and type of each.
+
+    Raises:
+        InputError: others, or none.
+    """
+    try:
+        arrays = [np.asarray(each) for each in inputs]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"expected a list of arrays, got {shown(inputs)}: {error}") from error
+    shapes = [shape for shape, _ in expected]
+    if [each.shape for each in arrays] != shapes:
+        raise InputError(
+            f"expected a list of inputs of shapes {shapes}, got {[each.shape for each in arrays]}"
+        )
+    cast = []
+    for array, (_, dtype) in zip(arrays, expected, strict=True):
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"expected numbers for an input of {dtype}, got {array.dtype}")
+        cast.append(array.astype(dtype))
+    return cast
 
 
 def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:

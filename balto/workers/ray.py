@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import itertools
 import math
+import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from balto.workers.worker import Worker
 
 #: How long leaving a cluster may take, seconds.
 _LEAVING_S = 10.0
+_HOST_PORT = re.compile(r"\S+:\d{1,5}")
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tell nobody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -38,13 +40,15 @@ class RayExecutor(Executor):
         cpus: the CPUs of this machine that speaking with the cluster, or a local one, may use.
 
     Raises:
-        InputError: Ray is not installed.
+        InputError: Ray is not installed, or that is no address.
         ClusterLost: there is no such cluster.
     """
 
     def __init__(self, address: str, cpus: Sequence[int] = ()) -> None:
         if importlib.util.find_spec("ray") is None:
             raise InputError("a Ray cluster needs ray: pip install 'balto[ray]'")
+        if address not in ("auto", "local") and not _HOST_PORT.fullmatch(address):
+            raise InputError(f"expected a cluster as HOST:PORT, auto or local, got {address!r}")
         self.address = address
         self._numbers = itertools.count()
         self._futures: dict[int, Future[Any]] = {}

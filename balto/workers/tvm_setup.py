@@ -56,6 +56,18 @@ def import_tvm(target: Target = LLVM) -> Any:
     return tvm
 
 
+def use_cores(cores: int) -> None:
+    """Let TVM's programs run on so many cores in this process, and leave its threads unbound.
+
+    With one, TVM calls a program's loops itself. It would hand them to its pool otherwise, though
+    that be configured for one thread, which takes 10 us, and bind the calling thread to a CPU.
+    """
+    os.environ["TVM_NUM_THREADS"] = str(cores)
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+    if cores > 1:  # for a pool that there is
+        import_tvm().get_global_func("runtime.config_threadpool")(1, cores)
+
+
 def import_tvm_for_drawing() -> Any:
     """`import_tvm` with this machine's intrinsics, which cost a first tuning context 0.8 s."""
     tvm = import_tvm()

@@ -75,6 +75,39 @@ def test_one_clear_line(tmp_path, args, words):
     refused(balto(*args, cwd=tmp_path), *words)
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["sample", "there", "--operator", "matmul:8x8x8"],
+        ["export", "anything", "there"],
+        ["features", "pool", "-o", "there"],
+        ["import", "metaschedule", "database", "there"],
+        ["import", "tenset", "dataset.pkl", "there"],
+    ],
+    ids=" ".join,
+)
+def test_what_was_recorded_is_not_written_over(tmp_path, args):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes").write_text("mine")
+    refused(balto(*args, cwd=tmp_path), "there holds something already")
+    assert (tmp_path / "there" / "notes").read_text() == "mine"
+
+
+def test_a_campaign_of_one_job_has_nothing_to_merge(tmp_path, pool_path):
+    from balto.campaign.config import Config
+    from balto.campaign.run import Campaign
+
+    with Campaign(tmp_path / "w", Config(pool=str(pool_path))):
+        pass
+    refused(balto("merge", "w", cwd=tmp_path), "a campaign of one job")
+
+
+def test_a_cluster_by_a_name_that_is_none(tmp_path):
+    pytest.importorskip("ray")
+    args = ["pretrain", "w", "--operator", "matmul:8x8x8", "--ray", "foo"]
+    refused(balto(*args, cwd=tmp_path), "HOST:PORT, auto or local", "'foo'")
+
+
 def test_a_work_dir_that_is_a_file(tmp_path, pool_path):
     (tmp_path / "w").write_text("not a directory")
     refused(balto("pretrain", "w", "--pool", pool_path, cwd=tmp_path), "w is a file")

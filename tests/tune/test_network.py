@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +41,11 @@ pytest.importorskip("tvm")
 
 #: As docs/tuning.md has it.
 RECIPE = """
+import os
 import sys
 import numpy as np, tvm
 from tvm import relax
-tvm.get_global_func("runtime.config_threadpool")(1, 1)  # mode, cores
+os.environ["TVM_NUM_THREADS"] = "1"  # cores
 library = tvm.runtime.load_module(f"{sys.argv[1]}/network.so")
 network = relax.VirtualMachine(library, tvm.cpu())["main"]
 [y] = network(tvm.runtime.tensor(np.load(sys.argv[2])))
@@ -68,8 +71,14 @@ def use(folder: str, x: np.ndarray) -> tuple[list[np.ndarray], float]:
     """Runs in a worker, as a deployment: outputs, and seconds."""
     loaded = balto.load_tuned(folder)
     assert isinstance(loaded, balto.tune.DeployedNetwork)
-    with pytest.raises(balto.BaltoError, match="expected inputs of shapes"):
-        loaded.run([x[0]])
+    for wrong, words in (([x[0]], "inputs of shapes"), (None, "list of arrays")):
+        with pytest.raises(balto.BaltoError, match=words):
+            loaded.run(wrong)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: loaded.run([x])[0], range(200)))
+    assert all(np.array_equal(each, found[0]) for each in found)
+    assert np.array_equal(pickle.loads(pickle.dumps(loaded)).run([x])[0], found[0])
+    assert "when tuned" in repr(loaded)
     assert np.array_equal(loaded.run([x])[0], loaded.run({loaded.inputs[0][0]: x})[0])
     return loaded.run([x]), loaded.benchmark().latency_s
 

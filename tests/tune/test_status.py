@@ -88,6 +88,19 @@ def test_a_folder_that_is_being_written_is_running(folder: Path) -> None:
     assert tune_status(folder).state == "interrupted"
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["watch", "--once"]])
+def test_what_shows_a_campaign_says_what_shows_a_tuning(folder: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "balto", *arguments, folder],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"balto tune status {folder} shows it" in done.stderr
+
+
 def test_a_campaign_or_nothing_is_not_a_tuning(tmp_path: Path, folder: Path) -> None:
     assert is_tuning(folder)
     (folder / "config.json").write_text("{}")  # as a campaign has

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ import pytest
 
 import balto
 from balto.campaign.journal import read
+from balto.data.outcome import Outcome, Status
+from balto.data.target import LLVM
+from balto.data.task import Task
+from balto.tune.session import TunedTask
 from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")
@@ -41,8 +46,20 @@ def use(folder: str) -> tuple[list[str], float, float]:
     a, b = np.random.default_rng(0).normal(size=(2, 64, 64)).astype("float32")
     name = tuned.operators[0]
     error = float(np.abs(tuned.run([a, b], name) - a @ b).max())
-    with pytest.raises(balto.BaltoError, match="expected inputs of shapes"):
-        tuned.run([a], name)
+    for wrong, words in (
+        ([a], "inputs of shapes"),
+        (None, "a list of arrays"),
+        ([a * 1j, b], "expected numbers"),
+    ):
+        with pytest.raises(balto.BaltoError, match=words):
+            tuned.run(wrong, name)  # type: ignore[arg-type]
+    with pytest.raises(balto.BaltoError, match="repeats"):
+        tuned.benchmark(name, repeats=0)
+    assert np.array_equal(
+        pickle.loads(pickle.dumps(tuned)).run([a, b], name), tuned.run([a, b], name)
+    )
+    assert folder in repr(tuned)
+    assert os.environ["TVM_NUM_THREADS"] == "1"
     with pytest.raises(balto.BaltoError, match="expected one of"):
         tuned.run([a, b])
     return list(tuned.operators), error, tuned.benchmark(name).latency_s
@@ -141,6 +158,8 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
     [
         (["--operator", "matmul:8x8"], "matmul takes 3"),
         (["--operator", "matmul:8x8x8", "--trials", "0"], "trials"),
+        (["--operator", "matmul:8x8x8", "--seed", str(2**63)], "seed"),
+        (["--operator", "matmul:8x8x8", "-o", "nu\udcff"], "UTF-8"),
         (["--operator", "matmul:8x8x8", "--model", "here.txt"], "here.txt is no model file"),
         (["--operator", "matmul:8x8x8", "-o", "."], "holds something else"),
         ([], "--operator"),
@@ -154,6 +173,44 @@ def test_bad_input_costs_one_line(tmp_path: Path, arguments: list[str], words: s
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert words in done.stderr
+
+
+def test_a_refused_tuning_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
+    """Before the journal is begun, and after: TVM cannot sample the second one."""
+    out = tmp_path / "tuned"
+    for refused, words in (
+        (["--operator", "matmul:8x8x8", "--target", '{"kind": "llvm", "num-cores": 999}'], "999"),
+        (["--operator", "matmul:8x8x999999999999"], "matmul"),
+    ):
+        done = subprocess.run(
+            command(*refused, "-o", out), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr.splitlines()[-1]
+        assert not out.exists() or not any(out.iterdir())
+
+
+def test_why_no_trial_ran_is_said_where_none_did() -> None:
+    def tuned(*outcomes: Outcome) -> TunedTask:
+        programs = [(str(k), outcome) for k, outcome in enumerate(outcomes)]
+        return TunedTask(
+            task=Task("t", "t", "[]", 1, LLVM, "here"),
+            trace="",
+            latency_s=1.0,
+            untuned_s=1.0,
+            programs=programs,
+            best_s=[],
+            asking_s=0.0,
+            seconds=1.0,
+            wrong=0,
+            lost=0,
+        )
+
+    killed = Outcome(Status.CRASH, message="the worker was killed by SIGILL")
+    slow = Outcome(Status.RUN_TIMEOUT, message="too long")
+    assert tuned(slow, killed, killed).failure == killed.message
+    assert tuned(killed, Outcome(Status.OK, 1.0, 1.0)).failure == ""
+    assert tuned().failure == ""
 
 
 def test_a_model_of_another_kind_of_device_is_refused(tmp_path: Path) -> None:
