@@ -28,7 +28,7 @@ _LONG = 10
 
 #: A program becomes slower with its core by about this power of what the fixed kernel does: .55 to
 #: .6 matrix products and convolutions, .7 depthwise convolutions, 1 a softmax (on a shared Zen 3).
-_SENSITIVITY = 0.7
+_SENSITIVITY = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
