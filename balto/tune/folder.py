@@ -73,7 +73,8 @@ def opened(
         try:
             yield journal, records
         except BaltoError:
-            if not records and len(read_records(journal.path)) == 1:  # nothing was measured
+            begun = any(each.get("trace") for each in read_records(journal.path))
+            if not records and not begun:  # at most the untuned program was measured
                 for name in (TASKS, JOURNAL):
                     (out / name).unlink()
             raise
