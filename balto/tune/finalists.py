@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from balto.data.outcome import Outcome
 
 #: How often each is timed again, at most.
-ROUNDS = 3
-#: One program of so many trials, but no more than these.
-_TRIALS_A_FINALIST, _MOST = 2, 8
+ROUNDS = 2
+#: One program of so many trials, but no more than these. More of them, in more turns, found nothing
+#: faster for the time they took.
+_TRIALS_A_FINALIST, _MOST = 3, 6
 #: A program so many times slower than the fastest of them is out.
 _BEHIND = 1.15
 

@@ -154,7 +154,7 @@ def test_few_trials_are_measured_in_quarters(task: balto.Task) -> None:
         assert session.tune(task, 22).trials == 22
     finally:
         session.close()
-    assert batches[:7] == [1, 5, 5, 5, 5, 2, 8]  # first the untuned program, at last the best again
+    assert batches[:7] == [1, 5, 5, 5, 5, 2, 6]  # first the untuned program, at last the best again
 
 
 def test_the_fastest_are_timed_again_on_a_machine_that_is_slow_at_times(
@@ -176,7 +176,7 @@ def test_the_fastest_are_timed_again_on_a_machine_that_is_slow_at_times(
     programs = dict(tuned(task, device, tmp_path / "journal.jsonl", trials=20))
     times = {trace: device.measured.count(trace) for trace in programs}
     again = [trace for trace, count in times.items() if count > 1]
-    assert len(again) == 8
+    assert len(again) == 6
     best = min((o.latency_median_s, trace) for trace, o in programs.items() if o.ok)[1]
     assert latency(best) == min(map(latency, again))
     if times[best] == 1 + ROUNDS:  # or it was ahead alone before that
