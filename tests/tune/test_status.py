@@ -158,6 +158,14 @@ def test_an_untuned_program_that_is_faster_is_seen_and_said() -> None:
     assert low < 0.001 < 0.08 < high
 
 
+def test_what_timing_again_has_changed_is_said() -> None:
+    task = TaskStatus(name="a", untuned_s=0.1, latency_s=0.004, outcomes=[took(5), took(3)])
+    words = "3 ms after 2 trials. The program that is deployed takes 4 ms, timed again."
+    assert curve_words(task) == words
+    task.latency_s = 0.00301
+    assert curve_words(task) == "3 ms after 2 trials."
+
+
 def test_a_curve_that_began_far_slower_is_whole() -> None:
     (axes,) = best_latency(TaskStatus(name="a", outcomes=[took(200), took(2), took(90)])).axes
     low, high = axes.get_ylim()
