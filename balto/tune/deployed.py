@@ -29,7 +29,7 @@ class DeployedNetwork:
     """
 
     def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
-        self._folder, self.metadata = folder, metadata
+        self._folder, self.metadata = folder.resolve(), metadata
         self._running = threading.Lock()  # TVM's virtual machine runs one call at a time
         self._target = Target.from_dict(metadata["target"])
         self._path = folder / metadata["network"]["library"]

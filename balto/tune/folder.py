@@ -76,7 +76,7 @@ def opened(
             begun = any(each.get("trace") for each in read_records(journal.path))
             if not records and not begun:  # at most the untuned program was measured
                 for name in (TASKS, JOURNAL):
-                    (out / name).unlink()
+                    (out / name).unlink(missing_ok=True)
             raise
 
 

@@ -53,7 +53,7 @@ class Tuned:
     """
 
     def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
-        self._folder, self.metadata = folder, metadata
+        self._folder, self.metadata = folder.resolve(), metadata
         self._target = Target.from_dict(metadata["target"])
         self._tvm = import_tvm(self._target)
         use_cores(self.cores)
@@ -154,7 +154,7 @@ def cast_inputs(
         )
     cast = []
     for array, (_, dtype) in zip(arrays, expected, strict=True):
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind in "cOSUMm":  # complex, objects, texts, dates
             raise InputError(f"expected numbers for an input of {dtype}, got {array.dtype}")
         cast.append(array.astype(dtype))
     return cast

@@ -43,6 +43,11 @@ def test_another_process_times_it_and_gets_the_same_numbers(artifact: Artifact) 
         assert other.call(CALLS + "adds_one", artifact, deadline_s=60)
 
 
+def test_a_process_builds_a_program_once() -> None:
+    with Worker() as worker:
+        assert worker.call(CALLS + "built_once", candidate("sound"), deadline_s=60)
+
+
 def test_one_process_builds_and_times_without_exporting() -> None:
     with Worker() as worker:
         exported, timing = worker.call(CALLS + "build_and_time", candidate("sound"), deadline_s=60)
