@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Self
 
 from balto.cli.output import plain
+from balto.units import seconds
 
 #: Seconds between two plain lines about the same work.
 EVERY_S = 10.0
@@ -89,7 +90,7 @@ class Progress:
         of = f" of {work.total}" if work.total is not None else ""
         eta = ""
         if work.total is not None and work.done < work.total:
-            eta = f", ETA {(work.total - work.done) / work.rate:.0f} s"
+            eta = f", ETA {_whole((work.total - work.done) / work.rate)}"
         tail = f", {note}" if note else ""
         return f"{what}: {work.done}{of} {work.unit}s, {work.rate:.1f}/s{eta}{tail}"
 
@@ -101,7 +102,7 @@ def waiting(what: str) -> Iterator[None]:
 
     def tell() -> None:
         while not done.wait(EVERY_S):
-            print(f"{what}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+            print(f"{what}: {_whole(time.monotonic() - started)}", file=sys.stderr, flush=True)
 
     teller = threading.Thread(target=tell, name="waiting", daemon=True)
     teller.start()
@@ -110,6 +111,10 @@ def waiting(what: str) -> Iterator[None]:
     finally:
         done.set()
         teller.join()
+
+
+def _whole(duration_s: float) -> str:
+    return seconds(max(1.0, round(duration_s)))
 
 
 def _live_bars() -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from balto.cli.options import format_option
+from balto.units import seconds as duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,9 @@ def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narr
 
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
-        narrator.say(f"{name}: stock's search {microseconds(found.best)} in {found.seconds:.0f} s")
+        narrator.say(
+            f"{name}: stock's search {microseconds(found.best)} in {duration(found.seconds)}"
+        )
 
 
 def print_troubles(tuned: Sequence[TunedTask]) -> None:
@@ -163,9 +166,9 @@ def _print_table(tuned: Sequence[TunedTask]) -> None:
     )
 
 
-def microseconds(seconds: float) -> str:
+def microseconds(latency_s: float) -> str:
     """For people; a dash for NaN."""
-    return "-" if math.isnan(seconds) else f"{seconds * 1e6:,.1f} us"
+    return "-" if math.isnan(latency_s) else f"{latency_s * 1e6:,.1f} us"
 
 
 def narrator(trials: int) -> Any:

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -30,6 +31,14 @@ def test_plain_lines_say_how_many_how_fast_and_how_long(capsys, monkeypatch):
     assert "ETA" in lines[0]
     assert lines[0].endswith("failed: 1 crash")
     assert "ETA" not in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("done", "eta"), [(990, "ETA 1 s"), (10, "ETA 33 min 00 s"), (2, "ETA 2 h 46 min")]
+)
+def test_long_work_is_said_in_minutes_and_hours(done, eta):
+    work = progress._Work("program", 1000, done, started=time.monotonic() - 20.0)
+    assert eta in progress.Progress._line("measure", work, "")
 
 
 def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
