@@ -1,6 +1,6 @@
 """Draw operators of random shapes, to record a pool of many tasks, as `pools/epyc-avx2-broad`.
 
-    python experiments/operators.py --number 120
+    python experiments/operators.py
 
 prints options for ``balto pretrain``: one ``--operator`` for each. Kinds come as often as below,
 shapes are what networks have: multiples of eight in most places, odd images, windows of 1 to 5.
@@ -116,7 +116,7 @@ def _shape(kind: str, rng: np.random.Generator) -> tuple[list[int], float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--number", type=int, default=120)
+    parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(" ".join(f"--operator {spec}" for spec in operators(options.number, options.seed)))
