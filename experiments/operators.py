@@ -17,10 +17,21 @@ from balto.tasks.operators import parse
 
 #: Of a hundred operators, how many are of each kind.
 KINDS = {
-    **{"matmul": 12, "matmul_relu": 5, "batch_matmul_nkkm": 10, "transpose_batch_matmul": 6},
-    **{"conv1d_nlc": 6, "conv2d_nhwc": 20, "conv2d_nchw": 4, "conv2d_nhwc_bn_relu": 6},
-    **{"conv2d_nchw_bias_bn_relu": 4, "conv3d_ndhwc": 4, "depthwise_conv2d_nhwc": 11},
-    **{"conv2d_transpose_nhwc": 6, "max_pool2d_nchw": 2, "softmax_mn": 2, "norm_bmn": 2},
+    "matmul": 12,
+    "matmul_relu": 5,
+    "batch_matmul_nkkm": 10,
+    "transpose_batch_matmul": 6,
+    "conv1d_nlc": 6,
+    "conv2d_nhwc": 20,
+    "conv2d_nchw": 4,
+    "conv2d_nhwc_bn_relu": 6,
+    "conv2d_nchw_bias_bn_relu": 4,
+    "conv3d_ndhwc": 4,
+    "depthwise_conv2d_nhwc": 11,
+    "conv2d_transpose_nhwc": 6,
+    "max_pool2d_nchw": 2,
+    "softmax_mn": 2,
+    "norm_bmn": 2,
 }
 #: Multiply-adds of a matmul or convolution; of what has no products, numbers it reads.
 WORK = (1e6, 6e7)
