@@ -3,7 +3,7 @@
     python experiments/operators.py
 
 prints options for ``balto pretrain``: one ``--operator`` for each. Kinds come as often as below,
-shapes are what networks have: multiples of eight in most places, odd images, windows of 1 to 5.
+shapes are what networks have: mostly multiples of eight, images of 7 to 64, windows of 1 to 5.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ KINDS = {
     "softmax_mn": 2,
     "norm_bmn": 2,
 }
-#: Multiply-adds of a matmul or convolution; of what has no products, numbers it reads.
+#: Least and most work of an operator: multiply-adds.
 WORK = (1e6, 6e7)
+#: The same where each number is used a few times: numbers read, of a window those of one row.
 LIGHT = (2e4, 5e5)
 CHANNELS = (16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 512)
 IMAGES = (7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
@@ -43,20 +44,19 @@ _LIGHT = ("depthwise_conv2d_nhwc", "max_pool2d_nchw", "softmax_mn", "norm_bmn")
 
 
 def operators(number: int, seed: int) -> Iterator[str]:
-    """Distinct specifications, in the end `number` of them.
+    """Distinct specifications, such as `balto.tasks.operators.parse` takes.
 
     Args:
         number: how many.
-        seed: fixes them.
+        seed: with `number`, fixes them.
     """
     rng = np.random.default_rng(seed)
     kinds = np.repeat(list(KINDS), list(KINDS.values()))
     order = [kind for _ in range(-(-number // len(kinds))) for kind in rng.permutation(kinds)]
     known: set[str] = set()
     for kind in order[:number]:
-        spec = _drawn(str(kind), rng)
-        while spec in known:
-            spec = _drawn(str(kind), rng)
+        while (spec := _drawn(str(kind), rng)) in known:
+            pass
         known.add(spec)
         yield spec
 
@@ -86,13 +86,13 @@ def _shape(kind: str, rng: np.random.Generator) -> tuple[list[int], float]:
     if kind == "transpose_batch_matmul":
         n, heads, size = one((32, 64, 96, 128, 192, 256)), one((2, 4, 8, 12)), one((16, 32, 64, 96))
         return [1, n, heads, size], heads * n * n * size
-    if kind in ("softmax_mn", "max_pool2d_nchw", "norm_bmn"):
-        if kind == "softmax_mn":
-            m, n = one(SIZES), one(SIZES)
-            return [m, n], m * n
-        if kind == "norm_bmn":
-            b, m, n = one((1, 2, 4, 8)), one(SIZES), one(SIZES)
-            return [b, m, n], b * m * n
+    if kind == "softmax_mn":
+        m, n = one(SIZES), one(SIZES)
+        return [m, n], m * n
+    if kind == "norm_bmn":
+        b, m, n = one((1, 2, 4, 8)), one(SIZES), one(SIZES)
+        return [b, m, n], b * m * n
+    if kind == "max_pool2d_nchw":
         c, side = one(CHANNELS), one(IMAGES)
         return [1, side, side, c, one((0, 1))], side * side * c
     window = one((1, 3, 3, 3, 5))
@@ -113,9 +113,8 @@ def _shape(kind: str, rng: np.random.Generator) -> tuple[list[int], float]:
         return [1, depth, side, side, ci, co, window, stride, window // 2], work
     if kind == "conv2d_transpose_nhwc":
         window = one((2, 3, 4))
-        return [1, side, side, ci, co, window, 2, 0 if window == 2 else 1], (
-            4 * side * side * ci * co * window * window
-        )
+        work = 4 * side * side * ci * co * window * window
+        return [1, side, side, ci, co, window, 2, 0 if window == 2 else 1], work
     work = out * out * ci * co * window * window
     if kind in ("conv2d_nchw", "conv2d_nchw_bias_bn_relu"):
         return [1, side, side, ci, co, window, window, stride, window // 2], work

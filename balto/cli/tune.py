@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from balto.cli.options import format_option
-from balto.units import seconds as duration
+from balto.units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,7 @@ def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narr
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
         narrator.say(
-            f"{name}: stock's search {microseconds(found.best)} in {duration(found.seconds)}"
+            f"{name}: stock's search {microseconds(found.best)} in {seconds(found.seconds)}"
         )
 
 

@@ -6,7 +6,7 @@ import os
 import pty
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,8 +36,9 @@ def test_plain_lines_say_how_many_how_fast_and_how_long(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("done", "eta"), [(990, "ETA 1 s"), (10, "ETA 33 min 00 s"), (2, "ETA 2 h 46 min")]
 )
-def test_long_work_is_said_in_minutes_and_hours(done, eta):
-    work = progress._Work("program", 1000, done, started=time.monotonic() - 20.0)
+def test_long_work_is_said_in_minutes_and_hours(done, eta, monkeypatch):
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 20.0))
+    work = progress._Work("program", 1000, done, started=0.0)
     assert eta in progress.Progress._line("measure", work, "")
 
 

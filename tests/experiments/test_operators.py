@@ -1,0 +1,17 @@
+"""Operators of random shapes, of which a pool was recorded."""
+
+import balto
+from balto.tasks.operators import OPERATORS, parse
+from experiments.operators import KINDS, operators
+
+
+def test_the_same_operators_are_drawn_as_those_of_the_recorded_pool():
+    recorded = {task.name for task in balto.read_pool("pools/epyc-avx2-broad").tasks}
+    assert {spec.replace(":", "_") for spec in [*operators(200, seed=0)][:40]} == recorded
+
+
+def test_all_are_different_and_kinds_come_as_often_as_said():
+    drawn = list(operators(100, seed=1))
+    names = [parse(spec)[0] for spec in drawn]
+    assert len(set(drawn)) == len(drawn)
+    assert {kind: names.count(kind) for kind in OPERATORS} == KINDS
