@@ -15,6 +15,7 @@ from typing import Any
 from balto.data.files import last_line, one_line, reading
 from balto.errors import InputError
 from balto.extras import needed_for
+from balto.tasks.simplify import simplified
 
 #: The paper's networks (section 4.2); `balto.tasks.networks` builds them.
 NETWORKS = ("lenet-5", "resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")
@@ -123,7 +124,7 @@ def _detached(module: Any) -> tuple[Any, list[Any]]:
     from tvm import relax
 
     module, weights = relax.frontend.detach_params(module)
-    return module, list(weights.get("main", []))
+    return simplified(module), list(weights.get("main", []))
 
 
 def _leave_weights_out_of_inputs(model: Any) -> None:

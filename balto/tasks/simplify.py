@@ -1,0 +1,167 @@
+"""What was imported, in fewer operators that compute the same. Runs in a worker with TVM.
+
+- A *batch normalisation* at inference is a scale and a shift of each channel. TVM computes it an
+  element at a time, with a division; here what depends on weights alone is computed once, and the
+  scale of a convolution's result goes into its weights (Jacob et al., CVPR 2018, section 3.2).
+- ONNX's ``Sum``, ``Mean``, ``Min`` and ``Max``, which many files write residual connections with,
+  are imported as a copy of all tensors into one, which is then reduced. They become one binary
+  operator after the other: these are fused into what comes before.
+
+TVM's pass that changes layouts refuses the five dimensions of such a copy, and moves a tensor back
+and forth around a weight of fewer dimensions: weights get as many as what they are combined with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import reduce
+from typing import Any
+
+_CONVOLUTIONS = ("nn.conv1d", "nn.conv2d", "nn.conv3d")
+#: Axes of what TVM changes the layout of.
+_IMAGE = 4
+
+
+def simplified(module: Any) -> Any:
+    """A Relax network in fewer operators.
+
+    Args:
+        module: whose ``main`` takes the inputs, then the weights.
+    """
+    import tvm
+    from tvm import relax
+    from tvm.relax.expr_functor import PyExprMutator, mutator
+
+    main = module["main"]
+    fixed, uses = _of_weights(main), _uses(main)
+    reductions = {
+        tvm.ir.Op.get("relax.sum"): relax.op.add,
+        tvm.ir.Op.get("relax.mean"): relax.op.add,
+        tvm.ir.Op.get("relax.min"): relax.op.minimum,
+        tvm.ir.Op.get("relax.max"): relax.op.maximum,
+    }
+
+    def is_fixed(x: Any) -> bool:
+        return isinstance(x, tvm.ir.GenericConst) or x in fixed
+
+    names = ("add", "subtract", "multiply", "divide", "minimum", "maximum")
+    elementwise = {tvm.ir.Op.get(f"relax.{name}") for name in names}
+
+    @mutator
+    class Rewriter(PyExprMutator):  # type: ignore[misc]
+        def visit_call_(self, call: Any) -> Any:
+            call = self.visit_expr_post_order(call)
+            if call.op in elementwise:
+                return relax.Call(call.op, self.of_one_rank(*call.args))
+            parts = self.stacked(call)
+            if not parts:
+                return call
+            way = reductions[call.op]
+            whole = reduce(lambda one, other: way(self.builder_.emit(one), other), parts)
+            if call.op != tvm.ir.Op.get("relax.mean"):
+                return whole
+            count = relax.const(len(parts), str(call.ty.dtype))
+            return relax.op.divide(self.builder_.emit(whole), count)
+
+        def visit_tuple_getitem_(self, got: Any) -> Any:
+            got = self.visit_expr_post_order(got)
+            norm = self.bound(got.tuple_value, "nn.batch_norm")
+            if norm is None or got.index != 0 or norm.attrs.training:
+                return got
+            return self.scaled(norm)
+
+        def of_one_rank(self, one: Any, other: Any) -> list[Any]:
+            """Operands of which a smaller one of weights has as many axes as the other."""
+            both = [one, other]
+            for k, (each, rank) in enumerate(((one, other.ty.ndim), (other, one.ty.ndim))):
+                if is_fixed(each) and 0 < each.ty.ndim < rank >= _IMAGE:
+                    shape = [1] * (rank - each.ty.ndim) + list(each.ty.shape)
+                    both[k] = self.builder_.emit(relax.op.reshape(each, shape))
+            return both
+
+        def stacked(self, call: Any) -> list[Any]:
+            """The tensors that a reduction is of, one element of each; none if it is another."""
+            if call.op not in reductions or call.attrs.keepdims or call.attrs.axis is None:
+                return []
+            stack = self.bound(call.args[0], "stack")
+            if stack is None or not isinstance(stack.args[0], relax.Tuple):
+                return []
+            if [int(a) for a in call.attrs.axis] != [0] or int(stack.attrs.axis or 0) != 0:
+                return []
+            wide = [(part, self.bound(part, "broadcast_to")) for part in stack.args[0].fields]
+            return [part if to is None else to.args[0] for part, to in wide]
+
+        def scaled(self, norm: Any) -> Any:
+            """A batch normalisation as a scale and a shift."""
+            x, gamma, beta, mean, variance = norm.args
+            emit, op = self.builder_.emit, relax.op
+            epsilon = relax.const(float(norm.attrs.epsilon), str(variance.ty.dtype))
+            scale = emit(op.sqrt(emit(op.add(variance, epsilon))))
+            if norm.attrs.scale:
+                scale = emit(op.divide(gamma, scale))
+            else:
+                scale = emit(op.divide(relax.const(1, str(variance.ty.dtype)), scale))
+            shift = emit(op.negative(emit(op.multiply(mean, scale))))
+            if norm.attrs.center:
+                shift = emit(op.add(beta, shift))
+            axis = int(norm.attrs.axis) % x.ty.ndim
+            channels = [1] * axis + [-1] + [1] * (x.ty.ndim - 1 - axis)
+            wide, shift = emit(op.reshape(scale, channels)), emit(op.reshape(shift, channels))
+            bias = None
+            added = self.bound(x, "add")
+            if added is not None and uses[x] == 1 and is_fixed(added.args[1]):
+                x, bias = added.args
+            convolution = self.convolution(x, axis)
+            if convolution is None:
+                return op.add(emit(op.multiply(norm.args[0], wide)), shift)
+            if bias is not None:
+                shift = emit(op.add(emit(op.multiply(bias, wide)), shift))
+            data, weight = convolution.args
+            layout = str(convolution.attrs.kernel_layout)
+            ones = [-1 if letter == "O" else 1 for letter in layout]
+            weight = emit(op.multiply(weight, emit(op.reshape(scale, ones))))
+            folded = relax.Call(convolution.op, [data, weight], convolution.attrs)
+            return op.add(emit(folded), shift)
+
+        def convolution(self, x: Any, axis: int) -> Any:
+            """The one that a variable stands for, if a scale of its channels can be folded in."""
+            if uses[x] != 1:
+                return None
+            for name in _CONVOLUTIONS:
+                call = self.bound(x, name)
+                if call is not None and is_fixed(call.args[1]):
+                    return call if str(call.attrs.out_layout).index("C") == axis else None
+            return None
+
+        def bound(self, x: Any, name: str) -> Any:
+            """The call of an operator that a variable stands for, or None."""
+            value = self.lookup_binding(x) if isinstance(x, relax.Var) else x
+            called = isinstance(value, relax.Call) and value.op == tvm.ir.Op.get(f"relax.{name}")
+            return value if called else None
+
+    rewriter = Rewriter(module)
+    rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(main))
+    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+
+
+def _bindings(main: Any) -> list[Any]:
+    return [binding for block in main.body.blocks for binding in block.bindings]
+
+
+def _of_weights(main: Any) -> set[Any]:
+    """Variables that no input reaches."""
+    from tvm.relax.analysis import free_vars
+
+    fixed = set(main.params[int(main.attrs["num_input"]) :])
+    for binding in _bindings(main):
+        if fixed.issuperset(free_vars(binding.value)):
+            fixed.add(binding.var)
+    return fixed
+
+
+def _uses(main: Any) -> Counter[Any]:
+    """How many bindings use a variable."""
+    from tvm.relax.analysis import free_vars
+
+    used = [set(free_vars(binding.value)) for binding in _bindings(main)]
+    return Counter(var for each in [*used, set(free_vars(main.body.body))] for var in each)
