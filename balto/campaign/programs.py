@@ -23,16 +23,17 @@ from balto.data.pool import Pool
 from balto.data.task import Task
 from balto.errors import CampaignError, InputError
 from balto.programs.sample import Sampled
+from balto.tasks.extract import Extracted
 
 
-def write_tasks(path: Path, tasks: Sequence[Task], left_out: Sequence[tuple[str, str]]) -> None:
+def write_tasks(path: Path, found: Extracted) -> None:
     """Write the tasks, and what could not become one, with a checksum."""
-    rows = [task.to_dict() for task in tasks]
-    write_json(path, {"tasks": rows, "left_out": list(left_out)})
+    rows = [task.to_dict() for task in found.tasks]
+    write_json(path, {"tasks": rows, "left_out": found.left_out, "notes": found.notes})
 
 
-def read_tasks(path: Path) -> tuple[list[Task], list[tuple[str, str]]]:
-    """The inverse of `write_tasks`.
+def read_tasks(path: Path) -> Extracted:
+    """The inverse of `write_tasks`; of what an older balto wrote there are no notes.
 
     Raises:
         CampaignError: the file is damaged.
@@ -44,7 +45,8 @@ def read_tasks(path: Path) -> tuple[list[Task], list[tuple[str, str]]]:
             tasks = [Task.from_dict(row) for row in content["tasks"]]
         except InputError as error:
             raise CampaignError(f"{path} is damaged: {error}; {advice}") from error
-        return tasks, [(name, reason) for name, reason in content["left_out"]]
+        left_out = [(name, reason) for name, reason in content["left_out"]]
+        return Extracted(tasks, left_out, content.get("notes", []))
 
 
 def encode_programs(sampled: Sampled) -> tuple[Programs, bytes]:

@@ -57,6 +57,9 @@ class Listener:
     def left_out(self, task: str, reason: str) -> None:
         """A task cannot be used."""
 
+    def note(self, text: str) -> None:
+        """Something of a network that its tasks do not show, such as that it keeps its layout."""
+
     def planned(self, measurements: int) -> None:
         """How many programs are still to be measured, all together."""
 
@@ -229,16 +232,18 @@ class Campaign:
                 worker,
             )
             self._begin()
-            write_tasks(path, found.tasks, found.left_out)
+            write_tasks(path, found)
         return self._read_tasks(listener)
 
     def _read_tasks(self, listener: Listener) -> dict[int, Task]:
-        every, left_out = read_tasks(self.path / "tasks.json")
-        tasks = {k: task for k, task in enumerate(every) if self._mine(k)}
+        found = read_tasks(self.path / "tasks.json")
+        tasks = {k: task for k, task in enumerate(found.tasks) if self._mine(k)}
         if len(tasks) != self.facts.tasks:
             self.facts.note({"kind": "tasks", "count": len(tasks)})
         listener.tasks(len(tasks))
-        for name, reason in left_out:
+        for note in found.notes:
+            listener.note(note)
+        for name, reason in found.left_out:
             listener.left_out(name, reason)
         return tasks
 

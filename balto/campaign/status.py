@@ -155,7 +155,7 @@ def _drawn(path: Path, now: CampaignStatus, bare: bool) -> Pool:
     """The programs of a live campaign."""
     if not (path / "tasks.json").exists():
         raise CampaignError(f"{path} has no tasks yet; run balto pretrain again to go on")
-    tasks, _ = read_tasks(path / "tasks.json")
+    tasks = read_tasks(path / "tasks.json").tasks
     programs = now.facts.programs
     drawn = [k for k, task in enumerate(tasks) if task.name in programs]
     if not drawn:

@@ -43,6 +43,10 @@ class Narrator(Listener):
         """Say what is left out, and why."""
         self._progress.say(f"left out {task}: {reason}")
 
+    def note(self, text: str) -> None:
+        """Say it."""
+        self._progress.say(text)
+
     def planned(self, measurements: int) -> None:
         """Start counting measurements."""
         self._progress.begin("measure", measurements, "program")

@@ -53,6 +53,8 @@ def command(
     with LocalExecutor(workers) as executor, Progress() as progress:
         with waiting("TVM reads the networks and folds their constants"):
             found = extract_tasks(networks, operators, target, worker=workers[0])
+        for note in found.notes:
+            progress.say(note)
         for name, reason in found.left_out:
             progress.say(f"left out {name}: {reason}")
         progress.begin("sample", len(found.tasks), "task")

@@ -42,6 +42,7 @@ def command(
                     for task in found.tasks
                 ],
                 "left_out": [{"name": n, "reason": r} for n, r in found.left_out],
+                "notes": found.notes,
             }
         )
         return
@@ -63,6 +64,8 @@ def command(
         if found.tasks
         else "no task",
     )
+    for note in found.notes:
+        click.echo(plain(note))
     if found.left_out:
         names = ", ".join(name for name, _ in found.left_out)
         click.echo(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from balto.data.target import Target
@@ -26,10 +26,12 @@ class Extracted:
     Attributes:
         tasks: in the order they were found; weights are sums over all networks.
         left_out: ``(name, reason)`` of what cannot be a task.
+        notes: a line for each network that keeps its layout, since TVM cannot change it.
     """
 
     tasks: list[Task]
-    left_out: list[tuple[str, str]]
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def extract_in_worker(
@@ -59,11 +61,17 @@ def extract_in_worker(
         raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
     tasks = Merged(target, device or device_name(target))
+    notes = []
     for spec in networks:
         module = graphs.relax_module(spec)
         wanted = tvm.target.Target(target.to_dict())
-        fused = graphs.lowered(module, wanted) if own_layout else layouts.suited(module, target)
-        tasks.add_all(graphs.tasks_of(fused[0], wanted))
+        if own_layout:
+            fused, _ = graphs.lowered(module, wanted)
+        else:
+            fused, _, layout = layouts.suited(module, target)
+            if layout not in layouts.LAYOUTS:
+                notes.append(f"{spec}: convolutions in {layout}")
+        tasks.add_all(graphs.tasks_of(fused, wanted))
     for spec in operator_specs:
         name, args = operators.parse(spec)
         try:
@@ -71,7 +79,7 @@ def extract_in_worker(
         except Exception as error:
             raise InputError(f"TVM cannot build the operator {spec}: {error}") from error
         tasks.add(name, args, 1, task)
-    return Extracted(list(tasks.tasks.values()), tasks.left_out)
+    return Extracted(list(tasks.tasks.values()), tasks.left_out, notes)
 
 
 class Merged:

@@ -12,11 +12,18 @@ from typing import Any
 
 from balto.data.files import last_line
 from balto.data.target import Target
+from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
 
-#: Of data and weights; what other operators do with it TVM works out.
-DESIRED = {"relax.nn.conv2d": ["NHWC", "OHWI"]}
+#: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it
+#: has one layout alone.
+DESIRED = {
+    "relax.nn.conv2d": ["NHWC", "OHWI"],
+    "relax.nn.conv2d_transpose": ["NCHW", "IOHW"],
+}
+#: What `suited` says where nothing went wrong.
+LAYOUTS = ("NHWC", "NCHW")
 _FREE = "layout_free_buffers"
 
 
@@ -41,10 +48,24 @@ def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
     layout = "NHWC"
     try:
         fused, transform = graphs.lowered(module, wanted, lambda m: vectorised(channels_last(m)))
+        _require_lowered(fused)
     except Exception as error:  # TVM's pass refuses some networks by an internal check
         layout = f"NCHW: TVM cannot change it: {last_line(error)}"
         fused, transform = graphs.lowered(module, wanted, vectorised)
     return weights_to_lay_out(fused), transform, layout
+
+
+def _require_lowered(fused: Any) -> None:
+    """Refuse a network with an operator that TVM cannot compute in its new layout."""
+    from tvm.ir import Op
+    from tvm.relax.analysis import post_order_visit
+
+    def visit(expression: Any) -> None:
+        op = getattr(expression, "op", None)
+        if isinstance(op, Op) and op.name.startswith("relax.nn."):
+            raise InputError(f"it has no {op.name.removeprefix('relax.nn.')} in NHWC")
+
+    post_order_visit(fused["main"], visit)
 
 
 def channels_last(module: Any) -> Any:

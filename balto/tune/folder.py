@@ -23,6 +23,7 @@ from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.models.base import CostModel
+from balto.tasks.extract import Extracted
 from balto.tune.records import CONFIG, JOURNAL, read_records
 from balto.tune.search import SearchSettings
 from balto.tune.session import TunedTask
@@ -67,7 +68,7 @@ def opened(
         records = read_records(journal.path)
         _check_same(out, config, records)
         if not records:
-            write_tasks(out / TASKS, tasks, [])
+            write_tasks(out / TASKS, Extracted(list(tasks)))
             journal.append({"kind": CONFIG, **config})
             journal.sync()
         try:

@@ -41,7 +41,7 @@ def pool_of(folder: str | Path) -> Pool:
             f"{folder} was tuned by a balto that did not keep the tasks: balto import metaschedule "
             f"{folder / DATABASE} has those of its trials that worked"
         )
-    tasks = [task for task in read_tasks(folder / TASKS)[0] if task.name in trials]
+    tasks = [task for task in read_tasks(folder / TASKS).tasks if task.name in trials]
     programs = [trials[task.name] for task in tasks]
     traces = [trace for each in programs for trace in each]
     rows = decisions.extract(traces)

@@ -28,6 +28,7 @@ from balto.learn.split import Split
 from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings
 from balto.tasks import extract_tasks
+from balto.tasks.extract import Extracted
 
 OPERATORS = ("matmul:32x32x32", "softmax_mn:32x32")
 
@@ -64,13 +65,13 @@ def test_a_task_that_tvm_cannot_sample_is_left_out_and_the_others_go_on(tmp_path
     with LiveMeasurer.for_target(LLVM) as measurer, Campaign(tmp_path / "w", config) as campaign:
         listed = tmp_path / "w" / "tasks.json"
         tasks = extract_tasks(operator_specs=OPERATORS).tasks
-        write_tasks(listed, [replace(tasks[0], module="{}"), tasks[1]], [])
+        write_tasks(listed, Extracted([replace(tasks[0], module="{}"), tasks[1]]))
         campaign.run(measurer)
     now = status(tmp_path / "w")
     assert now.state == "finished"
     assert list(now.facts.left_out) == [tasks[0].name]
     assert set(now.facts.outcomes) == {tasks[1].name}
-    assert read_tasks(listed)[0][1] == tasks[1]
+    assert read_tasks(listed).tasks[1] == tasks[1]
 
 
 class Interrupting(balto.Listener):
@@ -86,9 +87,9 @@ def test_a_task_that_was_left_out_takes_part_in_every_round_once_it_is_retried(t
     listed = tmp_path / "w" / "tasks.json"
     bad, good = extract_tasks(operator_specs=OPERATORS).tasks
     with LiveMeasurer.for_target(LLVM) as measurer, Campaign(tmp_path / "w", config) as campaign:
-        write_tasks(listed, [replace(bad, module="{}"), good], [])
+        write_tasks(listed, Extracted([replace(bad, module="{}"), good]))
         before = campaign.run(measurer).picks
-        write_tasks(listed, [bad, good], [])
+        write_tasks(listed, Extracted([bad, good]))
         assert campaign.run(measurer).picks == before  # nobody has asked
         assert campaign.finished
         with pytest.raises(KeyboardInterrupt):

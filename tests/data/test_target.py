@@ -15,6 +15,7 @@ from balto.data.files import read_json, write_json
 from balto.data.pool_reader import read_pool
 from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError, PoolError
+from balto.tasks.extract import Extracted
 
 SPECS = [
     {"kind": "llvm"},
@@ -112,7 +113,7 @@ def test_a_file_holds_json_with_a_kind_and_nothing_else(text, pool, pool_path, t
     pq.write_table(pa.Table.from_pylist(rows, table.schema), pool_path / "tasks.parquet")
     with pytest.raises(PoolError, match=f"task {rows[1]['name']}: expected a target"):
         read_pool(pool_path)
-    write_tasks(tmp_path / "tasks.json", pool.tasks, [])
+    write_tasks(tmp_path / "tasks.json", Extracted(pool.tasks))
     written = read_json(tmp_path / "tasks.json")
     written["tasks"][0]["target"] = text
     write_json(tmp_path / "tasks.json", written)
@@ -123,5 +124,5 @@ def test_a_file_holds_json_with_a_kind_and_nothing_else(text, pool, pool_path, t
 def test_files_hold_the_targets_json(pool, pool_path, tmp_path):
     assert read_pool(pool_path).tasks[0].target == pool.tasks[0].target
     assert pq.read_table(pool_path / "tasks.parquet")["target"][0].as_py() == '{"kind": "llvm"}'
-    write_tasks(tmp_path / "tasks.json", pool.tasks, [])
-    assert [t.target for t in read_tasks(tmp_path / "tasks.json")[0]] == [Target("llvm")] * 3
+    write_tasks(tmp_path / "tasks.json", Extracted(pool.tasks))
+    assert [t.target for t in read_tasks(tmp_path / "tasks.json").tasks] == [Target("llvm")] * 3

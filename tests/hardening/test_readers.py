@@ -27,6 +27,7 @@ from balto.data.pool_writer import write_pool
 from balto.errors import BaltoError, CampaignError, InputError, ModelFileError, PoolError
 from balto.models import create, load, read_card, save, starter
 from balto.tasks import extract_tasks
+from balto.tasks.extract import Extracted
 from balto.testing import made_up_pool
 from balto.testing.models import labelled_programs
 from balto.tune.records import read_records
@@ -93,7 +94,8 @@ def config_of(path, seed):
 
 
 def tasks_of(path, seed):
-    write_tasks(path, made_up_pool(2, 5, seed=seed).tasks, [("reshape", "computes nothing")])
+    tasks = made_up_pool(2, 5, seed=seed).tasks
+    write_tasks(path, Extracted(tasks, [("reshape", "computes nothing")], ["convolutions in NCHW"]))
 
 
 def trial(number):
@@ -139,8 +141,8 @@ def library_of(path, seed):
 
 
 def tasks_in(path):
-    tasks, left_out = read_tasks(path)
-    return repr([task.to_dict() for task in tasks]), left_out
+    found = read_tasks(path)
+    return repr([task.to_dict() for task in found.tasks]), found.left_out, found.notes
 
 
 #: File name -> how to write one from a seed, how to read it, and whether a part of it is one too.
