@@ -73,7 +73,7 @@ def channels_last(module: Any) -> Any:
     from tvm import relax
 
     module = relax.transform.ConvertLayout(DESIRED)(_convertible(module))
-    return relax.transform.DeadCodeElimination()(module)
+    return relax.transform.DeadCodeElimination()(_transposed_once(module))
 
 
 def weights_to_lay_out(fused: Any) -> Any:
@@ -95,6 +95,48 @@ def weights_to_lay_out(fused: Any) -> Any:
         largest = max(sizes, key=sizes.__getitem__)
         marked.update_func(var, function.with_attr(_FREE, [largest]))
     return marked
+
+
+def _transposed_once(module: Any) -> Any:
+    """A network in which every transpose moves something, and none is of another.
+
+    The pass puts its own beside the network's, and leaves those that have come to move nothing.
+    """
+    import tvm
+    from tvm import relax
+    from tvm.relax.expr_functor import PyExprMutator, mutator
+
+    transpose = tvm.ir.Op.get("relax.permute_dims")
+
+    def axes_of(call: Any) -> list[int]:
+        rank = call.args[0].ty.ndim
+        axes = range(rank)[::-1] if call.attrs.axes is None else call.attrs.axes
+        return [int(axis) % rank for axis in axes]
+
+    @mutator
+    class Rewriter(PyExprMutator):  # type: ignore[misc]
+        def visit_call_(self, call: Any) -> Any:
+            call = self.visit_expr_post_order(call)
+            if call.op != transpose:
+                return call
+            x, axes = call.args[0], axes_of(call)
+            inner = self.lookup_binding(x) if isinstance(x, relax.Var) else None
+            if isinstance(inner, relax.Call) and inner.op == transpose:
+                x, first = inner.args[0], axes_of(inner)
+                axes = [first[axis] for axis in axes]
+            return x if axes == sorted(axes) else relax.op.permute_dims(x, axes)
+
+    return _rewritten(module, Rewriter(module))
+
+
+def _rewritten(module: Any, rewriter: Any) -> Any:
+    """A module with all its Relax functions as a mutator rewrites them."""
+    from tvm import relax
+
+    for var, function in module.functions.items():
+        if isinstance(function, relax.Function):
+            rewriter.builder_.update_func(var, rewriter.visit_expr(function))
+    return rewriter.builder_.get()
 
 
 def _convertible(module: Any) -> Any:
@@ -125,9 +167,5 @@ def _convertible(module: Any) -> Any:
             kept = self.builder_.emit(relax.op.minimum(x, bounds[1]))
             return relax.op.maximum(kept, bounds[0])
 
-    rewriter = Rewriter(module)
-    for var, function in module.functions.items():
-        if isinstance(function, relax.Function):
-            rewriter.builder_.update_func(var, rewriter.visit_expr(function))
-    module = relax.transform.CanonicalizeBindings()(rewriter.builder_.get())
+    module = relax.transform.CanonicalizeBindings()(_rewritten(module, Rewriter(module)))
     return relax.transform.DeadCodeElimination()(module)
