@@ -144,6 +144,29 @@ def test_a_stack_that_is_reduced_along_another_axis_stays(worker: Worker, tmp_pa
         np.testing.assert_allclose(each, right.numpy(), rtol=1e-6, atol=1e-6)
 
 
+def test_no_tensor_is_transposed_back_and_forth(worker: Worker, tmp_path: Path) -> None:
+    class LastOfAll(torch.nn.Module):
+        """A convolution whose channels are normalised, in front of as in the last axis."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.norm = torch.nn.Conv2d(4, 4, 1), torch.nn.LayerNorm(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            last = self.norm(self.convolution(x).permute(0, 2, 3, 1))
+            return self.convolution(last.permute(0, 3, 1, 2)).transpose(2, 3)
+
+    module, x = LastOfAll().eval(), torch.from_numpy(normal(1, 4, 8, 8))
+    with torch.no_grad():
+        torch.export.save(torch.export.export(module, (x,)), tmp_path / "net.pt2")
+        right = module(x).numpy()
+    [found] = outputs(worker, tmp_path / "net.pt2", x.numpy())
+    np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-5)
+    tasks = extract_tasks([str(tmp_path / "net.pt2")], worker=worker)
+    assert {task.op for task in tasks.tasks} == {"conv2d_add", "layer_norm"}
+    assert len(tasks.left_out) == 2  # the input and the output, which change their layout
+
+
 def tasks_with_desired(spec: str, desired: dict[str, list[str]]) -> Extracted:
     """Runs in a worker: as if TVM's pass were asked for other layouts."""
     from balto.tasks import layouts
