@@ -56,8 +56,8 @@ class SearchSettings:
         generations: before the first batch, as large as for a whole batch; one while each batch
             but the last ones is measured.
         parents: the best programs so far, whose children are the candidates.
-        favourites: share of the trials that has the highest predictions; the selector chooses
-            the rest.
+        favourites: share of a batch that has the highest predictions; the selector chooses the
+            rest.
         shortlist: programs a trial among which the selector chooses: those with the highest
             predictions, of every niche in turn (`balto.tune.decisions.Sketch.niche`).
         selector: of the rest.
@@ -223,8 +223,7 @@ class TaskSearch:
         if scores is None:
             return [int(p) for p in self._rng.permutation(free)[:count]]
         ranked = free[np.argsort(-scores[free], kind="stable")]
-        tried = len(self.latency_s)  # however small the batches, some trials are the selector's
-        first = ranked[: math.ceil((tried + count) * share) - math.ceil(tried * share)]
+        first = ranked[: math.ceil(count * share)]
         others = ranked[len(first) :]
         turns = np.argsort(_places([self._niche(p) for p in others]), kind="stable")
         measured = np.array(sorted(self.latency_s), np.int64)

@@ -167,6 +167,31 @@ def test_no_tensor_is_transposed_back_and_forth(worker: Worker, tmp_path: Path) 
     assert len(tasks.left_out) == 2  # the input and the output, which change their layout
 
 
+@pytest.mark.parametrize(("groups", "last"), [(1, True), (2, False), (3, True), (24, True)])
+def test_groups_that_vectors_do_not_fit_keep_their_layout(
+    worker: Worker, tmp_path: Path, groups: int, last: bool
+) -> None:
+    """24 channels: two groups of 12, three of 8, 24 of one, which is depthwise."""
+    module, x = torch.nn.Conv2d(24, 24, 3, groups=groups).eval(), torch.zeros(2, 24, 8, 8)
+    with torch.no_grad():
+        torch.export.save(torch.export.export(module, (x,)), tmp_path / "net.pt2")
+    found = extract_tasks([str(tmp_path / "net.pt2")], worker=worker)
+    assert [task.name.startswith("conv2d_add_2x8x8x24") for task in found.tasks] == [last]
+    assert found.notes == []
+
+
+@pytest.mark.slow
+def test_a_convolution_of_no_constant_shape_is_left_out(worker: Worker, tmp_path: Path) -> None:
+    module, x = torch.nn.Conv2d(4, 4, 3).eval(), torch.zeros(2, 4, 8, 8)
+    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
+    with torch.no_grad():
+        program = torch.export.export(module, (x,), dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "net.pt2")
+    found = extract_tasks([str(tmp_path / "net.pt2")], worker=worker)
+    assert found.tasks == []
+    assert {reason for _, reason in found.left_out} == {"its shapes are not constant"}
+
+
 def tasks_with_desired(spec: str, desired: dict[str, list[str]]) -> Extracted:
     """Runs in a worker: as if TVM's pass were asked for other layouts."""
     from balto.tasks import layouts
