@@ -1,4 +1,4 @@
-"""Draw operators of random shapes, to record a pool of many tasks, as `pools/epyc-avx2-broad`.
+"""Draw operators of random shapes, to record a pool of many tasks, as `pools/epyc-avx512-broad`.
 
     python experiments/operators.py
 

@@ -77,15 +77,11 @@ def _in_odd_groups(module: Any) -> bool:
         for binding in block.bindings:
             call = binding.value
             if isinstance(call, relax.Call) and call.op == conv2d:
-                weight = [int(n) for n in call.args[1].ty.shape]  # in OIHW, as all that is imported
-                odd = (
-                    int(call.attrs.groups) > 1
-                    and weight[1] > 1
-                    and (weight[0] // int(call.attrs.groups)) % _VECTOR != 0
-                )
-                work[odd] += prod(int(n) for n in call.ty.shape if isinstance(n, IntImm)) * prod(
-                    weight[1:]
-                )
+                weight = [int(n) for n in call.args[1].ty.shape]  # OIHW, as all that is imported
+                groups = int(call.attrs.groups)
+                odd = groups > 1 and weight[1] > 1 and weight[0] // groups % _VECTOR > 0
+                results = prod(int(n) for n in call.ty.shape if isinstance(n, IntImm))
+                work[odd] += results * prod(weight[1:])
     return work[True] > work[False]
 
 

@@ -31,6 +31,7 @@ def simplified(module: Any) -> Any:
     import tvm
     from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
+    from tvm_ffi import structural_equal
 
     main = module["main"]
     fixed, uses = _of_weights(main), _uses(main)
@@ -56,12 +57,12 @@ def simplified(module: Any) -> Any:
             parts = self.stacked(call)
             if not parts:
                 return call
-            way = reductions[call.op]
-            whole = reduce(lambda one, other: way(self.builder_.emit(one), other), parts)
-            if call.op != tvm.ir.Op.get("relax.mean"):
-                return whole
-            count = relax.const(len(parts), str(call.ty.dtype))
-            return relax.op.divide(self.builder_.emit(whole), count)
+            emit, way = self.builder_.emit, reductions[call.op]
+            whole = reduce(lambda one, other: emit(way(one, other)), parts)
+            if call.op == tvm.ir.Op.get("relax.mean"):
+                whole = emit(relax.op.divide(whole, relax.const(len(parts), str(call.ty.dtype))))
+            same = structural_equal(whole.ty.shape, call.ty.shape)  # or all of them were smaller
+            return whole if same else relax.op.broadcast_to(whole, call.ty.shape)
 
         def visit_tuple_getitem_(self, got: Any) -> Any:
             got = self.visit_expr_post_order(got)
@@ -73,10 +74,12 @@ def simplified(module: Any) -> Any:
         def of_one_rank(self, one: Any, other: Any) -> list[Any]:
             """Operands of which a smaller one of weights has as many axes as the other."""
             both = [one, other]
-            for k, (each, rank) in enumerate(((one, other.ty.ndim), (other, one.ty.ndim))):
-                if is_fixed(each) and 0 < each.ty.ndim < rank >= _IMAGE:
-                    shape = [1] * (rank - each.ty.ndim) + list(each.ty.shape)
+            ranks = [getattr(each.ty, "ndim", 0) for each in both]  # a number has none
+            for k, (each, rank, wide) in enumerate(zip(both, ranks, ranks[::-1], strict=True)):
+                if is_fixed(each) and 0 < rank < wide >= _IMAGE:
+                    shape = [1] * (wide - rank) + list(each.ty.shape)
                     both[k] = self.builder_.emit(relax.op.reshape(each, shape))
+                    fixed.add(both[k])
             return both
 
         def stacked(self, call: Any) -> list[Any]:
@@ -144,6 +147,12 @@ def simplified(module: Any) -> Any:
     return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
 
 
+def inputs(main: Any) -> int:
+    """How many of a function's parameters are inputs; the others are weights."""
+    attributes = main.attrs or {}
+    return int(attributes["num_input"]) if "num_input" in attributes else len(main.params)
+
+
 def _bindings(main: Any) -> list[Any]:
     return [binding for block in main.body.blocks for binding in block.bindings]
 
@@ -152,7 +161,7 @@ def _of_weights(main: Any) -> set[Any]:
     """Variables that no input reaches."""
     from tvm.relax.analysis import free_vars
 
-    fixed = set(main.params[int(main.attrs["num_input"]) :])
+    fixed = set(main.params[inputs(main) :])
     for binding in _bindings(main):
         if fixed.issuperset(free_vars(binding.value)):
             fixed.add(binding.var)

@@ -20,6 +20,7 @@ from balto.measure.build import tvm_target
 from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
+from balto.tasks.simplify import inputs
 from balto.workers.tvm_setup import import_tvm
 
 #: ``(name, shape, dtype)`` of an input or output.
@@ -60,7 +61,7 @@ def read(spec: str, target: Target) -> Network:
     fused, _, layout = _prepared(spec, target, suited=True)
     found = _tasks(spec, target)
     main = fused["main"]
-    count = _inputs(main)
+    count = inputs(main)
     weights = zlib.crc32(b"")
     for each in graphs_of(spec)[1]:
         weights = zlib.crc32(each.numpy().tobytes(), weights)
@@ -109,7 +110,7 @@ def with_weights(module: Any, weights: Sequence[Any]) -> Any:
 
     main = module["main"]
     # By variable: TVM gives several the same name.
-    bound = dict(zip(main.params[_inputs(main) :], weights, strict=True))
+    bound = dict(zip(main.params[inputs(main) :], weights, strict=True))
     return relax.transform.BindParams("main", bound)(module)
 
 
@@ -210,11 +211,6 @@ def _require_static(spec: str) -> None:
                 f"expected constant shapes, the input {parameter.name} of {spec} is "
                 f"{one_line(parameter.ty)}; export the network for the shape that it will run with"
             ) from error
-
-
-def _inputs(main: Any) -> int:
-    attributes = main.attrs or {}
-    return int(attributes["num_input"]) if "num_input" in attributes else len(main.params)
 
 
 def _tensor(name: str, kind: Any) -> Tensor:

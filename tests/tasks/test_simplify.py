@@ -17,6 +17,7 @@ from balto.tasks.extract import Extracted
 from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")
+pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(0)
 
@@ -89,7 +90,6 @@ def normal(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype("float32")
 
 
-@pytest.mark.slow
 def test_normalised_batches_are_a_scale_and_a_shift(worker: Worker, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, x = Normalised().eval(), torch.from_numpy(normal(1, 4, 9, 9))
@@ -135,7 +135,8 @@ def test_a_stack_that_is_reduced_along_another_axis_stays(worker: Worker, tmp_pa
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
             stack = torch.stack([x, 2 * x], 0)
             kept = stack.sum(0, keepdim=True)
-            return stack.sum(1), stack.sum((0, 1)), kept, stack.mean(0)
+            wide = [each[:1].expand(3, 5) for each in (x, 2 * x)]
+            return stack.sum(1), stack.sum((0, 1)), kept, stack.mean(0), torch.stack(wide).sum(0)
 
     x = torch.from_numpy(normal(3, 5))
     torch.export.save(torch.export.export(Stacked(), (x,)), tmp_path / "net.pt2")
@@ -180,7 +181,6 @@ def test_groups_that_vectors_do_not_fit_keep_their_layout(
     assert found.notes == []
 
 
-@pytest.mark.slow
 def test_a_convolution_of_no_constant_shape_is_left_out(worker: Worker, tmp_path: Path) -> None:
     module, x = torch.nn.Conv2d(4, 4, 3).eval(), torch.zeros(2, 4, 8, 8)
     shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
@@ -221,7 +221,6 @@ def test_a_network_that_tvm_cannot_change_keeps_its_layout_and_says_so(
     )
 
 
-@pytest.mark.slow
 def test_a_residual_network_of_onnx_is_tuned_channels_last(worker: Worker, tmp_path: Path) -> None:
     def block(x: str, k: int, y: str) -> list[onnx.NodeProto]:
         norm = [f"{name}{k}" for name in ("scale", "bias", "mean", "variance")]
