@@ -58,7 +58,7 @@ def extract_tasks(
             machine.
         device: name of the device the target stands for; None for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
-        own_layout: leave networks as they are written, as the recorded pools have them.
+        own_layout: networks keep their layout, as the older of the recorded pools have them.
 
     Raises:
         InputError: something is not what was expected, or TVM crashes on it.

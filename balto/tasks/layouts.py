@@ -16,6 +16,7 @@ from balto.data.target import Target
 from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
+from balto.tasks.simplify import constant_shape
 
 #: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it
 #: has one layout alone.
@@ -25,7 +26,7 @@ DESIRED = {
 }
 #: What `suited` says where nothing went wrong.
 LAYOUTS = ("NHWC", "NCHW")
-#: Numbers in a vector register, at least.
+#: Numbers in a vector register of AVX2.
 _VECTOR = 8
 _FREE = "layout_free_buffers"
 
@@ -69,7 +70,6 @@ def _in_odd_groups(module: Any) -> bool:
     """
     import tvm
     from tvm import relax
-    from tvm.tirx import IntImm
 
     work = [0.0, 0.0]  # of other convolutions, and of such
     conv2d = tvm.ir.Op.get("relax.nn.conv2d")
@@ -77,22 +77,24 @@ def _in_odd_groups(module: Any) -> bool:
         for binding in block.bindings:
             call = binding.value
             if isinstance(call, relax.Call) and call.op == conv2d:
-                weight = [int(n) for n in call.args[1].ty.shape]  # OIHW, as all that is imported
-                groups = int(call.attrs.groups)
-                odd = groups > 1 and weight[1] > 1 and weight[0] // groups % _VECTOR > 0
-                results = prod(int(n) for n in call.ty.shape if isinstance(n, IntImm))
-                work[odd] += results * prod(weight[1:])
+                results, weight = constant_shape(call), constant_shape(call.args[1])
+                if results and weight:  # in NCHW and OIHW, as all that is imported
+                    groups = int(call.attrs.groups)
+                    odd = groups > 1 and weight[1] > 1 and weight[0] // groups % _VECTOR > 0
+                    work[odd] += prod(results) * prod(weight[1:])
     return work[True] > work[False]
 
 
 def _require_lowered(fused: Any) -> None:
-    """Refuse a network with an operator that TVM cannot compute in its new layout."""
+    """Refuse a network with a convolution that TVM cannot compute in its new layout."""
     from tvm.ir import Op
     from tvm.relax.analysis import post_order_visit
 
     def visit(expression: Any) -> None:
         op = getattr(expression, "op", None)
-        if isinstance(op, Op) and op.name.startswith("relax.nn."):
+        if not isinstance(op, Op) or not op.name.startswith("relax.nn.conv"):
+            return
+        if constant_shape(expression):  # of others TVM computes none, in no layout
             raise InputError(f"it has no {op.name.removeprefix('relax.nn.')} in NHWC")
 
     post_order_visit(fused["main"], visit)

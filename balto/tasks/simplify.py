@@ -76,8 +76,9 @@ def simplified(module: Any) -> Any:
             both = [one, other]
             ranks = [getattr(each.ty, "ndim", 0) for each in both]  # a number has none
             for k, (each, rank, wide) in enumerate(zip(both, ranks, ranks[::-1], strict=True)):
-                if is_fixed(each) and 0 < rank < wide >= _IMAGE:
-                    shape = [1] * (wide - rank) + list(each.ty.shape)
+                own = constant_shape(each) if is_fixed(each) and 0 < rank < wide >= _IMAGE else None
+                if own:
+                    shape = [1] * (wide - rank) + own
                     both[k] = self.builder_.emit(relax.op.reshape(each, shape))
                     fixed.add(both[k])
             return both
@@ -110,10 +111,7 @@ def simplified(module: Any) -> Any:
             axis = int(norm.attrs.axis) % x.ty.ndim
             channels = [1] * axis + [-1] + [1] * (x.ty.ndim - 1 - axis)
             wide, shift = emit(op.reshape(scale, channels)), emit(op.reshape(shift, channels))
-            bias = None
-            added = self.bound(x, "add")
-            if added is not None and uses[x] == 1 and is_fixed(added.args[1]):
-                x, bias = added.args
+            x, bias = self.unbiased(x)
             convolution = self.convolution(x, axis)
             if convolution is None:
                 return op.add(emit(op.multiply(norm.args[0], wide)), shift)
@@ -125,6 +123,14 @@ def simplified(module: Any) -> Any:
             weight = emit(op.multiply(weight, emit(op.reshape(scale, ones))))
             folded = relax.Call(convolution.op, [data, weight], convolution.attrs)
             return op.add(emit(folded), shift)
+
+        def unbiased(self, x: Any) -> tuple[Any, Any]:
+            """What a bias was added to, and the bias; None where none was."""
+            added = self.bound(x, "add")
+            if added is None or uses[x] != 1 or not is_fixed(added.args[1]):
+                return x, None
+            same = added.args[0].ty.ndim == x.ty.ndim  # a bias of more axes makes more
+            return tuple(added.args) if same else (x, None)
 
         def convolution(self, x: Any, axis: int) -> Any:
             """The one that a variable stands for, if a scale of its channels can be folded in."""
@@ -151,6 +157,15 @@ def inputs(main: Any) -> int:
     """How many of a function's parameters are inputs; the others are weights."""
     attributes = main.attrs or {}
     return int(attributes["num_input"]) if "num_input" in attributes else len(main.params)
+
+
+def constant_shape(x: Any) -> list[int] | None:
+    """Of a tensor; None where it is not known, or not constant."""
+    from tvm.tirx import IntImm
+
+    shape = getattr(x.ty, "shape", None)
+    dims = list(getattr(shape, "values", [])) if shape is not None else []
+    return [int(n) for n in dims] if dims and all(isinstance(n, IntImm) for n in dims) else None
 
 
 def _bindings(main: Any) -> list[Any]:

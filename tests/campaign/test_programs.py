@@ -7,16 +7,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from balto.campaign.programs import encode_programs, make_pool, read_features
+from balto.campaign.programs import (
+    encode_programs,
+    make_pool,
+    read_features,
+    read_tasks,
+    write_tasks,
+)
 from balto.campaign.records import Programs
 from balto.data import mapped
 from balto.data.features import FEATURE_SETS
+from balto.data.files import read_json, write_json
 from balto.data.target import LLVM
 from balto.data.task import Task
 from balto.errors import CampaignError
 from balto.programs.sample import Sampled
+from balto.tasks.extract import Extracted
 
 TASKS = [Task(f"t{k}", "op", "[]", 1, LLVM, "none", 1.0) for k in range(3)]
+
+
+def test_tasks_of_an_older_balto_have_no_notes(tmp_path: Path) -> None:
+    path, found = (
+        tmp_path / "tasks.json",
+        Extracted(TASKS, [("relu", "computes nothing")], ["note"]),
+    )
+    write_tasks(path, found)
+    assert read_tasks(path) == found
+    content = read_json(path)
+    del content["notes"]
+    write_json(path, content)
+    assert read_tasks(path) == Extracted(TASKS, [("relu", "computes nothing")])
 
 
 @pytest.fixture
