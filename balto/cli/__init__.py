@@ -59,6 +59,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise _Terminated
 
 
+def _say_nothing(_: object) -> None:
+    """What was half made when a signal came may fail as it is dropped: numba's compiler does."""
+
+
 def _ask_again(*_: object) -> None:
     raise _Terminated
 
@@ -88,9 +92,11 @@ def main() -> None:
     try:
         code = cli.main(prog_name="balto", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.unraisablehook = _say_nothing
         _fail("interrupted; run the same command again to go on where it stopped", 130)
     except _Terminated:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = _say_nothing
         _fail("terminated; run the same command again to go on where it stopped", 143)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())

@@ -96,6 +96,37 @@ def test_sigterm_ends_in_one_line_with_the_journal_whole(tmp_path):
     assert len(list(read(journal))) > 3
 
 
+HALF_MADE = """
+import balto.cli
+
+
+class Half:
+    def __del__(self):
+        raise AttributeError("never made")
+
+
+def stopped(**_):
+    raise {error}
+
+
+half = Half()
+balto.cli.cli.main = stopped
+balto.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [("KeyboardInterrupt", 130), ("balto.cli._Terminated", 143)]
+)
+def test_what_a_signal_found_half_made_says_nothing_as_it_is_dropped(error, code):
+    """As a compiler's objects, where the signal came while numba compiled for a new checkout."""
+    command = [sys.executable, "-c", HALF_MADE.format(error=error)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("balto: error: ")
+
+
 def test_nothing_reads_a_clock_that_can_be_set():
     """Durations and deadlines are of the monotonic clock: a jump of the date changes nothing.
 
