@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from starter import FOREST, SETS
+from starter import FOREST, together
 
 import balto
 from balto.programs.recorded import with_all_features
@@ -38,20 +38,9 @@ class Study:
     """
 
     def __init__(self, pools: list[balto.Pool]) -> None:
-        features, labels, tasks, self.pool = [], [], [], np.zeros(0, int)
-        names: list[str] = []
-        for number, pool in enumerate(pools):
-            ok = np.flatnonzero(pool.outcomes.ok)
-            task, latency = pool.task_of_program[ok], pool.latency_s[ok]
-            best = np.full(len(pool.tasks), np.inf)
-            np.minimum.at(best, task, latency)
-            features.append(pool.features.select(SETS).take(ok))
-            labels.append(best[task] / latency)
-            tasks.append(task + len(names))
-            names += [each.name for each in pool.tasks]
-            self.pool = np.append(self.pool, np.full(len(pool.tasks), number))
-        self.features = balto.FeatureTable.concatenate(features)
-        self.labels, self.task = np.concatenate(labels), np.concatenate(tasks).astype(np.int32)
+        self.features, self.labels, self.task = together(pools)
+        names = [task.name for pool in pools for task in pool.tasks]
+        self.pool = np.repeat(np.arange(len(pools)), [len(pool.tasks) for pool in pools])
         self.rows = [np.flatnonzero(self.task == t) for t in range(len(names))]
         _, same = np.unique(names, return_inverse=True)
         rng = np.random.default_rng(0)

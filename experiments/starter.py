@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import balto
 from balto.models.starter import PATH
@@ -20,11 +21,13 @@ from balto.programs.recorded import with_all_features
 
 SETS = ("decisions", "loops")
 #: Larger than `xgb` usually is: .01 of Top-1 on pools that it has not seen, mean of six.
-FOREST = {"num_boost_round": 32, "max_depth": 8, "learning_rate": 0.3}
+FOREST = {"num_boost_round": 44, "max_depth": 7, "learning_rate": 0.3}
 
 
-def train(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> balto.CostModel:
-    """One model of all tasks of all pools, from some feature sets."""
+def together(
+    pools: Sequence[balto.Pool], sets: Sequence[str] = SETS
+) -> tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]:
+    """Features, labels and tasks of the programs that ran; tasks count through all pools."""
     features, labels, tasks, before = [], [], [], 0
     for pool in pools:
         ok = np.flatnonzero(pool.outcomes.ok)
@@ -35,9 +38,14 @@ def train(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> balto.Cost
         labels.append(best[task] / latency)
         tasks.append(task + before)
         before += len(pool.tasks)
-    model = balto.models.XGB(seed=0, **FOREST)
     table = balto.FeatureTable.concatenate(features)
-    model.fit(table, np.concatenate(labels), np.concatenate(tasks).astype(np.int32))
+    return table, np.concatenate(labels), np.concatenate(tasks).astype(np.int32)
+
+
+def train(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> balto.CostModel:
+    """One model of all tasks of all pools, from some feature sets."""
+    model = balto.models.XGB(seed=0, **FOREST)
+    model.fit(*together(pools, sets))
     return model
 
 

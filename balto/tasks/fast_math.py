@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from balto.tasks.simplify import rewritten
+
 
 def vectorised(module: Any) -> Any:
     """A Relax network whose float32 exponentials, and what is made of them, are polynomials.
@@ -18,7 +20,6 @@ def vectorised(module: Any) -> Any:
         module: before its operators are lowered.
     """
     import tvm
-    from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
     ways = {tvm.ir.Op.get(f"relax.{name}"): (name, way) for name, way in _ways().items()}
@@ -34,11 +35,7 @@ def vectorised(module: Any) -> Any:
             hint = name.removeprefix("nn.")
             return self.builder_.call_te(way, call.args[0], primfunc_name_hint=hint, **more)
 
-    rewriter = Rewriter(module)
-    for var, function in module.functions.items():
-        if isinstance(function, relax.Function):
-            rewriter.builder_.update_func(var, rewriter.visit_expr(function))
-    return rewriter.builder_.get()
+    return rewritten(module, Rewriter(module))
 
 
 def _ways() -> dict[str, Callable[..., Any]]:

@@ -148,9 +148,17 @@ def simplified(module: Any) -> Any:
             called = isinstance(value, relax.Call) and value.op == tvm.ir.Op.get(f"relax.{name}")
             return value if called else None
 
-    rewriter = Rewriter(module)
-    rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(main))
-    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+    return relax.transform.DeadCodeElimination()(rewritten(module, Rewriter(module)))
+
+
+def rewritten(module: Any, rewriter: Any) -> Any:
+    """A module with all its Relax functions as a mutator, made of the module, rewrites them."""
+    from tvm import relax
+
+    for var, function in module.functions.items():
+        if isinstance(function, relax.Function):
+            rewriter.builder_.update_func(var, rewriter.visit_expr(function))
+    return rewriter.builder_.get()
 
 
 def inputs(main: Any) -> int:

@@ -63,7 +63,7 @@ class Fleet:
     def settings(self, grace_s: float = 30.0) -> RpcSettings:
         return RpcSettings(
             tracker=Tracker("127.0.0.1", self.port, "test"),
-            measure=MeasureSettings(workers=2, build_timeout_s=30.0, run_timeout_s=4.0),
+            measure=MeasureSettings(workers=2, build_timeout_s=30.0, run_timeout_s=2.0),
             upload_timeout_s=3.0,
             wait_s=45.0,
             grace_s=grace_s,

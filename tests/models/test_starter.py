@@ -40,7 +40,7 @@ def test_it_says_what_it_was_trained_on_and_is_small():
     assert {"decisions", "loops"} == {each.name for each in card.features}
     assert all("llvm" in target for target in card.trained_on["targets"])
     assert card.trained_on["measurements"] > 10_000
-    assert PATH.stat().st_size < 750_000
+    assert PATH.stat().st_size < 500_000
 
 
 def test_a_replay_from_it_knows_something_before_the_first_label():
