@@ -10,6 +10,7 @@ import errno
 import importlib
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import click
@@ -51,20 +52,31 @@ class _Terminated(BaseException):
     """SIGTERM came: everything is closed on the way out, as after Ctrl-C."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
-    # Python drops what is raised while a destructor or a callback from C runs: ask again.
-    signal.signal(signal.SIGALRM, _ask_again)
-    signal.setitimer(signal.ITIMER_REAL, 5.0, 5.0)
-    raise _Terminated
+def _raises(error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
+    """A handler of signals that raises ``error`` in the main thread, and again every 5 s.
+
+    Again, as Python drops what is raised while a destructor or a callback from C runs. Not while
+    numba compiles in this thread: what it has half made crashes as it is dropped, so that has to
+    end first (seconds, in a new checkout). A second signal does not wait.
+    """
+
+    def handler(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if number != signal.SIGALRM:
+            signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, handler)
+        if _compiling():
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            return
+        signal.setitimer(signal.ITIMER_REAL, 5.0)
+        raise error
+
+    return handler
 
 
-def _say_nothing(_: object) -> None:
-    """What was half made when a signal came may fail as it is dropped: numba's compiler does."""
-
-
-def _ask_again(*_: object) -> None:
-    raise _Terminated
+def _compiling() -> bool:
+    """Whether this thread is inside of numba's compiler: it alone then owns the compiler's lock."""
+    lock = getattr(sys.modules.get("numba.core.compiler_lock"), "global_compiler_lock", None)
+    return lock is not None and lock.is_locked()
 
 
 class _Commands(click.Group):
@@ -88,15 +100,16 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: every expected failure is one line on stderr."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _raises(_Terminated))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
+        signal.signal(signal.SIGINT, _raises(KeyboardInterrupt))
     try:
         code = cli.main(prog_name="balto", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.unraisablehook = _say_nothing
+        signal.setitimer(signal.ITIMER_REAL, 0)
         _fail("interrupted; run the same command again to go on where it stopped", 130)
     except _Terminated:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = _say_nothing
         _fail("terminated; run the same command again to go on where it stopped", 143)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
