@@ -371,6 +371,25 @@ def _values(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
 
 
 @jit
+def find_leaves(table: Any, place: Any, threshold: Any, leaves: Any) -> None:
+    """The leaf of each tree into which each of `n` rows falls.
+
+    Args:
+        table: `n` rows, whose columns are `Forest.columns`.
+        place: of `Forest.trees`, as is the next one.
+        threshold: the same.
+        leaves: ``n x trees``, filled.
+    """
+    trees, inner = place.shape
+    for i in range(len(table)):
+        for t in range(trees):
+            k = 0
+            while k < inner:
+                k = 2 * k + 1 + (table[i, place[t, k]] > threshold[t, k])
+            leaves[i, t] = k - inner
+
+
+@jit
 def add_steps(table: Any, place: Any, threshold: Any, value: Any, steps: Any) -> None:
     """Add the value that each tree has for each of `n` rows to its member's steps.
 

@@ -19,7 +19,7 @@ from balto.errors import InputError, ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.bins import Bins
 from balto.models.chunks import chunks
-from balto.models.forest import Forest, Growth, add_steps, grow
+from balto.models.forest import Forest, Growth, add_steps, find_leaves, grow
 from balto.models.table import BLOCK, Table, fill, table_width
 from balto.units import check_field, check_type
 
@@ -115,6 +115,15 @@ class XGB(StackedModel):
         for place, steps in self._steps(features):
             members[:, place] = forest.base + count * steps
         return self.prior.blend(_squared(members), self.taught(features))
+
+    def leaves(self, features: FeatureTable) -> NDArray[np.uint16]:
+        """The leaf of each tree into which each of `n` programs falls: ``n x trees``."""
+        forest = self._fitted()
+        table = Table.of(features, self.reads, self.taught(features)).columns(forest.columns)
+        place, threshold, _ = forest.trees
+        found = np.empty((len(features), len(place)), np.uint16)
+        find_leaves(table, place, threshold, found)
+        return found
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Hyper-parameters, and the trees as arrays."""

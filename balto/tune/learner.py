@@ -12,6 +12,8 @@ from balto.data.features import FeatureTable
 from balto.learn.tmax import TMaxEstimator
 from balto.models import create
 from balto.models.base import CostModel, StackedModel
+from balto.models.xgb import XGB
+from balto.tune.belief import Belief
 
 #: However many trials there are: labels stay in the units of the anchors' labels.
 _T_MAX = TMaxEstimator(trusted=sys.maxsize)
@@ -47,16 +49,19 @@ class Learner:
         self._anchors: dict[int, FeatureTable] = {}
         self._tasks: dict[Hashable, int] = {}
         self._trained: CostModel | None = None
+        self.belief = Belief(base) if isinstance(base, XGB) else None
 
     @property
     def model(self) -> CostModel | None:
         """What to ask: trained on the trials, or else the base; None if there is neither."""
+        if self._trained is None and self._features:
+            self._train()
         return self._trained or self._base
 
     @property
     def feature_sets(self) -> tuple[str, ...]:
         """What `model` reads, or will read."""
-        return (self.model or create(DEFAULT)).feature_sets
+        return (self._base or create(DEFAULT)).feature_sets
 
     def learn(
         self,
@@ -65,7 +70,7 @@ class Learner:
         latency_s: NDArray[np.float64],
         anchors: FeatureTable | None = None,
     ) -> None:
-        """Take in trials of a task, and train anew.
+        """Take in trials of a task; `model` is trained anew when it is asked for.
 
         Args:
             task: says which trials share a T_max.
@@ -80,11 +85,14 @@ class Learner:
         self._features.append(features.take(worked))
         self._latency_s.append(latency_s[worked])
         self._task.append(np.full(len(worked), number, np.int32))
+        if anchors is not None and self._base is not None:
+            self._anchors.setdefault(number, anchors)
+        self._trained = None
+
+    def _train(self) -> None:
         latencies, tasks = np.concatenate(self._latency_s), np.concatenate(self._task)
         best = np.full(len(self._tasks), np.inf)
         np.minimum.at(best, tasks, latencies)
-        if anchors is not None and self._base is not None:
-            self._anchors.setdefault(number, anchors)
         measured, labels = FeatureTable.concatenate(self._features), best[tasks] / latencies
         labels *= _T_MAX.shares(
             *(measured, labels, tasks, self.feature_sets, self._seed), prior=self._base

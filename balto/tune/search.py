@@ -29,6 +29,7 @@ from balto.models import create
 from balto.programs.decisions import COLUMNS
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
+from balto.tune.belief import Belief, Judged
 from balto.tune.decisions import Genes, Sketches
 from balto.tune.learner import Learner
 from balto.tune.space import Made
@@ -130,6 +131,7 @@ class TaskSearch:
         self._sketch: list[int] = []
         self._genes: list[NDArray[np.int64]] = []
         self._tables: list[FeatureTable] = []
+        self._judged: list[Judged] = []
         self._asked: tuple[Any, Floats] | None = None
         self.latency_s: dict[int, float] = {}
         self._draw(seed)
@@ -219,6 +221,10 @@ class TaskSearch:
         """
         share = self.settings.favourites if favourites is None else favourites
         free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
+        belief = self._learner.belief
+        if belief is not None:
+            chosen = belief.choose(self.task.name, self._judgement(belief).take(free), count)
+            return [int(p) for p in free[chosen]]
         scores = self._scores()
         if scores is None:
             return [int(p) for p in self._rng.permutation(free)[:count]]
@@ -253,6 +259,9 @@ class TaskSearch:
         table = self._table
         anchors = table.slice(0, self._drawn)
         self._learner.learn(self.task.name, table.take(programs), seconds, anchors)
+        if self._learner.belief is not None:
+            judged = self._judgement(self._learner.belief).take(programs)
+            self._learner.belief.learn(self.task.name, judged, seconds)
 
     def _niche(self, program: int) -> tuple[int, ...]:
         number = self._sketch[program]
@@ -265,7 +274,11 @@ class TaskSearch:
         return self._tables[0]
 
     def _scores(self) -> Floats | None:
-        """What the model says of all programs; None while there is no model."""
+        """What is expected of all programs; None while there is no model."""
+        belief = self._learner.belief
+        if belief is not None:
+            expected = belief.expect(self.task.name, self._judgement(belief))
+            return np.asarray(np.exp(expected - expected.max()))
         model = self._learner.model
         if model is None:
             return None
@@ -276,6 +289,15 @@ class TaskSearch:
             more = model.predict(self._table.take(news))
             self._asked = (model, np.concatenate([self._asked[1], more]))
         return self._asked[1]
+
+    def _judgement(self, belief: Belief) -> Judged:
+        """What the trained forest says of all programs, each asked once."""
+        known = sum(len(part) for part in self._judged)
+        if known < len(self):
+            self._judged.append(belief.judge(self._table.take(np.arange(known, len(self)))))
+        if len(self._judged) > 1:
+            self._judged = [Judged.concatenate(self._judged)]
+        return self._judged[0]
 
     def _with_outcomes(self, scores: Floats) -> Floats:
         """Scores, those of failed programs last."""

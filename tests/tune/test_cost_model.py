@@ -86,9 +86,13 @@ def test_a_later_and_faster_trial_moves_t_max_of_its_task_alone() -> None:
     base = remembering(labels)()
     base.fit(features, np.linspace(0.1, 1, 6), np.zeros(6, np.int32))
     learner = Learner(base)
-    learner.learn("a", features.take(first), np.array([4.0, 2.0, np.nan]))
-    learner.learn("b", features.take(first), np.array([8.0, 16.0, 32.0]))
-    learner.learn("a", features.take(second), np.array([1.0, 2.0, 4.0]))
+    for name, trials, seconds in (
+        ("a", first, [4.0, 2.0, np.nan]),
+        ("b", first, [8.0, 16.0, 32.0]),
+        ("a", second, [1.0, 2.0, 4.0]),
+    ):
+        learner.learn(name, features.take(trials), np.array(seconds))
+        assert learner.model is not base
 
     def relative(task: list[float]) -> list[float]:
         return [y / max(task) for y in task]
@@ -108,5 +112,6 @@ def test_the_best_of_poor_trials_is_not_taken_for_the_best_there_is() -> None:
     poor = np.argsort(said)[20:30]
     learner = Learner(base)
     learner.learn("a", features.take(poor), 1e-3 / labels[poor])
+    assert learner.model is not base
     assert max(seen[-1]) == pytest.approx(said[poor].max(), rel=0.5)
     assert max(seen[-1]) < 0.5
