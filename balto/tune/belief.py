@@ -28,10 +28,9 @@ from balto.models.xgb import XGB
 
 Floats = NDArray[np.float64]
 
-#: Standard deviation of what a forest gets wrong of the logarithm, among a task's programs that it
-#: takes to be fast, and the power of the share of common leaves that its correlation is: seen on
-#: recorded tasks that a forest had not learnt from (docs/tuning.md).
-ERROR, POWER = 0.2, 4
+#: Standard deviation of what a forest gets wrong of the logarithm, among the programs that it takes
+#: to be fast of a task that it has not seen (experiments/leaves.py).
+ERROR = 0.4
 #: Standard deviation of how fast a whole task is, which no forest says: y has no unit.
 LEVEL = 2.0
 #: Standard deviation of a timing.
@@ -145,7 +144,7 @@ def _covariance(leaves: NDArray[np.uint16], others: NDArray[np.uint16]) -> Float
     """Of what a forest gets wrong of `n` and of `m` programs: ``n x m``."""
     found = np.empty((len(leaves), len(others)))
     _common(leaves, others, found)
-    return np.asarray(ERROR**2 * (found / leaves.shape[1]) ** POWER)
+    return np.asarray(ERROR**2 * found / leaves.shape[1])
 
 
 @jit

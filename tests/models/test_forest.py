@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balto.models.bins import Bins
-from balto.models.forest import Forest, Growth, add_steps, grow
+from balto.models.forest import Forest, Growth, add_steps, find_leaves, grow
 
 #: Two trees a round that see everything: nothing is left to chance, and both are the same.
 PLAIN = Growth(num_boost_round=8, num_parallel_tree=2, subsample=1.0, colsample_bytree=1.0)
@@ -108,6 +108,16 @@ def test_more_rounds_begin_with_the_fewer(seed: int, rounds: int) -> None:
     first = grow(bins, codes, target, weight, growth, seed=seed)
     for name in ("feature", "threshold", "value"):
         np.testing.assert_array_equal(getattr(whole, name)[:rounds], getattr(first, name))
+
+
+def test_a_prediction_is_the_sum_of_what_its_leaves_hold() -> None:
+    table, target, weight, bins, codes = problem()
+    forest = grow(bins, codes, target, weight, Growth(num_boost_round=8), seed=0)
+    place, threshold, value = forest.trees
+    leaves = np.empty((len(table), len(place)), np.uint16)
+    find_leaves(table[:, forest.columns], place, threshold, leaves)
+    held = value[np.arange(len(place)), leaves].sum(axis=1)
+    np.testing.assert_allclose(forest.base + held, predict(forest, table), rtol=1e-5)
 
 
 def test_the_number_of_threads_changes_nothing(monkeypatch) -> None:
