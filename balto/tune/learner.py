@@ -35,6 +35,10 @@ class Learner:
     new model could not tell that the rest is slow. So it is also trained on *anchors*: other
     programs of the task, labelled by the trained model.
 
+    Attributes:
+        belief: what the search is told by a trained forest and the trials, with nothing trained;
+            None where the base is another kind of model, or there is none.
+
     Args:
         base: a fitted model; None to start from nothing.
         seed: of what is trained.

@@ -5,9 +5,11 @@ Here thousands of candidates are made as genes (`balto.tune.decisions`) and judg
 small forest on the decisions alone, trained in every generation on what the cost model said of
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
-What is measured is not near-copies of the model's favourite: most of a batch are its favourites,
-and the rest are chosen by a selector, which weighs what the model believes against what it does
-not know. The last trials are drawn from the neighbours of the best programs measured.
+What is measured is not near-copies of the model's favourite. A trained forest says how far its
+errors go together, so a batch is what promises most improvement (`balto.tune.belief`). Of other
+models, and while nothing was trained, most of a batch are favourites, and a selector chooses the
+rest, which weighs what the model believes against what it does not know. The last trials are drawn
+from the neighbours of the best programs measured.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ class SearchSettings:
         generations: before the first batch, as large as for a whole batch; one while each batch
             but the last ones is measured.
         parents: the best programs so far, whose children are the candidates.
-        favourites: share of a batch that has the highest predictions; the selector chooses the
-            rest.
+        favourites: share of a batch that has the highest predictions, of a model that is no
+            trained forest; the selector chooses the rest.
         shortlist: programs a trial among which the selector chooses: those with the highest
             predictions, of every niche in turn (`balto.tune.decisions.Sketch.niche`).
         selector: of the rest.
@@ -217,7 +219,7 @@ class TaskSearch:
 
         Args:
             count: how many.
-            favourites: in the place of the settings' share.
+            favourites: in the place of the settings' share, where that counts.
         """
         share = self.settings.favourites if favourites is None else favourites
         free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
