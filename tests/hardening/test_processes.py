@@ -110,6 +110,7 @@ def compile_and_wait(**_):
     time.sleep(60)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 balto.cli.cli.main = compile_and_wait
 balto.cli.main()
 """
