@@ -28,6 +28,7 @@ from balto.data.features import FEATURE_SETS, Features, FeatureTable
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
+from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
@@ -397,11 +398,15 @@ class TaskSearch:
 
 
 def warm() -> None:
-    """Load the compiled parts of drafting: half a second, best spent while TVM draws."""
+    """Load the compiled parts of drafting and choosing: a second, best spent while TVM draws."""
     rows = np.arange(2 * len(COLUMNS), dtype=np.float32).reshape(2, -1)
     draft = create(_DRAFT)
+    assert isinstance(draft, XGB)
     draft.fit(_table(rows), np.array([0.5, 1.0]), np.zeros(2, np.int32))
-    draft.predict(_table(rows))
+    belief = Belief(draft)
+    judged = belief.judge(_table(rows))
+    belief.learn("", judged, np.ones(2))
+    belief.choose("", judged, 1)
 
 
 def _places(groups: Sequence[Hashable]) -> list[int]:
