@@ -155,6 +155,14 @@ def test_a_copy_of_a_chosen_program_promises_nothing_more(forest, programs):
     assert sum(int(each) < 3 for each in chosen) <= 1
 
 
+@pytest.mark.parametrize("trials", [0, 3])
+def test_where_nothing_is_left_it_chooses_nothing(forest, programs, trials):
+    belief = Belief(forest)
+    belief.learn("a", programs.take(np.arange(trials)), np.ones(trials))
+    assert not len(belief.choose("a", programs.take(np.arange(0)), 4))
+    assert sorted(belief.choose("a", programs.take(np.arange(3)), 4)) == [0, 1, 2]
+
+
 def test_failures_teach_nothing(forest, programs):
     belief = Belief(forest)
     belief.learn("a", programs.take(np.arange(3)), np.full(3, np.nan))
