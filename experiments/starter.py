@@ -1,9 +1,14 @@
 """Train the model that ships with balto, on every label of some recorded pools.
 
-    python experiments/starter.py pools/epyc-*
+    python experiments/starter.py pools/epyc-* --near-best pools/near-best-*
+
+Pools near the best hold what tunings measured (``balto export TUNED POOL``). The best that a search
+found need not be the best there is, so their labels are *levelled*: those of a task are on average
+what a forest of the other pools predicts. What the programs near the best teach is then which of
+them is faster, and not that wherever a search went it is fast.
 
 A pool that has not every feature set is given it first (as ``balto features`` does); nothing is
-measured. What such a model is worth on a pool that it has not seen: `curve.py`.
+measured. What such a model is worth on a pool that it has not seen: `curve.py`, `near_best.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +27,14 @@ from balto.programs.recorded import with_all_features
 SETS = ("decisions", "loops")
 #: Larger than `xgb` usually is: .01 of Top-1 on pools that it has not seen, mean of six.
 FOREST = {"num_boost_round": 44, "max_depth": 7, "learning_rate": 0.3}
+#: Smallest prediction that counts, and what a levelled label may be.
+_LEAST, _LABELS = 0.02, (1e-4, 1.0)
+
+#: Features, labels and tasks of `n` programs.
+Data = tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]
 
 
-def together(
-    pools: Sequence[balto.Pool], sets: Sequence[str] = SETS
-) -> tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]:
+def together(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> Data:
     """Features, labels and tasks of the programs that ran; tasks count through all pools."""
     features, labels, tasks, before = [], [], [], 0
     for pool in pools:
@@ -42,11 +50,41 @@ def together(
     return table, np.concatenate(labels), np.concatenate(tasks).astype(np.int32)
 
 
-def train(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> balto.CostModel:
+def train(
+    pools: Sequence[balto.Pool],
+    sets: Sequence[str] = SETS,
+    near_best: Sequence[balto.Pool] = (),
+) -> balto.CostModel:
     """One model of all tasks of all pools, from some feature sets."""
-    model = balto.models.XGB(seed=0, **FOREST)
-    model.fit(*together(pools, sets))
+    known = together(pools, sets)
+    first = fitted([known])
+    if not near_best:
+        return first
+    features, labels, task = together(near_best, sets)
+    levels = levelled(first, features, labels, task)
+    return fitted([known, (features, levels, task)])
+
+
+def fitted(parts: Sequence[Data], seed: int = 0) -> balto.models.XGB:
+    """A forest of some programs; the tasks of each part are its own."""
+    tables, labels, tasks = zip(*parts, strict=True)
+    before = np.cumsum([0, *(int(task.max(initial=-1)) + 1 for task in tasks)])
+    task = np.concatenate([t + b for t, b in zip(tasks, before, strict=False)])
+    model = balto.models.XGB(seed=seed, **FOREST)
+    model.fit(balto.FeatureTable.concatenate(tables), np.concatenate(labels), task.astype(np.int32))
     return model
+
+
+def levelled(
+    model: balto.CostModel,
+    features: balto.FeatureTable,
+    labels: NDArray[np.float64],
+    task: NDArray[np.int32],
+) -> NDArray[np.float64]:
+    """Labels, those of a task on (geometric) average what a model predicts of its programs."""
+    ratio = np.log(np.maximum(model.predict(features), _LEAST) / labels)
+    level = np.bincount(task, ratio) / np.maximum(np.bincount(task), 1)
+    return np.clip(labels * np.exp(level[task]), *_LABELS)
 
 
 def card(pools: Sequence[balto.Pool]) -> dict[str, object]:
@@ -63,10 +101,15 @@ def card(pools: Sequence[balto.Pool]) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pools", nargs="+", type=Path)
+    parser.add_argument("--near-best", nargs="+", type=Path, default=[], metavar="POOL")
     parser.add_argument("-o", "--output", type=Path, default=PATH)
     options = parser.parse_args()
-    pools = [with_all_features(balto.read_pool(path)) for path in options.pools]
-    balto.save_model(train(pools), options.output, card(pools))
+    drawn, near_best = (
+        [with_all_features(balto.read_pool(path)) for path in paths]
+        for paths in (options.pools, options.near_best)
+    )
+    model = train(drawn, near_best=near_best)
+    balto.save_model(model, options.output, card([*drawn, *near_best]))
     print(f"{options.output}: {options.output.stat().st_size / 1024:.0f} KiB")
 
 
