@@ -27,8 +27,8 @@ from balto.programs.recorded import with_all_features
 SETS = ("decisions", "loops")
 #: Larger than `xgb` usually is: .01 of Top-1 on pools that it has not seen, mean of six.
 FOREST = {"num_boost_round": 44, "max_depth": 7, "learning_rate": 0.3}
-#: Smallest prediction that counts, and what a levelled label may be.
-_LEAST, _LABELS = 0.02, (1e-4, 1.0)
+#: Smallest prediction that counts.
+_LEAST = 0.02
 
 #: Features, labels and tasks of `n` programs.
 Data = tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]
@@ -81,10 +81,10 @@ def levelled(
     labels: NDArray[np.float64],
     task: NDArray[np.int32],
 ) -> NDArray[np.float64]:
-    """Labels, those of a task on (geometric) average what a model predicts of its programs."""
+    """Labels, those of a task on (geometric) average what a model predicts, but none above 1."""
     ratio = np.log(np.maximum(model.predict(features), _LEAST) / labels)
     level = np.bincount(task, ratio) / np.maximum(np.bincount(task), 1)
-    return np.clip(labels * np.exp(level[task]), *_LABELS)
+    return np.asarray(labels * np.exp(np.minimum(level, 0)[task]))
 
 
 def card(pools: Sequence[balto.Pool]) -> dict[str, object]:
