@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from more_tasks import FOLDS, Study
-from starter import FOREST
+from starter import fitted
 
 import balto
 from balto.programs.recorded import with_all_features
@@ -33,9 +33,8 @@ def main() -> None:
     study = Study([with_all_features(balto.read_pool(path)) for path in options.pools])
     shares, products, variances = [], [], []
     for fold in range(FOLDS):
-        train = np.flatnonzero(study.fold[study.task] != fold)
-        model = balto.models.XGB(seed=0, **FOREST)
-        model.fit(study.features.take(train), study.labels[train], study.task[train])
+        train = study.fold[study.task] != fold
+        model = fitted(study.features, study.labels, study.task, train)
         for task, rows in enumerate(study.rows):
             if study.fold[task] != fold or len(rows) < LEAST:
                 continue

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from starter import FOREST, together
+from starter import fitted, together
 
 import balto
 from balto.programs.recorded import with_all_features
@@ -55,9 +55,8 @@ class Study:
         """
         found = {}
         for fold in range(FOLDS):
-            train = np.flatnonzero(kept & (self.fold[self.task] != fold))
-            model = balto.models.XGB(seed=seed, **FOREST)
-            model.fit(self.features.take(train), self.labels[train], self.task[train])
+            train = kept & (self.fold[self.task] != fold)
+            model = fitted(self.features, self.labels, self.task, train, seed)
             for task, rows in enumerate(self.rows):
                 if self.fold[task] == fold and len(rows) >= _LEAST:
                     predictions = model.predict(self.features.take(rows))

@@ -61,21 +61,25 @@ def main() -> None:
     options = parser.parse_args()
     sources = [with_all_features(balto.read_pool(path)) for path in options.sources]
     pool = with_all_features(balto.read_pool(options.pool))
-    known, (features, labels, task) = together(sources), together([pool])
-    fold = np.random.default_rng(0).permutation(len(pool.tasks)) % FOLDS
-    rows = [np.flatnonzero(task == t) for t in range(len(pool.tasks))]
+    features, labels, task = together([*sources, pool])
+    before = sum(len(source.tasks) for source in sources)
+    rows = [np.flatnonzero(task == before + t) for t in range(len(pool.tasks))]
+    near = np.concatenate(rows)
+    fold = np.full(before + len(pool.tasks), -1)  # of the sources' tasks, which are always known
+    fold[before:] = np.random.default_rng(0).permutation(len(pool.tasks)) % FOLDS
     found: dict[str, list[list[list[float]]]] = {}
     for seed in range(options.seeds):
-        first = fitted([known], seed)
-        labelled = {"as they are": labels, "levelled": levelled(first, features, labels, task)}
+        first = fitted(features, labels, task, task < before, seed)
+        level = labels.copy()
+        level[near] = levelled(first, features.take(near), labels[near], task[near])
         of = {"the sources": [first] * FOLDS}
-        for name, used in labelled.items():
-            kept = [np.flatnonzero(fold[task] != k) for k in range(FOLDS)]
-            more = [(features.take(some), used[some], task[some]) for some in kept]
-            of[f"and the other tasks, {name}"] = [fitted([known, each], seed) for each in more]
+        for name, used in (("as they are", labels), ("levelled", level)):
+            of[f"and the other tasks, {name}"] = [
+                fitted(features, used, task, fold[task] != k, seed) for k in range(FOLDS)
+            ]
         for name, models in of.items():
             tasks = [
-                judged(models[fold[t]], features.take(here), labels[here])
+                judged(models[fold[before + t]], features.take(here), labels[here])
                 for t, here in enumerate(rows)
             ]
             found.setdefault(name, []).append(tasks)

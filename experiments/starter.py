@@ -30,11 +30,10 @@ FOREST = {"num_boost_round": 44, "max_depth": 7, "learning_rate": 0.3}
 #: Smallest prediction that counts.
 _LEAST = 0.02
 
-#: Features, labels and tasks of `n` programs.
-Data = tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]
 
-
-def together(pools: Sequence[balto.Pool], sets: Sequence[str] = SETS) -> Data:
+def together(
+    pools: Sequence[balto.Pool], sets: Sequence[str] = SETS
+) -> tuple[balto.FeatureTable, NDArray[np.float64], NDArray[np.int32]]:
     """Features, labels and tasks of the programs that ran; tasks count through all pools."""
     features, labels, tasks, before = [], [], [], 0
     for pool in pools:
@@ -56,22 +55,27 @@ def train(
     near_best: Sequence[balto.Pool] = (),
 ) -> balto.CostModel:
     """One model of all tasks of all pools, from some feature sets."""
-    known = together(pools, sets)
-    first = fitted([known])
-    if not near_best:
-        return first
-    features, labels, task = together(near_best, sets)
-    levels = levelled(first, features, labels, task)
-    return fitted([known, (features, levels, task)])
+    features, labels, task = together([*pools, *near_best], sets)
+    drawn = task < sum(len(pool.tasks) for pool in pools)
+    near = np.flatnonzero(~drawn)
+    model = fitted(features, labels, task, drawn)
+    if not len(near):
+        return model
+    labels[near] = levelled(model, features.take(near), labels[near], task[near])
+    return fitted(features, labels, task)
 
 
-def fitted(parts: Sequence[Data], seed: int = 0) -> balto.models.XGB:
-    """A forest of some programs; the tasks of each part are its own."""
-    tables, labels, tasks = zip(*parts, strict=True)
-    before = np.cumsum([0, *(int(task.max(initial=-1)) + 1 for task in tasks)])
-    task = np.concatenate([t + b for t, b in zip(tasks, before, strict=False)])
+def fitted(
+    features: balto.FeatureTable,
+    labels: NDArray[np.float64],
+    task: NDArray[np.int32],
+    kept: NDArray[np.bool_] | slice = slice(None),
+    seed: int = 0,
+) -> balto.models.XGB:
+    """A forest of some programs, or all."""
+    rows = np.arange(len(labels))[kept]
     model = balto.models.XGB(seed=seed, **FOREST)
-    model.fit(balto.FeatureTable.concatenate(tables), np.concatenate(labels), task.astype(np.int32))
+    model.fit(features.take(rows), labels[rows], task[rows])
     return model
 
 

@@ -1,5 +1,7 @@
 """How the starter is made: programs near the best teach order, not level."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -31,12 +33,34 @@ def test_levelled_labels_are_on_average_what_the_model_predicts_and_none_above_1
     assert found == pytest.approx(labels * np.minimum(levels, 1)[task])
 
 
-def test_tasks_of_two_parts_are_not_mixed_up(data):
-    features, labels, task = data
-    half = len(labels) // 2
-    parts = [
-        (features.take(np.arange(a, b)), labels[a:b], task[a:b])
-        for a, b in ((0, half), (half, len(labels)))
-    ]
-    both = starter.fitted(parts)
-    assert np.array_equal(both.predict(features), starter.fitted([data]).predict(features))
+def part(pool, tasks, kept):
+    """Some tasks of a pool, and of those the programs of which `kept` is true."""
+    rows = [[i for i in pool.programs(k) if kept[i]] for k in tasks]
+    every = np.concatenate(rows)
+    return dataclasses.replace(
+        pool,
+        tasks=[pool.tasks[k] for k in tasks],
+        offsets=np.cumsum([0, *map(len, rows)]),
+        features=pool.features.take(every),
+        outcomes=pool.outcomes.take(every),
+        traces=[pool.traces[i] for i in every],
+    )
+
+
+def test_a_search_that_found_only_slow_programs_does_not_make_them_fast():
+    pool = balto.read_pool("pools/epyc-avx2-gemm")
+    labels = np.zeros(len(pool))  # failures keep 0
+    labels[pool.outcomes.ok] = starter.together([pool])[1]
+    drawn = part(pool, range(0, 24, 2), np.full(len(pool), True))
+    slow = part(pool, range(1, 24, 2), (labels > 0) & (labels < 0.5))
+    features, best_is_1, task = starter.together([drawn, slow])
+    judged = slow.features.select(starter.SETS)
+    without, levelled, as_they_are = (
+        np.log(np.maximum(model.predict(judged), 0.02)).mean()
+        for model in (
+            starter.train([drawn]),
+            starter.train([drawn], near_best=[slow]),
+            starter.fitted(features, best_is_1, task),
+        )
+    )
+    assert abs(levelled - without) < abs(as_they_are - without) / 2
