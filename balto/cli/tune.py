@@ -115,9 +115,7 @@ def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narr
 
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
-        narrator.say(
-            f"{name}: stock's search {microseconds(found.best)} in {seconds(found.seconds)}"
-        )
+        narrator.say(f"{name}: stock's search {seconds(found.best)} in {seconds(found.seconds)}")
 
 
 def print_troubles(tuned: Sequence[TunedTask]) -> None:
@@ -155,8 +153,8 @@ def _print_table(tuned: Sequence[TunedTask]) -> None:
         [
             [
                 each.task.name,
-                microseconds(each.untuned_s),
-                microseconds(each.latency_s),
+                seconds(each.untuned_s),
+                seconds(each.latency_s),
                 "-" if math.isnan(each.untuned_s) else f"{each.untuned_s / each.latency_s:.2f}",
                 each.trials,
                 row(each)["failed"],
@@ -164,11 +162,6 @@ def _print_table(tuned: Sequence[TunedTask]) -> None:
             for each in tuned
         ],
     )
-
-
-def microseconds(latency_s: float) -> str:
-    """For people; a dash for NaN."""
-    return "-" if math.isnan(latency_s) else f"{latency_s * 1e6:,.1f} us"
 
 
 def narrator(trials: int) -> Any:
@@ -198,10 +191,10 @@ def narrator(trials: int) -> Any:
             self._progress.say(line)
 
         def began(self, task: str, untuned_s: float) -> None:
-            self._progress.say(f"{task}: {microseconds(untuned_s)} untuned")
+            self._progress.say(f"{task}: {seconds(untuned_s)} untuned")
 
         def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
-            best = "none yet" if math.isinf(best_s) else microseconds(best_s)
+            best = "none yet" if math.isinf(best_s) else seconds(best_s)
             self._progress.advance("tune", f"{task}: best {best}{self._network}")
 
         def again(self, task: str, programs: int) -> None:
@@ -220,8 +213,8 @@ def narrator(trials: int) -> Any:
             counted = f"{tasks} task{'' if tasks == 1 else 's'}"
             self._progress.say(f"{counted}, tuned for {where}, convolutions in {layout}")
 
-        def estimated(self, seconds: float) -> None:
-            self._network = f"; network about {1e3 * seconds:,.2f} ms"
+        def estimated(self, latency_s: float) -> None:
+            self._network = f"; network about {seconds(latency_s)}"
 
         def left(self, task: str, reason: str) -> None:
             self._progress.say(f"{task} keeps TVM's default schedule: {reason}")
@@ -234,7 +227,7 @@ def narrator(trials: int) -> Any:
 
         def slower(self, tuned_s: float, untuned_s: float) -> None:
             self._progress.say(
-                f"NOT FASTER: {1e3 * tuned_s:,.2f} ms tuned, {1e3 * untuned_s:,.2f} ms untuned; "
+                f"NOT FASTER: {seconds(tuned_s)} tuned, {seconds(untuned_s)} untuned; "
                 "the untuned network is deployed"
             )
 

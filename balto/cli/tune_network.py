@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from balto.cli.output import plain, print_json, print_table
-from balto.cli.tune import microseconds, narrator, print_troubles, row
+from balto.cli.tune import narrator, print_troubles, row
 from balto.tune.networks import TunedNetwork, tune_network
 from balto.units import seconds
 
@@ -52,8 +52,8 @@ def _print(done: TunedNetwork) -> None:
             [
                 each.task.name,
                 done.weights[each.task.name],
-                microseconds(each.untuned_s),
-                microseconds(each.latency_s),
+                seconds(each.untuned_s),
+                seconds(each.latency_s),
                 f"{_seconds(done, each) / total:.1%}" if total else "-",
                 each.trials,
                 row(each)["failed"],

@@ -38,7 +38,7 @@ class NetworkListener(SessionListener):
     def planned(self, tasks: int, target: Target, layout: str) -> None:
         """The network was read: number of tasks, what they are for, layout of convolutions."""
 
-    def estimated(self, seconds: float) -> None:
+    def estimated(self, latency_s: float) -> None:
         """What the tasks of the network take together, as far as is known."""
 
     def left(self, task: str, reason: str) -> None:
