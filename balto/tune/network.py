@@ -96,6 +96,7 @@ def compile_network(
         fused = _scheduled(fused, _tasks(spec, target).tasks if traces else {}, traces)
         fused = relax.transform.SplitLayoutRewritePreproc()(fused)
         fused = relax.transform.LiftTransformParams()(fused)
+        fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
         main, transform = _apart(fused)
         if transform is not None:
             weights = _run(transform, weights, target)

@@ -59,6 +59,36 @@ def save_dropout(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_convolution(path: Path, *, weight_is_a_node: bool) -> None:
+    """A convolution, its weight among the initializers, or a node as older exporters have it."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(64, 32, 3, 3)).astype("float32")
+    weight = helper.make_tensor("w", TensorProto.FLOAT, values.shape, values.tobytes(), raw=True)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    if weight_is_a_node:
+        nodes.insert(0, helper.make_node("Constant", [], ["w"], value=weight))
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64, 8, 8])],
+        [] if weight_is_a_node else [weight],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
+def functions_run(library: Path, shape: tuple[int, ...]) -> list[str]:
+    """Runs in a worker: the names of the functions that one run of a network calls."""
+    import tvm
+    from tvm import relax
+
+    names: list[str] = []
+    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
+    machine.set_instrument(lambda _f, name, before, *_: names.append(name) if before else None)
+    machine["main"](tvm.runtime.tensor(np.zeros(shape, "float32")))
+    return [name for name in names if not name.startswith("vm.")]
+
+
 def save_batch_normalization(path: Path, version: int) -> None:
     """A batch normalisation with mean 1, variance 4, no offset, and scale 2: it subtracts 1."""
     values = {"scale": 2.0, "bias": 0.0, "mean": 1.0, "variance": 4.0}

@@ -31,6 +31,7 @@ from balto.workers.worker import Worker
 from tests.tune.networks import (
     Small,
     save_batch_normalization,
+    save_convolution,
     save_dropout,
     save_onnx,
     save_relu_of_int16,
@@ -241,6 +242,26 @@ def test_a_dropout_is_no_reason_to_keep_a_layout(tmp_path: Path) -> None:
         worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
         checked = (spec, library, found.inputs, LLVM)
         assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
+
+
+@pytest.mark.slow
+def test_weights_that_are_nodes_of_the_file_are_laid_out_once_too(tmp_path: Path) -> None:
+    run: dict[bool, list[str]] = {}
+    library, spec = tmp_path / "network.so", str(tmp_path / "net.onnx")
+    for node in (False, True):
+        save_convolution(tmp_path / "net.onnx", weight_is_a_node=node)
+        with Worker() as worker:
+            found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+            [task] = found.tasks
+            traces = {task.name: balto.sample(task, 1, seed=0).traces[0]}
+            compiled = (spec, LLVM, traces, library)
+            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            checked = (spec, library, found.inputs, LLVM)
+            assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
+            run[node] = worker.call(
+                "tests.tune.networks:functions_run", library, (1, 32, 8, 8), deadline_s=60
+            )
+    assert len(run[True]) == len(run[False]), run
 
 
 @pytest.mark.slow
