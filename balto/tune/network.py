@@ -63,7 +63,7 @@ def read(spec: str, target: Target) -> Network:
     main = fused["main"]
     count = inputs(main)
     weights = zlib.crc32(b"")
-    for each in graphs_of(spec)[1]:
+    for each in [*graphs_of(spec)[1], *_constants(main)]:
         weights = zlib.crc32(each.numpy().tobytes(), weights)
     functions = sorted(f"{key} {task.weight}" for key, task in found.tasks.items())
     return Network(
@@ -150,6 +150,21 @@ def _apart(fused: Any) -> tuple[Any, Any]:
         kept = tvm.IRModule({var: f for each, (var, f) in functions.items() if each != other})
         parts.append(relax.transform.DeadCodeElimination([name])(kept))
     return parts[0], parts[1]
+
+
+def _constants(main: Any) -> list[Any]:
+    """Tensors in the function itself: weights that the file has as nodes, not as such."""
+    from tvm.ir import GenericConst
+    from tvm.relax.analysis import post_order_visit
+
+    found: list[Any] = []
+
+    def visit(expression: Any) -> None:
+        if isinstance(expression, GenericConst):
+            found.append(expression.value)
+
+    post_order_visit(main, visit)
+    return found
 
 
 def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:

@@ -59,9 +59,9 @@ def save_dropout(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
-def save_convolution(path: Path, *, weight_is_a_node: bool) -> None:
+def save_convolution(path: Path, *, weight_is_a_node: bool, seed: int = 0) -> None:
     """A convolution, its weight among the initializers, or a node as older exporters have it."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     values = rng.normal(size=(64, 32, 3, 3)).astype("float32")
     weight = helper.make_tensor("w", TensorProto.FLOAT, values.shape, values.tobytes(), raw=True)
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]

@@ -265,6 +265,19 @@ def test_weights_that_are_nodes_of_the_file_are_laid_out_once_too(tmp_path: Path
 
 
 @pytest.mark.slow
+def test_other_weights_make_another_network_wherever_the_file_has_them(tmp_path: Path) -> None:
+    spec = str(tmp_path / "net.onnx")
+    for node in (False, True):
+        found = []
+        for seed in (0, 1, 1):
+            save_convolution(tmp_path / "net.onnx", weight_is_a_node=node, seed=seed)
+            with Worker() as worker:
+                found.append(worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120))
+        first, other, again = (each.fingerprint for each in found)
+        assert first != other == again
+
+
+@pytest.mark.slow
 def test_a_runtime_that_refuses_a_network_is_told_and_costs_nothing(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     library = tmp_path / "network.so"
