@@ -3,8 +3,8 @@
     python experiments/onnx_models.py [--trials 32] [--out WORK] [MODEL.onnx ...]
 
 Every file goes through ``balto tasks`` and ``balto tune``: import, tasks, a few trials, compile,
-and the comparison with ONNX's reference evaluator. Prints a Markdown table; what fails has its
-reason in the last column. Resumable, like every tuning.
+and the comparison with ONNX's reference evaluator. Prints a Markdown table, ONNX Runtime beside it
+where that is installed; what fails has its reason in the last column. Resumable, like every tuning.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 import balto
+from balto.tune import reference
 from balto.tune.networks import tune_network
 
 
@@ -28,19 +29,21 @@ def row(path: Path, trials: int, out: Path) -> str:
     try:
         tasks = balto.extract_tasks([str(path)]).tasks
     except balto.BaltoError as error:
-        return f"| {path.stem} | - | - | - | - | - | {error} |"
+        return f"| {path.stem} | - | - | - | - | - | - | {error} |"
     flop = sum(task.flop * task.weight for task in tasks)
     head = f"| {path.stem} | {len(tasks)} | {flop / 1e9:.2f} G"
     try:
         done = tune_network(path, trials=trials, out=out / path.stem)
     except balto.BaltoError as error:
-        return f"{head} | - | - | - | {error} |"
+        return f"{head} | - | - | - | - | {error} |"
     verified = f"yes, {done.error:.2g} of the tolerance"
     if done.wrong:
         verified += f", without {', '.join(done.wrong)}"
+    runtime_s = done.reference.get(reference.ONNX_RUNTIME)
+    beside = "not installed" if runtime_s is None else f"{1e3 * runtime_s:,.1f} ms"
     return (
         f"{head} | {done.trials} | {1e3 * done.untuned_s:,.1f} ms | "
-        f"{1e3 * done.latency_s:,.1f} ms | {verified} |"
+        f"{1e3 * done.latency_s:,.1f} ms | {beside} | {verified} |"
     )
 
 
@@ -50,8 +53,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--out", type=Path, default=Path("onnx-models"))
     settings = parser.parse_args()
-    print("| model | tasks | FLOP | trials | untuned | tuned | verified, or why not |", flush=True)
-    print("|---|---|---|---|---|---|---|", flush=True)
+    head = (
+        "| model | tasks | FLOP | trials | untuned | tuned | ONNX Runtime | verified, or why not |"
+    )
+    print(f"{head}\n|---|---|---|---|---|---|---|---|", flush=True)
     for path in settings.models or light_models():
         print(row(path, settings.trials, settings.out), flush=True)
 
