@@ -14,10 +14,11 @@ T = TypeVar("T")
 
 
 def seconds(value: float) -> str:
-    """Seconds: ``12.3 ms``, ``4.56 s``, ``3 min 20 s``, ``2 h 05 min``; ``-`` if NaN."""
+    """Seconds: ``36.8 ns``, ``12.3 ms``, ``3 min 20 s``, ``2 h 05 min``; ``-`` if NaN."""
     if not math.isfinite(value):
         return "-"
-    for limit, unit, scale in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0)):
+    units = ((1e-6, "ns", 1e9), (1e-3, "us", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0))
+    for limit, unit, scale in units:
         if value < limit:
             return f"{value * scale:.3g} {unit}"
     if value < 3600:

@@ -335,6 +335,7 @@ def test_figures_are_well_formed_and_have_no_colour_of_their_own(campaign):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (3.68e-8, "36.8 ns"),
         (1.2e-5, "12 us"),
         (0.0123, "12.3 ms"),
         (4.56, "4.56 s"),
