@@ -4,7 +4,7 @@
 
 Every file goes through ``balto tasks`` and ``balto tune``: import, tasks, a few trials, compile,
 and the comparison with ONNX's reference evaluator. Prints a Markdown table, ONNX Runtime beside it
-where that is installed; what fails has its reason in the last column. Resumable, like every tuning.
+where that runs it; what fails has its reason in the last column. Resumable, like every tuning.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def row(path: Path, trials: int, out: Path) -> str:
     if done.wrong:
         verified += f", without {', '.join(done.wrong)}"
     runtime_s = done.reference.get(reference.ONNX_RUNTIME)
-    beside = "not installed" if runtime_s is None else f"{1e3 * runtime_s:,.1f} ms"
+    beside = "-" if runtime_s is None else f"{1e3 * runtime_s:,.1f} ms"
     return (
         f"{head} | {done.trials} | {1e3 * done.untuned_s:,.1f} ms | "
         f"{1e3 * done.latency_s:,.1f} ms | {beside} | {verified} |"
