@@ -90,7 +90,10 @@ def search_context(module_json: str, target: Target, seed: int) -> Any:
         mod=tvm.ir.load_json(module_json),
         target=tvm.target.Target(target.to_dict()),
         space_generator="post-order-apply",
-        search_strategy=ms.search_strategy.EvolutionarySearch(population_size=POPULATION),
+        # By default it draws 50 at least, however few are wanted.
+        search_strategy=ms.search_strategy.EvolutionarySearch(
+            population_size=POPULATION, init_min_unmeasured=1
+        ),
         task_name="main",
         rand_state=seed % (2**31 - 2) + 1,  # TVM's generator takes 1 .. 2^31 - 2
         num_threads=1,

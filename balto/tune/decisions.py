@@ -43,7 +43,7 @@ class Sketch:
     options: tuple[NDArray[np.int64], ...]
     kinds: tuple[str, ...]
     skeleton: Skeleton
-    _steps: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    _steps: dict[int, _Steps] = field(default_factory=dict, repr=False)
 
     def rows(self, genes: Genes) -> NDArray[np.float32]:
         """Rows of the feature set ``decisions``, one a program."""
@@ -57,13 +57,16 @@ class Sketch:
         ]
         return f"[{self.instructions}, {json.dumps(decided)}]"
 
-    def niche(self, gene: NDArray[np.int64]) -> tuple[int, ...]:
-        """Where its parts are computed: what a model is wrong about, it is for a whole niche."""
-        return tuple(
-            int(option)
-            for kind, option in zip(self.kinds, gene, strict=True)
-            if kind not in (_TILE, _CATEGORY)
-        )
+    def niches(self, genes: Genes) -> NDArray[np.int64]:
+        """Where the parts of each of `n` programs are computed, as a number.
+
+        What a model is wrong about, it is for a whole niche.
+        """
+        number = np.zeros(len(genes), np.int64)
+        for kind, options, column in zip(self.kinds, self.options, genes.T, strict=True):
+            if kind not in (_TILE, _CATEGORY):
+                number = number * len(options) + column
+        return number
 
     def random(self, n: int, rng: np.random.Generator) -> Genes:
         """Genes of `n` programs, every option equally likely."""
@@ -73,10 +76,14 @@ class Sketch:
         """Every program with one decision changed: half of the tiles by one step (`steps`)."""
         changed = genes.copy()
         which = rng.integers(len(self.places), size=len(genes))
-        for row, k in enumerate(which):
-            near = self.steps(int(k), int(genes[row, k])) if rng.random() < 0.5 else ()
-            many = near if len(near) else np.arange(len(self.options[k]))
-            changed[row, k] = many[rng.integers(len(many))]
+        near, drawn = rng.random(len(genes)) < 0.5, rng.random(len(genes))
+        for k, options in enumerate(self.options):
+            rows = np.flatnonzero(which == k)
+            steps, count = self._steps_of(k).of(genes[rows, k])
+            step = near[rows] & (count > 0)
+            pick = (drawn[rows] * np.where(step, count, len(options))).astype(np.int64)
+            changed[rows, k] = pick
+            changed[rows[step], k] = steps[step, pick[step]]
         return changed
 
     def crossed(self, genes: Genes, rng: np.random.Generator) -> Genes:
@@ -97,20 +104,52 @@ class Sketch:
 
     def steps(self, decision: int, option: int) -> NDArray[np.int64]:
         """Options one step away: of a tile, one prime factor moved to another level; else all."""
-        if (decision, option) not in self._steps:  # a generation asks thousands of times
-            self._steps[decision, option] = self._found_steps(decision, option)
-        return self._steps[decision, option]
+        steps, count = self._steps_of(decision).of(np.array([option]))
+        return steps[0, : count[0]]
 
-    def _found_steps(self, decision: int, option: int) -> NDArray[np.int64]:
-        options = self.options[decision]
-        if self.kinds[decision] != _TILE:
-            others = np.arange(len(options))
-            return np.delete(others, option)
-        ratio = options / options[option]
-        changed = (ratio != 1).sum(axis=1) == 2
-        largest = ratio.max(axis=1).round().astype(np.int64)
-        prime = np.array([_is_prime(int(x)) for x in largest])
-        return np.flatnonzero(changed & prime).astype(np.int64)
+    def _steps_of(self, decision: int) -> _Steps:
+        if decision not in self._steps:
+            tile = self.kinds[decision] == _TILE
+            self._steps[decision] = _Steps(self.options[decision], tile)
+        return self._steps[decision]
+
+
+class _Steps:
+    """Which options of a decision are one step away from each: found when it is first asked for.
+
+    Args:
+        options: of the decision.
+        tile: whether they are tiles.
+    """
+
+    def __init__(self, options: NDArray[np.int64], tile: bool) -> None:
+        self._options, self._tile = options, tile
+        self._count = np.full(len(options), -1)
+        self._steps = np.empty((len(options), 0), np.int64)
+
+    def of(self, asked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of `n` options the steps, ``n x most``, and how many each has, which come first."""
+        unknown = np.unique(asked[self._count[asked] < 0])
+        if len(unknown):
+            self._find(unknown)
+        return self._steps[asked], self._count[asked]
+
+    def _find(self, unknown: NDArray[np.int64]) -> None:
+        near = self._near(unknown)
+        self._count[unknown] = count = near.sum(axis=1)
+        wider = max(0, int(count.max()) - self._steps.shape[1])
+        self._steps = np.pad(self._steps, ((0, 0), (0, wider)))
+        rows, options = np.nonzero(near)
+        before = np.cumsum(count) - count
+        self._steps[unknown[rows], np.arange(len(rows)) - before[rows]] = options
+
+    def _near(self, options: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if not self._tile:
+            return np.asarray(np.arange(len(self._options)) != options[:, None])
+        ratio = self._options / self._options[options][:, None]
+        moved = (ratio != 1).sum(axis=2) == 2
+        largest = ratio.max(axis=2).round().astype(np.int64)
+        return np.asarray(moved & _primes(int(self._options.max()) + 1)[largest])
 
 
 class Sketches:
@@ -118,23 +157,27 @@ class Sketches:
 
     def __init__(self, traces: Sequence[str]) -> None:
         """Read traces; each decision's options are all factorisations, or what was drawn."""
-        parsed = [_cut(trace) for trace in traces]
+        parsed = [
+            (json.dumps(instructions), decided) for instructions, decided in map(_cut, traces)
+        ]
         drawn: dict[str, list[list[Any]]] = {}
         for instructions, decided in parsed:
-            drawn.setdefault(json.dumps(instructions), []).append(decided)
+            drawn.setdefault(instructions, []).append(decided)
         self.sketches = [_sketch(text, decided) for text, decided in drawn.items()]
-        self._number = {each.instructions: k for k, each in enumerate(self.sketches)}
-        self._option = [
+        number = {each.instructions: k for k, each in enumerate(self.sketches)}
+        option = [
             [{_key(value): i for i, value in enumerate(options)} for options in each.options]
             for each in self.sketches
         ]
+        self._genes = {}
+        for trace, (instructions, decided) in zip(traces, parsed, strict=True):
+            k = number[instructions]
+            genes = [of[_key(value)] for of, (_, value) in zip(option[k], decided, strict=True)]
+            self._genes[trace] = k, np.array(genes, np.int64)
 
     def of(self, trace: str) -> tuple[int, NDArray[np.int64]]:
         """Sketch and genes of a trace that was among those read."""
-        instructions, decided = _cut(trace)
-        number = self._number[json.dumps(instructions)]
-        genes = [self._option[number][k][_key(value)] for k, (_, value) in enumerate(decided)]
-        return number, np.array(genes, np.int64)
+        return self._genes[trace]
 
 
 def _cut(trace: str) -> tuple[list[Any], list[Any]]:
@@ -183,6 +226,10 @@ def _factorisations(extent: int, parts: int) -> NDArray[np.int64]:
     return np.concatenate(rows)
 
 
-@lru_cache(maxsize=4096)
-def _is_prime(n: int) -> bool:
-    return n > 1 and all(n % k for k in range(2, int(n**0.5) + 1))
+@lru_cache(maxsize=64)
+def _primes(limit: int) -> NDArray[np.bool_]:
+    """Which of the numbers below `limit` are prime."""
+    prime = np.arange(limit) > 1
+    for n in range(2, int(limit**0.5) + 1):
+        prime[n * n :: n] = False
+    return prime

@@ -23,7 +23,7 @@ from balto.tune import folder, kept
 from balto.tune.assemble import LIBRARY, Assembled, assemble, call
 from balto.tune.search import SearchSettings
 from balto.tune.session import Session, SessionListener, TaskTuning, TunedTask
-from balto.tune.shares import Share, network_s, next_task
+from balto.tune.shares import Share, network_s, next_task, next_untried
 from balto.tune.tuned import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
@@ -250,6 +250,8 @@ def _search(
                 listener.left(tasks[k].name, untried[k])
                 continue
             shares[k].untuned_s = begun[k].untuned_s
+            following = next_untried(shares)
+            session.expect(None if following is None else tasks[following])
         stepping = spent >= trials * (1 - settings.steps)
         try:
             measured = begun[k].advance(min(size, trials - spent), stepping)

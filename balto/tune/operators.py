@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,10 @@ def tune_operators(
             with opened(measurer, target) as own:
                 session = Session(own, base, journal, records, settings, seed, listener)
                 with contextlib.closing(session):
-                    tuned = [session.tune(task, trials) for task in tasks]
+                    tuned = []
+                    for task, following in zip_longest(tasks, tasks[1:]):
+                        session.expect(following)
+                        tuned.append(session.tune(task, trials))
             folder.write_model(out, session.model, target, config)
             kept.keep(journal, tuned)
         _write(out, tuned, target)

@@ -15,8 +15,7 @@ from the neighbours of the best programs measured.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -57,13 +56,13 @@ class SearchSettings:
         verified: of those, the ones that become programs and are judged by the model, for each
             trial of the batch that is measured meanwhile: half of them are the best, half the
             best of every niche in turn.
-        generations: before the first batch, as large as for a whole batch; one while each batch
-            but the last ones is measured.
+        generations: before the first batch, together as large as for a whole one; one more while
+            each batch but the last ones is measured.
         parents: the best programs so far, whose children are the candidates.
         favourites: share of a batch that has the highest predictions, of a model that is no
             trained forest; the selector chooses the rest.
         shortlist: programs a trial among which the selector chooses: those with the highest
-            predictions, of every niche in turn (`balto.tune.decisions.Sketch.niche`).
+            predictions, of every niche in turn (`balto.tune.decisions.Sketch.niches`).
         selector: of the rest.
         steps: share of the trials, the last ones, that goes to neighbours of the best programs.
         batch: programs measured at a time.
@@ -72,10 +71,10 @@ class SearchSettings:
         InputError: a value that cannot be.
     """
 
-    population: int = 128
+    population: int = 64
     drafted: int = 4096
     verified: int = 6
-    generations: int = 1
+    generations: int = 2
     parents: int = 32
     favourites: float = 0.75
     shortlist: int = 4
@@ -159,10 +158,8 @@ class TaskSearch:
         scores = self._scores()
         if scores is None:
             return
-        draft = create(_DRAFT)
-        draft.fit(self._decisions(), _share(scores), np.zeros(len(self), np.int32))
         parents = np.argsort(-self._with_outcomes(scores), kind="stable")[: self.settings.parents]
-        asked: list[tuple[float, int, NDArray[np.int64]]] = []
+        asked: list[tuple[int, Genes]] = []
         for number, sketch in enumerate(self._sketches.sketches):
             if not sketch.places:
                 continue
@@ -181,15 +178,8 @@ class TaskSearch:
                         sketch.crossed(some, self._rng),
                     ]
                 )
-            genes = self._untried(number, genes)
-            if len(genes):
-                judged = draft.predict(_table(sketch.rows(genes)))
-                asked += [(-float(s), number, g) for s, g in zip(judged, genes, strict=True)]
-        asked.sort(key=lambda each: each[:2])
-        best, others = asked[: verified // 2], asked[verified // 2 :]
-        places = _places([(n, *self._sketches.sketches[n].niche(g)) for _, n, g in others])
-        turns = np.argsort(places, kind="stable")[: verified - len(best)]
-        self._make([(n, g) for _, n, g in [*best, *(others[k] for k in turns)]])
+            asked.append((number, genes))
+        self._make(self._drafted(scores, asked, verified // 2, verified - verified // 2))
 
     def step(self, trials: int | None = None) -> None:
         """Make the neighbours of the best programs measured that the draft likes best.
@@ -202,18 +192,11 @@ class TaskSearch:
         scores = self._scores()
         if scores is None or not worked:
             return
-        draft = create(_DRAFT)
-        draft.fit(self._decisions(), _share(scores), np.zeros(len(self), np.int32))
-        asked: list[tuple[float, int, NDArray[np.int64]]] = []
+        asked = []
         for _, program in worked[:2]:
-            number = self._sketch[program]
-            sketch = self._sketches.sketches[number]
-            genes = self._untried(number, sketch.neighbours(self._genes[program]))
-            if len(genes):
-                judged = draft.predict(_table(sketch.rows(genes)))
-                asked += [(-float(s), number, g) for s, g in zip(judged, genes, strict=True)]
-        asked.sort(key=lambda each: each[:2])
-        self._make([(n, g) for _, n, g in asked[:verified]])
+            number, gene = self._sketch[program], self._genes[program]
+            asked.append((number, self._sketches.sketches[number].neighbours(gene)))
+        self._make(self._drafted(scores, asked, verified))
 
     def choose(self, count: int, favourites: float | None = None) -> list[int]:
         """Programs to measure next, at most `count`, none twice.
@@ -234,7 +217,9 @@ class TaskSearch:
         ranked = free[np.argsort(-scores[free], kind="stable")]
         first = ranked[: math.ceil(count * share)]
         others = ranked[len(first) :]
-        turns = np.argsort(_places([self._niche(p) for p in others]), kind="stable")
+        genes = (self._genes[p][None] for p in others)
+        niches = [self._niches(self._sketch[p], g)[0] for p, g in zip(others, genes, strict=True)]
+        turns = _in_turns(np.array(niches, np.int64))
         measured = np.array(sorted(self.latency_s), np.int64)
         among = np.concatenate([measured, first, others[turns[: count * self.settings.shortlist]]])
         table = self._table.take(among)
@@ -266,9 +251,39 @@ class TaskSearch:
             judged = self._judgement(self._learner.belief).take(programs)
             self._learner.belief.learn(self.task.name, judged, seconds)
 
-    def _niche(self, program: int) -> tuple[int, ...]:
-        number = self._sketch[program]
-        return (number, *self._sketches.sketches[number].niche(self._genes[program]))
+    def _drafted(
+        self, scores: Floats, asked: Sequence[tuple[int, Genes]], best: int, turns: int = 0
+    ) -> list[tuple[int, NDArray[np.int64]]]:
+        """What the draft likes best of candidates that were not tried yet.
+
+        Args:
+            scores: what is expected of all programs: the draft learns from them.
+            asked: candidates, a sketch's number and genes.
+            best: how many.
+            turns: how many more, the best of every niche in turn.
+
+        Returns:
+            A sketch's number and the genes of each.
+        """
+        fresh = [(number, self._untried(number, genes)) for number, genes in asked]
+        fresh = [(number, genes) for number, genes in fresh if len(genes)]
+        if not fresh:
+            return []
+        draft, sketches = create(_DRAFT), self._sketches.sketches
+        draft.fit(self._decisions(), _share(scores), np.zeros(len(self), np.int32))
+        judged = [draft.predict(_table(sketches[number].rows(genes))) for number, genes in fresh]
+        niches = np.concatenate([self._niches(number, genes) for number, genes in fresh])
+        numbers = np.concatenate([np.full(len(genes), number) for number, genes in fresh])
+        order = np.lexsort((numbers, -np.concatenate(judged)))
+        others = order[best:]
+        chosen = [*order[:best], *others[_in_turns(niches[others])[:turns]]]
+        every = [gene for _, genes in fresh for gene in genes]
+        return [(int(numbers[k]), every[k]) for k in chosen]
+
+    def _niches(self, sketch: int, genes: Genes) -> NDArray[np.int64]:
+        """Niches of `n` programs of a sketch, as numbers that no other sketch has."""
+        sketches = self._sketches.sketches
+        return sketches[sketch].niches(genes) * len(sketches) + sketch
 
     @property
     def _table(self) -> FeatureTable:
@@ -319,9 +334,8 @@ class TaskSearch:
         return _table(rows)
 
     def _untried(self, sketch: int, genes: Genes) -> Genes:
-        distinct = np.unique(genes, axis=0) if len(genes) else genes
-        fresh = [k for k, g in enumerate(distinct) if (sketch, g.tobytes()) not in self._tried]
-        return distinct[fresh]
+        distinct = {gene.tobytes(): k for k, gene in enumerate(genes)}
+        return genes[[k for key, k in distinct.items() if (sketch, key) not in self._tried]]
 
     def _draw(self, seed: int) -> None:
         count = -(-self.settings.population // len(self._workers))
@@ -409,14 +423,14 @@ def warm() -> None:
     belief.choose("", judged, 1)
 
 
-def _places(groups: Sequence[Hashable]) -> list[int]:
-    """How many of its group came before each: sorted by that, the groups take turns."""
-    seen: Counter[Hashable] = Counter()
-    places = []
-    for group in groups:
-        places.append(seen[group])
-        seen[group] += 1
-    return places
+def _in_turns(groups: NDArray[Any]) -> NDArray[np.int64]:
+    """The order in which groups take turns, each with its next member."""
+    by_group = np.argsort(groups, kind="stable")
+    new = np.append(True, np.diff(groups[by_group]) != 0)[: len(groups)]
+    first = np.flatnonzero(new)
+    before = np.empty(len(groups), np.int64)  # how many of its group come before each
+    before[by_group] = np.arange(len(groups)) - first[np.cumsum(new) - 1]
+    return np.argsort(before, kind="stable")
 
 
 def _share(scores: Floats) -> Floats:

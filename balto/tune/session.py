@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -33,7 +33,7 @@ from balto.workers.worker import Worker
 _CHECK_S = 300.0
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
-#: Workers that make programs, on all cores while nothing is timed, else on those that are free.
+#: Workers that make programs, on the cores on which nothing is timed.
 _WORKERS = 2
 
 
@@ -129,12 +129,17 @@ class Session:
                 known = self._facts.setdefault((each["task"], each["trace"]), [])
                 known.append(outcome_from_record(each))
         self._measurements = 0
-        self._workers = [Worker() for _ in range(_WORKERS)]
+        free = measurer.free_cpus
+        self._workers = [Worker(cpus=free) for _ in range(_WORKERS)]
         for worker in self._workers:
             worker.start()
-        pool = ThreadPoolExecutor(1)
-        self._warming = pool.submit(warm)
-        pool.shutdown(wait=False)
+        # What the workers are for, one thing after the other, while the session measures.
+        self._making = ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, free))
+        self._drawn: dict[str, Future[TaskSearch]] = {}
+        self._expected: Task | None = None
+        warming = ThreadPoolExecutor(1)
+        self._warm = warming.submit(warm)
+        warming.shutdown(wait=False)
 
     @property
     def model(self) -> CostModel | None:
@@ -142,8 +147,10 @@ class Session:
         return self._learner.model
 
     def close(self) -> None:
-        """Stop the workers."""
-        wait([self._warming])
+        """Stop the workers, whatever they do."""
+        for worker in self._workers:
+            worker.end()
+        self._making.shutdown(cancel_futures=True)
         for worker in self._workers:
             worker.close()
 
@@ -178,14 +185,35 @@ class Session:
         """
         return TaskTuning(self, task)
 
-    def _begin(self, task: Task) -> TaskSearch:
-        """A search with its first generations."""
-        seed = crc32(f"{self._seed} {task.name}".encode())
-        search = TaskSearch(task, self._learner, self._workers, self._settings, seed)
-        self._warming.result()
-        for _ in range(self._settings.generations):
-            search.grow()
-        return search
+    def expect(self, task: Task | None) -> None:
+        """Say which task is likely to begin next, if any does.
+
+        Its random programs are drawn while others are measured; `begin` then need not wait. What
+        is found does not depend on it.
+        """
+        self._expected = task
+
+    def _draw(self, task: Task) -> Future[TaskSearch]:
+        """The search of a task, with random programs alone; drawn once."""
+        if task.name not in self._drawn:
+            seed = crc32(f"{self._seed} {task.name}".encode())
+            self._drawn[task.name] = self._making.submit(
+                TaskSearch, task, self._learner, self._workers, self._settings, seed
+            )
+        return self._drawn[task.name]
+
+    def _begin(self, task: Task) -> Future[TaskSearch]:
+        """The search of a task, with its first generations."""
+        drawn = self._draw(task)
+
+        def begun() -> TaskSearch:
+            search = drawn.result()
+            self._warm.result()
+            for _ in range(self._settings.generations):
+                search.grow(max(1, self._settings.batch // self._settings.generations))
+            return search
+
+        return self._making.submit(begun)
 
     def _measure_and_grow(
         self,
@@ -195,27 +223,19 @@ class Session:
         tell: Callable[[Outcome], None],
         last: bool,
     ) -> tuple[list[Outcome], float]:
-        """Measure; meanwhile the next generation grows, away from the timing core.
+        """Measure; meanwhile the next generation grows, and the next task's programs are drawn.
 
         Returns:
             Outcomes; seconds by which growing outlasted measuring.
         """
-        if last:
-            return self._measure(task, traces, tell), 0.0
-        free = self._measurer.free_cpus
-        self._pin(free)
-        with ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, free)) as pool:
-            growing = pool.submit(search.grow, len(traces))
-            outcomes = self._measure(task, traces, tell)
-            asked = time.perf_counter()
+        growing = None if last else self._making.submit(search.grow, len(traces))
+        if self._expected is not None:
+            self._draw(self._expected)
+        outcomes = self._measure(task, traces, tell)
+        asked = time.perf_counter()
+        if growing is not None:
             growing.result()
-        self._pin(None)
         return outcomes, time.perf_counter() - asked
-
-    def _pin(self, cpus: Sequence[int] | None) -> None:
-        places = list(cpus or sorted(os.sched_getaffinity(0)))
-        for worker in self._workers:
-            worker.pin(places)
 
     def _measure(
         self,
@@ -287,14 +307,13 @@ class Session:
         return "", untuned_s, wrong
 
     def _error(self, task: Task, trace: str) -> float:
-        worker = self._workers[0]
-        arguments = (task.module, trace, task.target)
+        error = self._making.submit(
+            self._workers[0].call_with_retries,
+            *("balto.tune.deploy:error_of", task.module, trace, task.target),
+            deadline_s=_CHECK_S,
+        )
         try:
-            return float(
-                worker.call_with_retries(
-                    "balto.tune.deploy:error_of", *arguments, deadline_s=_CHECK_S
-                )
-            )
+            return float(error.result())
         except WorkerError:
             return math.inf
 
@@ -316,13 +335,10 @@ class TaskTuning:
         self._programs: list[tuple[str, Outcome]] = []
         self._latency_s: list[float] = []  # of each trial, NaN for a failure
         self._best_s = math.inf
-        session._pin(session._measurer.free_cpus)
-        with ThreadPoolExecutor(1) as pool:
-            beginning = pool.submit(session._begin, task)
-            [self._untuned] = session._measure(task, [""], lambda _: None)
-            asked = time.perf_counter()
-            self._search = beginning.result()
-        session._pin(None)
+        beginning = session._begin(task)
+        [self._untuned] = session._measure(task, [""], lambda _: None)
+        asked = time.perf_counter()
+        self._search = beginning.result()
         self._asking_s = time.perf_counter() - asked
         self._seconds = time.perf_counter() - began
         self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
@@ -356,7 +372,7 @@ class TaskTuning:
         session, search, began = self._session, self._search, time.perf_counter()
         stepping = stepping and bool(self._programs)
         if stepping:
-            search.step(count)
+            session._making.submit(search.step, count).result()
         chosen = search.choose(count, 1.0 if stepping else None)
         traces = [search.traces[p] for p in chosen]
         self._asking_s += time.perf_counter() - began

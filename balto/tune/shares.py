@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: FLOP a second of an untuned program, where none has been timed yet.
 _UNTUNED_RATE = 1e9
@@ -82,3 +82,9 @@ def next_task(shares: Sequence[Share]) -> int | None:
         if not share.dry and expected > gain:
             best, gain = k, expected
     return best
+
+
+def next_untried(shares: Sequence[Share]) -> int | None:
+    """The task that is the next to be tried for the first time; None if none is left."""
+    tried = [replace(share, dry=share.dry or share.untuned_s is not None) for share in shares]
+    return next_task(tried)

@@ -154,15 +154,6 @@ class Worker:
                     raise
                 deaths[error.killed] -= 1
 
-    def pin(self, cpus: Sequence[int]) -> None:
-        """Let it run on these CPUs only, and any process that takes its place.
-
-        Raises:
-            WorkerError: as `call_with_retries`.
-        """
-        self._cpus = list(cpus)
-        self.call_with_retries("balto.workers.child:pin", self._cpus, deadline_s=_START_S)
-
     def submit(self, function: str, *args: Any, deadline_s: float) -> None:
         """Send a call; `result` or `poll` get its result, or learn that the worker is dead.
 

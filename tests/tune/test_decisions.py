@@ -63,6 +63,23 @@ def test_a_mutation_changes_at_most_one_decision(sketch: Sketch) -> None:
     assert changes.mean() > 0.7
 
 
+def test_half_of_the_mutations_are_a_step(sketch: Sketch) -> None:
+    rng = np.random.default_rng(0)
+    genes = sketch.random(2000, rng)
+    mutated = sketch.mutated(genes, rng)
+    tiles = [k for k, kind in enumerate(sketch.kinds) if kind == "SamplePerfectTile"]
+    stepped, expected = [], []
+    for before, after in zip(genes, mutated, strict=True):
+        for k in tiles:
+            if before[k] != after[k]:
+                steps, options = sketch.steps(k, before[k]), len(sketch.options[k])
+                stepped.append(after[k] in steps)
+                by_chance = 0.5 * len(steps) / options  # an option at random is one, too
+                expected.append((0.5 + by_chance) / (1 - 0.5 / options))
+    assert len(stepped) > 500
+    assert np.mean(stepped) == pytest.approx(np.mean(expected), abs=0.06)
+
+
 def test_a_child_has_its_decisions_from_its_parents(sketch: Sketch) -> None:
     rng = np.random.default_rng(0)
     genes = sketch.random(50, rng)
@@ -92,5 +109,7 @@ def test_a_niche_is_where_things_are_computed_whatever_the_tiles(sketch: Sketch)
     genes = sketch.random(50, np.random.default_rng(1))
     where = [k for k, kind in enumerate(sketch.kinds) if kind == "SampleComputeLocation"]
     assert where, "this convolution pads its input somewhere"
-    for gene in genes:
-        assert sketch.niche(gene) == tuple(gene[where])
+    same = (genes[:, None, where] == genes[None, :, where]).all(axis=2)
+    niches = sketch.niches(genes)
+    np.testing.assert_array_equal(niches[:, None] == niches, same)
+    assert 1 < len(set(niches)) < 50

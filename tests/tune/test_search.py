@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import log2
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+import psutil
 import pytest
 
 import balto
 from balto.campaign.journal import Journal, read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
-from balto.errors import InputError
+from balto.errors import InputError, MeasurerError
 from balto.measure.measurer import Measurer
 from balto.select.registry import SELECTORS
 from balto.tune.finalists import ROUNDS
 from balto.tune.learner import Learner
-from balto.tune.search import SearchSettings, TaskSearch, _places
+from balto.tune.search import SearchSettings, TaskSearch, _in_turns
 from balto.tune.session import Session, SessionListener
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
@@ -200,7 +203,7 @@ def test_no_program_wins_because_the_untuned_one_had_a_slow_moment(task: balto.T
                     seconds = 1e-6 if before else at_first_s
                 yield k, replace(outcome, latency_s=seconds, latency_median_s=seconds)
 
-    session = Session(UntunedSlowAtFirst(), None, settings=SMALL, seed=3)
+    session = Session(UntunedSlowAtFirst(), None, settings=SMALL, seed=4)
     try:
         found = session.tune(task, 40)
     finally:
@@ -253,11 +256,64 @@ def test_a_program_that_computes_something_else_is_left_out_loudly(task: balto.T
     assert min(heard) > 1
 
 
+def test_the_expected_task_is_drawn_while_another_is_measured_and_found_the_same(
+    task: balto.Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [other] = balto.extract_tasks([], ["matmul:32x64x64"]).tasks
+    drawn = threading.Event()
+
+    class Tells(TaskSearch):
+        """Says when the programs of the other task are drawn."""
+
+        def __init__(self, task: balto.Task, *rest: Any) -> None:
+            super().__init__(task, *rest)
+            if task.name == other.name:
+                drawn.set()
+
+    class Waits(MadeUpDevice):
+        """Goes on with its first trials only when the other task is drawn."""
+
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            if candidates[0].trace:
+                assert drawn.wait(60)
+            yield from super().measure(candidates)
+
+    def found(expects: bool) -> list[list[str]]:
+        session = Session(Waits(), None, settings=SMALL, seed=3)
+        try:
+            if expects:
+                session.expect(other)
+            else:
+                drawn.set()
+            return [[trace for trace, _ in session.tune(t, 8).programs] for t in (task, other)]
+        finally:
+            session.close()
+
+    monkeypatch.setattr("balto.tune.session.TaskSearch", Tells)
+    assert found(expects=True) == found(expects=False)
+
+
+def test_a_session_ends_at_once_whatever_its_workers_do(task: balto.Task) -> None:
+    class Breaks(MadeUpDevice):
+        def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+            raise MeasurerError(f"no {len(candidates)}")
+            yield
+
+    session = Session(Breaks(), None, seed=3)  # which draws meanwhile
+    with pytest.raises(MeasurerError, match="no 1"):
+        session.begin(task)
+    processes = [worker.pid for worker in session._workers]
+    session.close()
+    assert all(processes)
+    assert not any(psutil.pid_exists(pid) for pid in processes if pid)
+
+
 def test_the_programs_chosen_for_what_is_unknown_come_from_every_niche_in_turn() -> None:
-    groups = ["a", "a", "b", "a", "c", "b"]  # from the best program to the worst
-    turns = np.argsort(_places(groups), kind="stable")
+    groups = np.array([7, 7, 3, 7, 5, 3])  # from the best program to the worst
+    turns = _in_turns(groups)
     assert turns.tolist() == [0, 2, 4, 1, 5, 3]
-    assert [groups[k] for k in turns[:3]] == ["a", "b", "c"]
+    assert groups[turns[:3]].tolist() == [7, 3, 5]
+    assert not len(_in_turns(groups[:0]))
 
 
 @pytest.mark.parametrize("selector", sorted(SELECTORS))

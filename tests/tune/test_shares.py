@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balto.tune.assemble import right_traces
-from balto.tune.shares import Share, network_s, next_task
+from balto.tune.shares import Share, network_s, next_task, next_untried
 
 
 def made_up(weights: list[int], untuned_s: list[float], slices: int) -> list[int]:
@@ -33,6 +33,19 @@ def test_every_slice_is_given_and_outcomes_fix_to_whom(tasks: list[tuple[int, fl
     first = made_up(weights, seconds, 12)
     assert sum(first) == 12
     assert made_up(weights, seconds, 12) == first
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(1e3, 1e9)), min_size=1, max_size=6))
+def test_the_next_untried_task_is_the_next_that_is_tried(tasks: list[tuple[int, float]]) -> None:
+    shares = [Share(weight, flop) for weight, flop in tasks]
+    while (expected := next_untried(shares)) is not None:
+        while (k := next_task(shares)) != expected:
+            assert k is not None
+            assert shares[k].untuned_s is not None
+            shares[k].had(shares[k].best_s * 0.99)
+        shares[k].untuned_s = shares[k].flop / 1e9
+        shares[k].had(shares[k].untuned_s / 2)
+    assert all(share.slices for share in shares)
 
 
 def test_a_dry_task_gets_none_and_all_dry_is_the_end() -> None:
