@@ -211,7 +211,13 @@ def narrator(trials: int) -> Any:
             where = "one core" if cores == 1 else f"{cores} cores"
             where = where if target.on_cpu else f"a {target.kind} device"
             counted = f"{tasks} task{'' if tasks == 1 else 's'}"
-            self._progress.say(f"{counted}, tuned for {where}, convolutions in {layout}")
+            laid_out = f", convolutions in {layout}" if layout else ""
+            self._progress.say(f"{counted}, tuned for {where}{laid_out}")
+            if trials < tasks:
+                self._progress.say(
+                    f"fewer trials ({trials}) than tasks: those that matter least keep TVM's "
+                    "default schedules"
+                )
 
         def estimated(self, latency_s: float) -> None:
             self._network = f"; network about {seconds(latency_s)}"

@@ -37,7 +37,7 @@ class Network:
         left_out: ``(name, reason)`` of its functions that are no tasks; they are never tuned.
         inputs: in order.
         outputs: in order; of no names.
-        layout: of its convolutions, and why TVM could not change it.
+        layout: of its convolutions, and why TVM could not change it; empty where it has none.
         fingerprint: changes with the network's functions and weights.
     """
 
@@ -71,7 +71,7 @@ def read(spec: str, target: Target) -> Network:
         left_out=found.left_out,
         inputs=[_tensor(p.name, p.ty) for p in main.params[:count]],
         outputs=[_tensor("", each) for each in _flat(main.ret_ty)],
-        layout=layout,
+        layout=layout if any("conv" in task.op for task in found.tasks.values()) else "",
         fingerprint=f"{zlib.crc32(' '.join(functions).encode()):08x}{weights:08x}",
     )
 

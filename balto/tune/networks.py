@@ -36,7 +36,10 @@ class NetworkListener(SessionListener):
     """What tuning a network tells beside what its tasks tell."""
 
     def planned(self, tasks: int, target: Target, layout: str) -> None:
-        """The network was read: number of tasks, what they are for, layout of convolutions."""
+        """The network was read: number of tasks, what they are for, layout of convolutions.
+
+        The layout is empty where there are no convolutions.
+        """
 
     def estimated(self, latency_s: float) -> None:
         """What the tasks of the network take together, as far as is known."""

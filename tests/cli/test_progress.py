@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from balto.cli import progress
+from balto.cli import progress, tune
+from balto.data.target import Target
 
 COMMAND = [sys.executable, "-m", "balto", "replay"]
 OPTIONS = ["--budget", "10%", "--rounds", "2", "--seeds", "2"]
@@ -49,6 +50,16 @@ def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
     bars.begin("measure", 2, "program")
     bars.advance("measure")
     assert capsys.readouterr().err.splitlines()[-1].startswith("measure: 2 of 3 programs")
+
+
+def test_a_tuning_says_where_trials_are_too_few_and_layouts_only_of_convolutions(capsys):
+    with tune.narrator(2) as told:
+        told.planned(2, Target("llvm", cores=1), "NHWC")
+        told.planned(3, Target("llvm", cores=1), "")
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == "2 tasks, tuned for one core, convolutions in NHWC"
+    assert second == "3 tasks, tuned for one core"
+    assert third.startswith("fewer trials (2) than tasks")
 
 
 @pytest.mark.slow
