@@ -293,17 +293,20 @@ def test_the_expected_task_is_drawn_while_another_is_measured_and_found_the_same
     assert found(expects=True) == found(expects=False)
 
 
-def test_a_session_ends_at_once_whatever_its_workers_do(task: balto.Task) -> None:
+def test_a_session_that_ends_cuts_off_what_it_draws(task: balto.Task) -> None:
     class Breaks(MadeUpDevice):
         def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
             raise MeasurerError(f"no {len(candidates)}")
             yield
 
-    session = Session(Breaks(), None, seed=3)  # which draws meanwhile
+    minutes_of_drawing = SearchSettings(population=100_000)
+    session = Session(Breaks(), None, settings=minutes_of_drawing, seed=3)
     with pytest.raises(MeasurerError, match="no 1"):
         session.begin(task)
     processes = [worker.pid for worker in session._workers]
     session.close()
+    [drawn] = session._drawn.values()
+    assert drawn.cancelled() or isinstance(drawn.exception(), InputError)
     assert all(processes)
     assert not any(psutil.pid_exists(pid) for pid in processes if pid)
 
