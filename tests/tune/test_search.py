@@ -12,7 +12,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import psutil
 import pytest
 
 import balto
@@ -27,7 +26,7 @@ from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _in_turns
 from balto.tune.session import Session, SessionListener
 from balto.workers.worker import Worker
-from tests.workers.killing import killed
+from tests.workers.killing import gone, killed
 
 pytest.importorskip("tvm")
 
@@ -308,7 +307,7 @@ def test_a_session_that_ends_cuts_off_what_it_draws(task: balto.Task) -> None:
     [drawn] = session._drawn.values()
     assert drawn.cancelled() or isinstance(drawn.exception(), InputError)
     assert all(processes)
-    assert not any(psutil.pid_exists(pid) for pid in processes if pid)
+    assert all(gone(pid) for pid in processes if pid)
 
 
 def test_the_programs_chosen_for_what_is_unknown_come_from_every_niche_in_turn() -> None:

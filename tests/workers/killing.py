@@ -1,4 +1,4 @@
-"""Kills worker processes from outside, really and at a chosen stage."""
+"""Kills worker processes from outside, really and at a chosen stage; tells whether one is gone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+
+import psutil
 
 from balto.workers.worker import Worker
 
@@ -40,3 +42,15 @@ def killed(worker: Worker, stage: str, times: int) -> Iterator[list[int]]:
     finally:
         over.set()
         killer.join()
+
+
+def gone(pid: int) -> bool:
+    """Within some seconds; a zombie that nobody waits for is gone."""
+    for _ in range(200):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False

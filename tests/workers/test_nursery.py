@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from balto.errors import WorkerDied
 from balto.workers import nursery
 from balto.workers.worker import Worker
+from tests.workers.killing import gone
 
 CALLS = "tests.workers.calls:"
 
@@ -128,15 +128,3 @@ def test_what_a_worker_started_ends_with_a_parent_that_is_killed(tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL
     assert gone(int(path.read_text()))
-
-
-def gone(pid: int) -> bool:
-    """Within some seconds; a zombie that nobody waits for is gone."""
-    for _ in range(200):
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.02)
-    return False
