@@ -53,8 +53,10 @@ STORE = FeatureSet("store", 1, 164, "balto.programs.store:from_drawn")
 DECISIONS = FeatureSet("decisions", 1, 135, "balto.programs.decisions:from_drawn")
 #: What the loop nests of the scheduled program say (`balto.programs.loops`): one row a program.
 LOOPS = FeatureSet("loops", 1, 236, "balto.programs.loops:from_drawn")
+#: What a compiler makes of these, and the cycles that takes (`balto.programs.cycles`): likewise.
+CYCLES = FeatureSet("cycles", 1, 57, "balto.programs.cycles:from_drawn")
 #: Every feature set there is, by name.
-FEATURE_SETS = {each.name: each for each in (STORE, DECISIONS, LOOPS)}
+FEATURE_SETS = {each.name: each for each in (STORE, DECISIONS, LOOPS, CYCLES)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS
+from balto.programs.nests import Program, read
 
 #: From programs to one ``rows x width`` float32 array each.
 Extractor = Callable[["Drawn"], Sequence[NDArray[np.float32]]]
@@ -29,6 +31,17 @@ class Drawn:
     context: Any
     schedules: Sequence[Any]
     traces: Sequence[str]
+
+    @cached_property
+    def nests(self) -> list[Program]:
+        """The loop nests of each program as it is measured.
+
+        Weights come laid out then, by a statement of the schedule that runs no more.
+        """
+        import tvm
+
+        strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
+        return [read(strip(schedule.mod)) for schedule in self.schedules]
 
 
 def extract(drawn: Drawn, sets: Sequence[str]) -> dict[str, list[NDArray[np.float32]]]:

@@ -112,3 +112,16 @@ def unrolled_loops(statements: list[Statement]) -> set[int]:
 
     visit(statements, 0, 0)
     return found
+
+
+def straight(nest: Nest, unrolled: set[int]) -> tuple[int, int, int]:
+    """Lanes, unrolled copies, and the place of the innermost loop that is really a loop."""
+    lanes = copies = 1
+    for k, loop in enumerate(nest.loops):
+        if loop.kind == VECTORIZED:
+            lanes *= loop.extent
+        elif loop.number in unrolled:
+            copies *= loop.extent
+        else:
+            return lanes, copies, k
+    return lanes, copies, len(nest.loops)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.programs.extract import Drawn
-from balto.programs.footprints import LINE, ROLES, Nest, unrolled_loops
+from balto.programs.footprints import LINE, ROLES, Nest, straight, unrolled_loops
 from balto.programs.nests import (
     OPERATIONS,
     PARALLEL,
@@ -122,18 +122,10 @@ def row(program: Program) -> list[float]:
     if not statements:
         return [ABSENT] * len(COLUMNS)
     unrolled = unrolled_loops(statements)
-    main = max(statements, key=lambda s: (_work(s), s.iterations))
-    place = statements.index(main)
-    init = [s for s in statements[:place] if s.store.buffer is main.store.buffer]
-    sources = {id(a.buffer) for a in main.loads}
-    before = [s for s in statements if s is not main and id(s.store.buffer) in sources]
-    after = [
-        s for s in statements[place + 1 :] if any(a.buffer is main.store.buffer for a in s.loads)
-    ]
-    nest = Nest(main)
-    values = _main(nest, unrolled, init)
+    main, around = program.roles()
+    values = _main(Nest(main), unrolled, around[0])
     total = sum(s.iterations for s in statements)
-    for others in (init, before, after):
+    for others in around:
         if others:
             other = max(others, key=lambda s: s.iterations)
             values += _other(Nest(other), main, unrolled, total)
@@ -155,11 +147,11 @@ def _main(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
             values += [log2(loop.extent), float(loop.number in statement.reduces)]
             values.append(_kind(loop, unrolled))
             if k < STRIDES:
-                values += [_stride(s[k]) if s else ABSENT for s in _three(nest.strides)]
+                values += [stride(s[k]) if s else ABSENT for s in _three(nest.strides)]
         within = min(k + 1, count)
         values += [log2(1 + e[within]) if e else ABSENT for e in _three(nest.elements)]
         values.append(log2(1 + nest.lines[within] * LINE))
-    work, iterations = _work(statement), statement.iterations
+    work, iterations = statement.work, statement.iterations
     # Bands: maximal runs of spatial or reduction loops, the first one spatial, maybe empty.
     # Loops that run in parallel or over threads are outside of all tiles.
     inside_of = [k for k, x in enumerate(loops) if x.kind in (PARALLEL, THREAD)]
@@ -177,7 +169,7 @@ def _main(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
         values += [log2(extent), *_by_dimension(nest, loops[first:k], band)]
         values += [log2(1 + e[k]) if e else ABSENT for e in _three(nest.elements)]
         values += [log2(1 + nest.lines[k] * LINE), log2(inside / (1 + nest.size[k]))]
-    lanes, copies, hot = _inner(nest, unrolled)
+    lanes, copies, hot = straight(nest, unrolled)
     tile = ends[0]
     resident = all(x.kind == VECTORIZED or x.number in unrolled for x in loops[:tile])
     accumulators = nest.elements[0][tile]
@@ -241,10 +233,10 @@ def _other(nest: Nest, main: Statement, unrolled: set[int], total: int) -> list[
     for k in range(OTHER_LOOPS):
         if k < len(loops):
             values += [log2(loops[k].extent), _kind(loops[k], unrolled)]
-            values += [_stride(s[k]) if s else ABSENT for s in _three(nest.strides)[:2]]
+            values += [stride(s[k]) if s else ABSENT for s in _three(nest.strides)[:2]]
         else:
             values += [0.0, ABSENT, ABSENT, ABSENT]
-    lanes, copies, _ = _inner(nest, unrolled)
+    lanes, copies, _ = straight(nest, unrolled)
     shared = _shared(statement, main)
     buffer = statement.store.buffer
     values += [
@@ -288,7 +280,7 @@ def _whole(program: Program, unrolled: set[int]) -> list[float]:
     ]
     return [
         float(len(statements)),
-        log2(1 + sum(_work(s) for s in statements)),
+        log2(1 + sum(s.work for s in statements)),
         log2(1 + sum(s.iterations for s in statements)),
         float(sum(x.kind == PARALLEL for x in program.loops)),
         bytes_of("global"),
@@ -304,26 +296,13 @@ def _whole(program: Program, unrolled: set[int]) -> list[float]:
     ]
 
 
-def _inner(nest: Nest, unrolled: set[int]) -> tuple[int, int, int]:
-    """Lanes, unrolled copies, and the place of the innermost loop that is really a loop."""
-    lanes = copies = 1
-    for k, loop in enumerate(nest.loops):
-        if loop.kind == VECTORIZED:
-            lanes *= loop.extent
-        elif loop.number in unrolled:
-            copies *= loop.extent
-        else:
-            return lanes, copies, k
-    return lanes, copies, len(nest.loops)
-
-
 def _hot(nest: Nest, hot: int) -> list[float]:
     """Extent, kind and strides of the innermost loop that is really a loop."""
     if hot >= len(nest.loops):
         return [0.0, *(4 * [ABSENT])]
     loop = nest.loops[hot]
     values = [log2(loop.extent), float(loop.number in nest.statement.reduces)]
-    return values + [_stride(s[hot]) if s else ABSENT for s in _three(nest.strides)]
+    return values + [stride(s[hot]) if s else ABSENT for s in _three(nest.strides)]
 
 
 def _region(nest: Nest, hot: int, lanes: int) -> list[float]:
@@ -378,15 +357,11 @@ def _shared(statement: Statement, main: Statement) -> int:
     return shared
 
 
-def _work(statement: Statement) -> int:
-    return statement.iterations * sum(statement.operations.values())
-
-
 def _kind(loop: Loop, unrolled: set[int]) -> float:
     return float(UNROLLED if loop.number in unrolled else loop.kind)
 
 
-def _stride(elements: float) -> float:
+def stride(elements: float) -> float:
     """0 for what a loop does not move, 1 for the next element, then the logarithm."""
     return log2(1 + abs(elements))
 
@@ -401,12 +376,4 @@ COLUMNS: tuple[str, ...] = tuple(_names())
 
 def from_drawn(drawn: Drawn) -> Sequence[NDArray[np.float32]]:
     """One ``1 x len(COLUMNS)`` array a program that was drawn."""
-    return list(extract(map(_deployed, drawn.schedules))[:, None])
-
-
-def _deployed(schedule: Any) -> Any:
-    """The module that is measured: weights come laid out, by a statement that runs no more."""
-    import tvm
-
-    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
-    return strip(schedule.mod)
+    return [np.array([row(program)], np.float32) for program in drawn.nests]

@@ -125,6 +125,11 @@ class Statement:
         """How often it is executed, over all threads."""
         return prod(loop.extent for loop in self.iterated)
 
+    @property
+    def work(self) -> int:
+        """Operations of all its executions."""
+        return self.iterations * sum(self.operations.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -132,6 +137,25 @@ class Program:
 
     statements: list[Statement]
     loops: list[Loop]
+
+    def roles(self) -> tuple[Statement, tuple[list[Statement], ...]]:
+        """The *main* statement, which computes most, and those around it; there is at least one.
+
+        *init* stores to the same buffer before it, *before* computes what it loads, and *after*
+        loads what it stores: three lists.
+        """
+        statements = self.statements
+        main = max(statements, key=lambda s: (s.work, s.iterations))
+        place = statements.index(main)
+        init = [s for s in statements[:place] if s.store.buffer is main.store.buffer]
+        sources = {id(a.buffer) for a in main.loads}
+        before = [s for s in statements if s is not main and id(s.store.buffer) in sources]
+        after = [
+            s
+            for s in statements[place + 1 :]
+            if any(a.buffer is main.store.buffer for a in s.loads)
+        ]
+        return main, (init, before, after)
 
 
 def read(module: Any) -> Program:

@@ -13,7 +13,7 @@ import pytest
 import balto
 from balto.data.pool_reader import read_pool
 from balto.data.target import Target
-from balto.programs import decisions, loops, nests
+from balto.programs import cycles, decisions, loops, nests
 from balto.programs.sample import sample_in_worker
 from balto.programs.schedule import schedule
 from balto.tasks.operators import module
@@ -112,20 +112,22 @@ def test_what_conditions_ask_is_decided_when_their_loops_are_unrolled():
     assert {0.0, 1.0, 2.0} <= set(table[:, open_].tolist())
 
 
-def rows_of(pool, task, count):
+def rows_of(pool, task, count, feature_set=loops):
     tvm = import_tvm(pool.tasks[task].target)
     json_ = tvm.ir.save_json(module(pool.tasks[task].op, json.loads(pool.tasks[task].args)))
-    return loops.extract(schedule(json_, pool.traces[i]).mod for i in pool.programs(task)[:count])
+    programs = pool.programs(task)[:count]
+    return feature_set.extract(schedule(json_, pool.traces[i]).mod for i in programs)
 
 
+@pytest.mark.parametrize("feature_set", [loops, cycles])
 @pytest.mark.parametrize("name", ["epyc-avx2", "epyc-sse"])
-def test_programs_of_every_task_have_finite_and_repeatable_rows(name):
+def test_programs_of_every_task_have_finite_and_repeatable_rows(name, feature_set):
     pool = read_pool(ROOT / "pools" / name)
     for task in range(len(pool.tasks)):
-        table = rows_of(pool, task, 4)
+        table = rows_of(pool, task, 4, feature_set)
         assert np.isfinite(table).all()
         assert len(np.unique(table, axis=0)) == 4  # distinct programs, distinct rows
-        np.testing.assert_array_equal(table, rows_of(pool, task, 4))
+        np.testing.assert_array_equal(table, rows_of(pool, task, 4, feature_set))
 
 
 @pytest.mark.slow
@@ -147,6 +149,7 @@ def test_gpu_programs_have_threads_shared_memory_and_tensor_intrinsics():
         column = {name: table[:, k] for k, name in enumerate(loops.COLUMNS)}
         assert np.isfinite(table).all()
         assert np.isfinite(decisions.extract(traces)).all()
+        assert np.isfinite(cycles.extract(schedule(json_, t).mod for t in traces)).all()
         assert (column["program.block_threads"] >= 5).all()  # a warp at least
         assert (column["program.shared_bytes"] > 0).all()
         assert ((column["program.intrinsics"] > 0) == intrinsics).all()
@@ -172,16 +175,15 @@ def spelled(choices):
     return choices.split(",")
 
 
-@pytest.mark.parametrize("feature_set", [loops, decisions])
+@pytest.mark.parametrize("feature_set", [cycles, loops, decisions])
 def test_every_column_is_documented_once(feature_set):
     names = documented(feature_set.NAME)
     assert sorted(names) == sorted(feature_set.COLUMNS)
 
 
 def test_the_sets_are_as_wide_as_pools_and_models_are_told():
-    from balto.data.features import DECISIONS, LOOPS
-    from balto.programs import decisions
+    from balto.data.features import CYCLES, DECISIONS, LOOPS
 
-    for columns, told in ((decisions, DECISIONS), (loops, LOOPS)):
+    for columns, told in ((decisions, DECISIONS), (loops, LOOPS), (cycles, CYCLES)):
         there = (columns.NAME, columns.VERSION, len(columns.COLUMNS))
         assert there == (told.name, told.version, told.width)
