@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from balto.data.pool_reader import read_pool
-from balto.programs import decisions, loops
+from balto.programs import cycles, decisions, loops
 from balto.programs.schedule import schedule
 from balto.tasks.operators import module
 from balto.workers.child import pin
@@ -60,6 +60,7 @@ def extractors(pool, task: int, count: int) -> dict[str, tuple[Callable[[], obje
             len(candidates),
         ),
         "loops": (lambda: loops.extract(modules), len(modules)),
+        "cycles": (lambda: cycles.extract(modules), len(modules)),
         "decisions": (lambda: decisions.extract(traces), len(traces)),
         "decisions, arrays": (lambda: skeleton.rows(arrays), CANDIDATES),
     }

@@ -154,7 +154,7 @@ def top1(pool: balto.Pool, x: np.ndarray, share: float, seed: int) -> float:
     best = np.full(len(pool.tasks), np.inf)
     np.minimum.at(best, task[train], latency[train])
     y, t = best[task[train]] / latency[train], task[train]
-    features = pool.features.select(["decisions", "loops"])
+    features = pool.features.select(["decisions", "loops", "cycles"])
     known = features.take(train)
     y = y * TMaxEstimator().shares(known, y, t, known.names, seed)
     model = _WithColumns(seed=seed)

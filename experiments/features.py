@@ -13,7 +13,10 @@ import _intervals as st
 from _page import publish
 from _study import FULL, Cell, arguments, main, merged, run_all
 
-SETS = ("store", "decisions", "loops", "decisions+loops", "store+decisions+loops")
+SETS = (
+    *("store", "decisions", "loops", "decisions+loops"),
+    *("decisions+loops+cycles", "store+decisions+loops+cycles"),
+)
 FOLDS = ("1/4", "2/4", "3/4", "4/4")
 
 

@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import balto
 
-SETS = ("decisions", "loops")
+SETS = ("decisions", "loops", "cycles")
 BUDGETS = (1 / 16, 1 / 4, 1.0)
 
 

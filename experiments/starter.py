@@ -24,7 +24,7 @@ import balto
 from balto.models.starter import PATH
 from balto.programs.recorded import with_all_features
 
-SETS = ("decisions", "loops")
+SETS = ("decisions", "loops", "cycles")
 #: Larger than `xgb` usually is: .01 of Top-1 on pools that it has not seen, mean of six.
 FOREST = {"num_boost_round": 44, "max_depth": 7, "learning_rate": 0.3}
 #: Smallest prediction that counts.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.compiled import jit
-from balto.data.features import DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
+from balto.data.features import CYCLES, DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.bins import Bins
@@ -29,9 +29,14 @@ Floats = NDArray[np.float64]
 CHUNK = 16_384
 #: Programs, evenly spaced, that the bins are made from.
 SAMPLE = 2048
-#: Which feature sets to read, best first (`docs/features.md`); `store` beside the first brings
+#: Which feature sets to read, best first (`docs/features.md`); `store` beside the first two brings
 #: nothing, and is slow to extract.
-PREFERRED = ((DECISIONS.name, LOOPS.name), (STORE.name, DECISIONS.name), (STORE.name,))
+PREFERRED = (
+    (DECISIONS.name, LOOPS.name, CYCLES.name),
+    (DECISIONS.name, LOOPS.name),
+    (STORE.name, DECISIONS.name),
+    (STORE.name,),
+)
 #: The arrays of a forest, as a model file names them.
 _ARRAYS = ("feature", "threshold", "value")
 

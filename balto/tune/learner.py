@@ -20,7 +20,7 @@ _T_MAX = TMaxEstimator(trusted=sys.maxsize)
 #: The smallest label of an anchor: labels are above 0.
 _LEAST = 1e-4
 #: The cost model of a search that starts with none.
-DEFAULT = "xgb:features=decisions+loops"
+DEFAULT = "xgb:features=decisions+loops+cycles"
 
 
 class Learner:

@@ -214,5 +214,5 @@ def test_a_live_campaign_unpacks_only_what_its_model_reads(
     } == result.picks
     pool = made[-1]  # those before it are of one task each, whose held-out programs are measured
     assert {each.features.names for each in made[:-1]} == {()}
-    assert pool.features.names == ("decisions", "loops")
+    assert pool.features.names == ("decisions", "loops", "cycles")
     assert all(isinstance(pool.features[n].rows, np.memmap) for n in pool.features.names)

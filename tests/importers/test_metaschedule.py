@@ -138,7 +138,7 @@ def test_a_database_that_a_search_wrote_has_every_feature(tmp_path):
     assert not result.notes
     assert pool.tasks[0].flop == 2 * 64**3
     whole = with_all_features(pool, 1)
-    assert set(whole.features.names) == {"store", "decisions", "loops"}
+    assert set(whole.features.names) == {"store", "decisions", "loops", "cycles"}
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_settings_survive_being_written():
 
 def test_it_says_what_it_was_trained_on_and_is_small():
     card = balto.read_model_card(PATH)
-    assert {"decisions", "loops"} == {each.name for each in card.features}
+    assert {"decisions", "loops", "cycles"} == {each.name for each in card.features}
     assert all("llvm" in target for target in card.trained_on["targets"])
     assert card.trained_on["measurements"] > 10_000
     assert PATH.stat().st_size < 500_000

@@ -143,7 +143,7 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
     names = [name for name, _ in trials(folder)]
     assert [task.name for task in pool.tasks for _ in range(10)] == names
     assert list(pool.traces) == [trace for _, trace in trials(folder)]
-    assert pool.features.names == ("store", "decisions", "loops")
+    assert pool.features.names == ("store", "decisions", "loops", "cycles")
     measured = {r["trace"]: r for r in read(folder / "journal.jsonl") if r["kind"] == "trial"}
     assert pool.latency_s[0] == pytest.approx(measured[pool.traces[0]]["latency_s"])
     other = subprocess.run(
