@@ -1,4 +1,4 @@
-"""What a compiler would make of loop nests: small programs whose code is known, and recorded ones."""
+"""What a compiler makes of loop nests: small programs whose code is known, and recorded ones."""
 
 from __future__ import annotations
 
