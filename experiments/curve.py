@@ -15,7 +15,8 @@ from argparse import ArgumentParser, Namespace
 import _intervals as st
 import numpy as np
 from _page import curves, publish
-from _study import FULL, Cell, Run, arguments, main, merged, run_all
+from _replay import FULL, Cell, Run
+from _study import arguments, main, merged, run_all
 
 from balto.errors import InputError
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import _intervals as st
 from _page import publish
-from _study import FULL, Cell, arguments, main, merged, run_all
+from _replay import FULL, Cell
+from _study import arguments, main, merged, run_all
 
 SETS = (
     *("store", "decisions", "loops", "decisions+loops"),

@@ -14,7 +14,8 @@ from pathlib import Path
 import _intervals as st
 import numpy as np
 from _page import publish
-from _study import arguments, main, read_pool
+from _replay import read_pool
+from _study import arguments, main
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import _intervals as st
 import numpy as np
 from _page import curves, publish
-from _study import POOLS, Cell, arguments, main, merged, run_all
+from _replay import Cell
+from _study import POOLS, arguments, main, merged, run_all
 
 SCHEMES = (
     *("random", "output-diversity", "balto", "biased-diversity"),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import _intervals as st
 import numpy as np
 from _page import publish
-from _study import Run, arguments, main, merged, run_all
+from _replay import Run
+from _study import arguments, main, merged, run_all
 from figure5 import cells
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter

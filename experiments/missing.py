@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from _page import publish
-from _study import Cell, arguments, main, merged, read_pool, run_all
+from _replay import Cell, read_pool
+from _study import arguments, main, merged, run_all
 from sklearn.neighbors import NearestNeighbors
 
 import balto

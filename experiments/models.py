@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from _intervals import Ratio, estimate
 from _page import publish
-from _study import FULL, Cell, arguments, main, merged, run_all
+from _replay import FULL, Cell
+from _study import arguments, main, merged, run_all
 
 import balto
 from balto.models.pooled import pool_stores

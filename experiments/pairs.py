@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from _page import publish
-from _study import Cell, arguments, main, merged, run_all
+from _replay import Cell
+from _study import arguments, main, merged, run_all
 
 BUDGETS = (0.01, 0.05, 0.2, 1.0)
 

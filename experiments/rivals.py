@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import _intervals as st
 import numpy as np
 from _page import publish
-from _study import FULL, Cell, arguments, main, merged, run_all
+from _replay import FULL, Cell
+from _study import arguments, main, merged, run_all
 from models import LambdaRank
 
 import balto

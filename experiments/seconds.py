@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from _intervals import estimate
 from _page import curves, publish
-from _study import FULL, main
+from _replay import FULL
+from _study import main
 from curve import band, lines, name_of, options_of, ratios, replays
 
 

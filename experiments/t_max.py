@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import _intervals as st
 from _page import publish
-from _study import Cell, arguments, main, merged, run_all
+from _replay import Cell
+from _study import arguments, main, merged, run_all
 
 
 def study() -> None:

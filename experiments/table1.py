@@ -19,7 +19,8 @@ from pathlib import Path
 
 import _intervals as st
 from _page import Table, publish
-from _study import FULL, Cell, Networks, Run, arguments, main, merged, run_all
+from _replay import FULL, Cell, Networks, Run
+from _study import arguments, main, merged, run_all
 
 #: The paper's; ALT is "alt", Ours1 "output-diversity", Ours2 "balto". LCMD came later.
 BASELINES = ("random", "gsx", "gsy", "igs", "alt", "lcmd")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import _intervals as st
 import numpy as np
 from _page import publish
-from _study import FULL, main
+from _replay import FULL
+from _study import main
 from curve import lines, name_of, options_of, ratios, replays, shares
 
 PARTS = (0.8, 0.9, 0.95, 0.98)

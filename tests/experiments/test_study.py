@@ -105,10 +105,10 @@ def test_what_is_wrong_is_one_line(pool_path, tmp_path):
 
 
 def test_a_cell_is_what_balto_replay_does(pool_path):
-    import _study
+    import _replay
 
-    cell = _study.Cell(str(pool_path), "balto", budget=0.3, rounds=4, seed=3)
-    run = _study.replay(cell, None)
+    cell = _replay.Cell(str(pool_path), "balto", budget=0.3, rounds=4, seed=3)
+    run = _replay.replay(cell, None)
     pool = balto.read_pool(pool_path)
     expected = balto.replay(pool, selector="balto", budget=0.3, rounds=4, seed=3)
     assert run.measurements.tolist() == [r.measurements for r in expected.rounds]
@@ -118,20 +118,21 @@ def test_a_cell_is_what_balto_replay_does(pool_path):
 
 
 def test_growing_shares_end_at_the_accuracy_of_all_labels(pool_path):
-    import _study
+    import _replay
 
-    cell = _study.Cell(str(pool_path), "random", shares=(0.05, 0.3, 1.0))
-    run = _study.replay(cell, None)
-    full = _study.replay(replace(cell, scheme="full", shares=()), None)
+    cell = _replay.Cell(str(pool_path), "random", shares=(0.05, 0.3, 1.0))
+    run = _replay.replay(cell, None)
+    full = _replay.replay(replace(cell, scheme="full", shares=()), None)
     assert run.share.tolist() == pytest.approx([0.05, 0.3, 1.0], abs=0.02)  # whole programs
     assert (run.values["top1"][-1] == full.values["top1"][-1]).all()
 
 
 def test_a_run_survives_its_file(pool_path, tmp_path):
+    import _replay
     import _study
 
-    cell = _study.Cell(str(pool_path), "balto", budget=0.2, rounds=2)
-    run = _study.replay(cell, None)
+    cell = _replay.Cell(str(pool_path), "balto", budget=0.2, rounds=2)
+    run = _replay.replay(cell, None)
     _study.save(cell, run, tmp_path / "run.parquet")
     back = _study.load(tmp_path / "run.parquet")
     assert back.tasks == run.tasks
@@ -141,18 +142,18 @@ def test_a_run_survives_its_file(pool_path, tmp_path):
 
 
 def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_path):
-    import _study
+    import _replay
     from _intervals import Ratio
 
     pool = balto.read_pool(pool_path)
     (tmp_path / "networks.json").write_text(f'{{"net": {{"{pool.tasks[1].name}": 3}}}}')
-    networks = _study.Networks(tmp_path)
-    run = _study.replay(_study.Cell(str(pool_path), "full", network="net"), networks)
+    networks = _replay.Networks(tmp_path)
+    run = _replay.replay(_replay.Cell(str(pool_path), "full", network="net"), networks)
     assert run.tasks == [pool.tasks[1].name]
     assert run.measurements[-1] == len(pool) - len(pool.programs(1))  # the others, all of them
-    others = _study.part(pool, [0, 2])
+    others = _replay.part(pool, [0, 2])
     model = balto.replay(others, selector="full", test_share=0.0).model
-    judged = _study.part(pool, [1])
+    judged = _replay.part(pool, [1])
     for k in (1, 5):
         expected = network_top_k(
             *(model.predict(judged.features), judged.latency_s, judged.task_of_program),
@@ -163,7 +164,7 @@ def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_p
 
 
 def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_out(pool):
-    import _study
+    import _replay
     from _intervals import Ratio
 
     class Known:
@@ -176,7 +177,7 @@ def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_o
     outcomes = [pool.outcomes[i] for i in range(len(pool))]
     outcomes[failed] = balto.Outcome(balto.Status.BUILD_TIMEOUT)
     broken = replace(pool, outcomes=balto.Outcomes.of(outcomes))
-    values = _study._of_network(Known(), broken)
+    values = _replay._of_network(Known(), broken)
     weight = np.ones(len(pool.tasks))
     first, ran = (
         Ratio.network([values["best_s"]], [values[name]], weight).value()

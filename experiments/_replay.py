@@ -1,0 +1,301 @@
+"""What a replay of a recorded pool is, and how it is run: through the public API.
+
+A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. This file and
+those that it takes parts from decide results. `_study.py`, which keeps runs, does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+import balto
+from balto.errors import InputError
+from balto.learn.metrics import relative_throughput
+from balto.learn.tmax import TMaxEstimator
+
+#: The selector that is trained on the whole training share at once.
+FULL = "full"
+TEST_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replay.
+
+    Attributes:
+        pool: folder of the recorded pool.
+        scheme: a selector, or ``full``.
+        model: a cost model.
+        budget: share of the selectable programs that is measured.
+        rounds: in how many equal rounds.
+        shares: in the place of both: the share that is measured after each round.
+        seed: fixes the split, the selections and the model.
+        sources: pools to learn from first, on all their labels; none is a cold start.
+        network: its tasks are held out, and all others learnt from; ``1/4`` for the first quarter
+            of all tasks; empty for a quarter of the programs of every task.
+        programs: of each task, the first so many; 0 for all.
+        t_max: whether the best of few labels is corrected towards T_max.
+    """
+
+    pool: str
+    scheme: str
+    model: str = "xgb"
+    budget: float = 0.05
+    rounds: int = 15
+    shares: tuple[float, ...] = ()
+    seed: int = 0
+    sources: tuple[str, ...] = ()
+    network: str = ""
+    programs: int = 0
+    t_max: bool = True
+
+    @property
+    def key(self) -> str:
+        """Name of its file: by the pools' contents, not by where they lie."""
+        named = asdict(replace(self, budget=1.0, rounds=1) if self.scheme == FULL else self)
+        named["pool"] = fingerprint(self.pool)
+        named["sources"] = [fingerprint(source) for source in self.sources]
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a replay gave: `R` rounds, `K` tasks that it was judged on.
+
+    Attributes:
+        tasks: their names.
+        weight: how often each occurs in its network, `K`.
+        share, measurements, seconds: what was spent after each round, `R`.
+        values: ``R x K`` each: ``top1``, ``top5`` and ``halves`` (Top-1 over random halves of the
+            judged programs); ``best_s``, ``top1_s`` and ``top5_s``, seconds of the fastest program
+            and of the fastest of the k best predicted, where a network is held out; ``top1_ran_s``
+            and ``top5_ran_s``, the same among the programs that ran.
+        labels: y of the programs that each round measured, 0 for a failure; `R` lists.
+    """
+
+    tasks: list[str]
+    weight: np.ndarray
+    share: np.ndarray
+    measurements: np.ndarray
+    seconds: np.ndarray
+    values: dict[str, np.ndarray]
+    labels: list[list[float]]
+
+
+VALUES = (
+    *("top1", "top5", "halves", "best_s", "top1_s", "top5_s"),
+    *("top1_ran_s", "top5_ran_s"),
+)
+
+
+@cache
+def fingerprint(pool: str) -> str:
+    """What a pool is known by: a hash of its programs' file."""
+    try:
+        return hashlib.sha256((Path(pool) / "programs.parquet").read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"expected a recorded pool, got {pool}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4)
+def read_pool(path: str, programs: int = 0) -> balto.Pool:
+    """A pool, or the first `programs` programs of each of its tasks."""
+    pool = balto.read_pool(path)
+    return part(pool, range(len(pool.tasks)), programs) if programs else pool
+
+
+def part(pool: balto.Pool, tasks: Iterable[int], programs: int = 0) -> balto.Pool:
+    """Some tasks of a pool, with the first `programs` programs of each; 0 for all of them."""
+    tasks = list(tasks)
+    chosen = [np.array(pool.programs(k))[: programs or None] for k in tasks]
+    index = np.concatenate(chosen)
+    return balto.Pool(
+        tasks=[pool.tasks[k] for k in tasks],
+        offsets=np.cumsum([0, *map(len, chosen)]),
+        features=pool.features.take(index),
+        traces=[pool.traces[i] for i in index],
+        outcomes=pool.outcomes.take(index),
+    )
+
+
+@lru_cache(maxsize=8)
+def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
+    """A model of every label of some pools, as `starter.py` makes the shipped one.
+
+    Of the feature sets that all pools and the target have, or of `store`.
+    """
+    from starter import SETS, train
+
+    pools = [read_pool(source) for source in sources]
+    shared = [pool.features.names for pool in [*pools, read_pool(target)]]
+    sets = [name for name in SETS if all(name in names for names in shared)]
+    return train(pools, sets or ["store"])
+
+
+def get_selector(name: str) -> balto.Selector:
+    """One that ships, or a candidate of `candidates.py`."""
+    from candidates import CANDIDATES
+
+    return CANDIDATES[name] if name in CANDIDATES else balto.get_selector(name)
+
+
+def create_model(name: str, seed: int) -> balto.CostModel:
+    """One that ships, somebody else's from `rivals.py`, or one that was left out."""
+    import rivals
+    import sequence
+
+    others = {**rivals.MODELS, **sequence.MODELS}
+    return others[name](seed) if name in others else balto.create_model(name, seed)
+
+
+class Networks:
+    """Which tasks of a pool are a network's, and how often each occurs in it.
+
+    The tasks are read from the networks themselves (`balto.extract_tasks`, which needs TVM and
+    torch, once; `OUT/networks.json` keeps them), or given in a JSON file of that form:
+    ``{"resnet-50": {"name of a task": how often}}``.
+    """
+
+    def __init__(self, out: Path, given: Path | None = None) -> None:
+        self._path = given or out / "networks.json"
+        self._fixed = given is not None
+        try:
+            self._known = json.loads(self._path.read_text()) if self._path.exists() else {}
+        except ValueError as error:
+            raise InputError(f"expected JSON in {self._path}: {error}") from error
+
+    def weights(self, name: str, pool: balto.Pool) -> dict[int, float]:
+        """Tasks of `pool` that are of the network, and how often each occurs."""
+        number, slash, count = name.partition("/")
+        if slash and number.isdigit() and count.isdigit():
+            order = np.random.default_rng(0).permutation(len(pool.tasks))
+            fold = order % int(count) == int(number) % int(count)
+            return {k: float(pool.tasks[k].weight) for k in np.flatnonzero(fold).tolist()}
+        if name not in self._known:
+            if self._fixed:
+                raise InputError(f"expected the tasks of {name} in {self._path}")
+            # The pools have networks in their own layout, which they are no longer tuned in.
+            target = pool.tasks[0].target
+            found = balto.extract_tasks([name], target=target, own_layout=True)
+            self._known[name] = {task.name: task.weight for task in found.tasks}
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(self._known, indent=1))
+        weights = self._known[name]
+        found = {k: float(weights[t.name]) for k, t in enumerate(pool.tasks) if t.name in weights}
+        if not found or len(found) == len(pool.tasks):
+            raise InputError(f"expected a pool with tasks of {name} and with others")
+        return found
+
+
+def replay(cell: Cell, networks: Networks) -> Run:
+    """Run one cell, through the public API."""
+    pool = read_pool(cell.pool, cell.programs)
+    model = create_model(cell.model, cell.seed)
+    if "primitives" in model.reads:
+        from sequence import with_primitives
+
+        pool = with_primitives(pool)
+    weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
+    judged = pool
+    if cell.network:
+        weights = networks.weights(cell.network, pool)
+        judged = part(pool, weights)
+        pool = part(pool, (k for k in range(len(pool.tasks)) if k not in weights))
+        weights = dict(enumerate(weights.values()))
+    settings = balto.LoopSettings(
+        budget=1.0 if cell.scheme == FULL or cell.shares else cell.budget,
+        rounds=1 if cell.scheme == FULL else len(cell.shares) or cell.rounds,
+        test_share=0.0 if cell.network else TEST_SHARE,
+        seed=cell.seed,
+    )
+    source = starter(cell.sources, cell.pool) if cell.sources else None
+    if source is not None:
+        model.warm_start(source)
+    selector = get_selector("random" if cell.scheme == FULL else cell.scheme)
+    measurer = balto.ReplayMeasurer(pool)
+    t_max = TMaxEstimator() if cell.t_max else TMaxEstimator(trusted=0)
+    learner = balto.ActiveLearner(
+        pool, measurer, selector, model, settings, t_max=t_max, prior=source
+    )
+    if cell.shares and cell.scheme != FULL:
+        learner.schedule = _schedule(learner.split.train, cell.shares)
+    rounds: list[balto.Round] = []
+    values: list[dict[str, np.ndarray]] = []
+
+    def judge(result: balto.Round) -> None:
+        rounds.append(result)
+        values.append(
+            _of_network(learner.model, judged) if cell.network else _of_round(result, len(weights))
+        )
+
+    learner.run(judge)
+    selectable = sum(map(len, learner.split.train))
+    measurements = np.array([r.measurements for r in rounds])
+    return Run(
+        tasks=[task.name for task in judged.tasks],
+        weight=np.array(list(weights.values())),
+        share=measurements / selectable,
+        measurements=measurements,
+        seconds=np.array([r.seconds for r in rounds]),
+        values={name: np.array([v[name] for v in values]) for name in VALUES},
+        labels=_labels(learner, pool),
+    )
+
+
+def _schedule(train: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
+    """How many programs of each task each round measures; two at least in the first."""
+    sizes = np.array([len(t) for t in train])
+    done = np.floor(sizes[:, None] * np.array(shares) + 0.5).astype(np.int64)
+    done = np.maximum(done, np.minimum(sizes, 2)[:, None])
+    return np.diff(done, axis=1, prepend=0)
+
+
+def _of_round(result: balto.Round, tasks: int) -> dict[str, np.ndarray]:
+    values = {name: np.full(tasks, np.nan) for name in VALUES}
+    for k, accuracy in result.task_accuracy.items():
+        values["top1"][k], values["top5"][k] = accuracy.top1, accuracy.top5
+        values["halves"][k] = accuracy.top1_halves
+    return values
+
+
+def _of_network(model: balto.CostModel, judged: balto.Pool) -> dict[str, np.ndarray]:
+    """Every program of a held-out task is judged, by latencies and not by labels.
+
+    One that failed is infinitely slow: as in TenSet's evaluation, where it is 1e5 times as slow as
+    the best. Beside it, the same with what failed left out.
+    """
+    values = {name: np.full(len(judged.tasks), np.nan) for name in VALUES}
+    scores = model.predict(judged.features)
+    for k in range(len(judged.tasks)):
+        programs = np.array(judged.programs(k))
+        latency = np.where(judged.outcomes.ok[programs], judged.latency_s[programs], np.inf)
+        if not np.isfinite(latency).any():
+            continue
+        order = np.argsort(-scores[programs], kind="stable")
+        ran = order[np.isfinite(latency[order])]
+        values["best_s"][k] = best = latency.min()
+        for count in (1, 5):
+            values[f"top{count}_s"][k] = chosen = latency[order[:count]].min()
+            values[f"top{count}"][k] = best / chosen
+            values[f"top{count}_ran_s"][k] = latency[ran[:count]].min()
+    return values
+
+
+def _labels(learner: balto.ActiveLearner, pool: balto.Pool) -> list[list[float]]:
+    y = relative_throughput(pool.latency_s, pool.task_of_program)
+    ends = learner.schedule.cumsum(axis=1)
+    return [
+        [
+            float(y[pool.offsets[k] + program])
+            for k, picks in enumerate(learner.picks)
+            for program in picks[ends[k, r] - learner.schedule[k, r] : ends[k, r]]
+        ]
+        for r in range(ends.shape[1])
+    ]
