@@ -1,7 +1,7 @@
 """What a replay of a recorded pool is, and how it is run: through the public API.
 
-A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. This file and
-those that it takes parts from decide results. `_study.py`, which keeps runs, does not.
+A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. The text of
+this file is in every name, since it decides results; `_study.py`, which keeps runs, does not.
 """
 
 from __future__ import annotations
@@ -12,17 +12,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
 import balto
+from balto.data.features import FEATURE_SETS
 from balto.errors import InputError
-from balto.learn.metrics import relative_throughput
+from balto.learn.metrics import Accuracy, evaluate, relative_throughput
 from balto.learn.tmax import TMaxEstimator
 
 #: The selector that is trained on the whole training share at once.
 FULL = "full"
 TEST_SHARE = 0.25
+_APART = 5
+HERE = Path(__file__).resolve().parent
+LIBRARY = Path(balto.__file__).resolve().parent
+#: What of the library decides the result of a replay.
+DECIDING = (
+    *("data", "models", "select", "learn", "compiled.py"),
+    *("measure/recorded.py", "programs/recorded.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Cell:
             of all tasks; empty for a quarter of the programs of every task.
         programs: of each task, the first so many; 0 for all.
         t_max: whether the best of few labels is corrected towards T_max.
+        seen: share of the programs of every task that is held out as a campaign does, beside those
+            that judge; 0 for none.
     """
 
     pool: str
@@ -55,14 +67,36 @@ class Cell:
     network: str = ""
     programs: int = 0
     t_max: bool = True
+    seen: float = 0.0
 
     @property
     def key(self) -> str:
-        """Name of its file: by the pools' contents, not by where they lie."""
+        """Name of its file, by all that decides the result: other code makes a run of its own.
+
+        That is the cell, with its pools' contents and not where they lie; `TEST_SHARE`; names and
+        versions of the feature sets; and the text of the code, the library's and ours.
+        """
         named = asdict(replace(self, budget=1.0, rounds=1) if self.scheme == FULL else self)
         named["pool"] = fingerprint(self.pool)
         named["sources"] = [fingerprint(source) for source in self.sources]
+        named["test_share"] = TEST_SHARE
+        named["sets"] = [each.to_dict() for each in FEATURE_SETS.values()]
+        named["code"] = [text_of(part) for part in self.code]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+
+    @property
+    def code(self) -> list[Path]:
+        """Files and folders that decide the result; of our own, those that this cell needs."""
+        import rivals
+        import sequence
+        from candidates import CANDIDATES
+
+        ours = [Path(__file__).name]
+        ours += ["starter.py"] if self.sources else []
+        ours += ["candidates.py"] if self.scheme in CANDIDATES else []
+        ours += ["models.py", "rivals.py"] if self.model in rivals.MODELS else []
+        ours += ["models.py", "sequence.py"] if self.model in sequence.MODELS else []
+        return [*(LIBRARY / name for name in DECIDING), *(HERE / name for name in ours)]
 
 
 @dataclass(frozen=True)
@@ -74,10 +108,12 @@ class Run:
         weight: how often each occurs in its network, `K`.
         share, measurements, seconds: what was spent after each round, `R`.
         values: ``R x K`` each: ``top1``, ``top5`` and ``halves`` (Top-1 over random halves of the
-            judged programs); ``best_s``, ``top1_s`` and ``top5_s``, seconds of the fastest program
-            and of the fastest of the k best predicted, where a network is held out; ``top1_ran_s``
-            and ``top5_ran_s``, the same among the programs that ran.
+            judged programs); ``seen``, the same of those held out as a campaign does; ``best_s``,
+            ``top1_s`` and ``top5_s``, seconds of the fastest program and of the fastest of the k
+            best predicted, where a network is held out; ``top1_ran_s`` and ``top5_ran_s``, the same
+            among the programs that ran.
         labels: y of the programs that each round measured, 0 for a failure; `R` lists.
+        label_tasks: the same lists, with the number of each program's task.
     """
 
     tasks: list[str]
@@ -87,19 +123,29 @@ class Run:
     seconds: np.ndarray
     values: dict[str, np.ndarray]
     labels: list[list[float]]
+    label_tasks: list[list[int]]
 
 
 VALUES = (
     *("top1", "top5", "halves", "best_s", "top1_s", "top5_s"),
-    *("top1_ran_s", "top5_ran_s"),
+    *("top1_ran_s", "top5_ran_s", "seen"),
 )
 
 
 @cache
+def text_of(part: Path) -> str:
+    """A hash of the text of a file, or of all Python files of a folder; read once."""
+    files = sorted(part.rglob("*.py")) if part.is_dir() else [part]
+    named = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+
+
+@cache
 def fingerprint(pool: str) -> str:
-    """What a pool is known by: a hash of its programs' file."""
+    """What a pool is known by: a hash of its two files."""
+    files = [Path(pool) / name for name in ("programs.parquet", "tasks.parquet")]
     try:
-        return hashlib.sha256((Path(pool) / "programs.parquet").read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
     except OSError as error:
         raise InputError(f"expected a recorded pool, got {pool}: {error.strerror}") from error
 
@@ -212,7 +258,7 @@ def replay(cell: Cell, networks: Networks) -> Run:
     settings = balto.LoopSettings(
         budget=1.0 if cell.scheme == FULL or cell.shares else cell.budget,
         rounds=1 if cell.scheme == FULL else len(cell.shares) or cell.rounds,
-        test_share=0.0 if cell.network else TEST_SHARE,
+        test_share=0.0 if cell.network else TEST_SHARE + cell.seen,
         seed=cell.seed,
     )
     source = starter(cell.sources, cell.pool) if cell.sources else None
@@ -226,26 +272,31 @@ def replay(cell: Cell, networks: Networks) -> Run:
     )
     if cell.shares and cell.scheme != FULL:
         learner.schedule = _schedule(learner.split.train, cell.shares)
+    apart = _apart(learner, cell.seen / (cell.seen + TEST_SHARE)) if cell.seen else None
     rounds: list[balto.Round] = []
     values: list[dict[str, np.ndarray]] = []
 
     def judge(result: balto.Round) -> None:
         rounds.append(result)
-        values.append(
-            _of_network(learner.model, judged) if cell.network else _of_round(result, len(weights))
-        )
+        if cell.network:
+            values.append(_of_network(learner.model, judged))
+        elif apart is not None:
+            values.append(_of_parts(learner.model, pool, *apart))
+        else:
+            values.append(_of_tasks(result.task_accuracy, len(weights)))
 
     learner.run(judge)
-    selectable = sum(map(len, learner.split.train))
     measurements = np.array([r.measurements for r in rounds])
+    labels, label_tasks = _labels(learner, pool)
     return Run(
         tasks=[task.name for task in judged.tasks],
         weight=np.array(list(weights.values())),
-        share=measurements / selectable,
+        share=measurements / learner.selectable,
         measurements=measurements,
         seconds=np.array([r.seconds for r in rounds]),
         values={name: np.array([v[name] for v in values]) for name in VALUES},
-        labels=_labels(learner, pool),
+        labels=labels,
+        label_tasks=label_tasks,
     )
 
 
@@ -257,12 +308,37 @@ def _schedule(train: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarra
     return np.diff(done, axis=1, prepend=0)
 
 
-def _of_round(result: balto.Round, tasks: int) -> dict[str, np.ndarray]:
+def _of_tasks(accuracy: dict[int, Accuracy], tasks: int) -> dict[str, np.ndarray]:
     values = {name: np.full(tasks, np.nan) for name in VALUES}
-    for k, accuracy in result.task_accuracy.items():
-        values["top1"][k], values["top5"][k] = accuracy.top1, accuracy.top5
-        values["halves"][k] = accuracy.top1_halves
+    for k, of_task in accuracy.items():
+        values["top1"][k], values["top5"][k] = of_task.top1, of_task.top5
+        values["halves"][k] = of_task.top1_halves
     return values
+
+
+def _apart(learner: balto.ActiveLearner, seen: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two parts of the held-out programs, by number in the pool: what is seen, and what judges."""
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for k, task in enumerate(learner.pool.tasks):
+        rng = np.random.default_rng([_APART, learner.settings.seed, crc32(task.name.encode())])
+        drawn = rng.permutation(learner.split.test[k]) + learner.pool.offsets[k]
+        cut = max(1, round(len(drawn) * seen))
+        parts[0].append(np.sort(drawn[:cut]))
+        parts[1].append(np.sort(drawn[cut:]))
+    return np.concatenate(parts[0]), np.concatenate(parts[1])
+
+
+def _of_parts(
+    model: balto.CostModel, pool: balto.Pool, seen: np.ndarray, judging: np.ndarray
+) -> dict[str, np.ndarray]:
+    """All by the programs that judge, and Top-1 over halves by those that are seen."""
+    both = []
+    for index in (judging, seen):
+        scores = model.predict(pool.features.take(index))
+        task = pool.task_of_program[index]
+        accuracy = evaluate(scores, scores, pool.latency_s[index], task)[1]
+        both.append(_of_tasks(accuracy, len(pool.tasks)))
+    return {**both[0], "seen": both[1]["halves"]}
 
 
 def _of_network(model: balto.CostModel, judged: balto.Pool) -> dict[str, np.ndarray]:
@@ -288,14 +364,19 @@ def _of_network(model: balto.CostModel, judged: balto.Pool) -> dict[str, np.ndar
     return values
 
 
-def _labels(learner: balto.ActiveLearner, pool: balto.Pool) -> list[list[float]]:
+def _labels(
+    learner: balto.ActiveLearner, pool: balto.Pool
+) -> tuple[list[list[float]], list[list[int]]]:
+    """Labels of what each round measured, and their tasks."""
     y = relative_throughput(pool.latency_s, pool.task_of_program)
     ends = learner.schedule.cumsum(axis=1)
-    return [
-        [
-            float(y[pool.offsets[k] + program])
+    labels, tasks = [], []
+    for r in range(ends.shape[1]):
+        chosen = [
+            (float(y[pool.offsets[k] + program]), k)
             for k, picks in enumerate(learner.picks)
             for program in picks[ends[k, r] - learner.schedule[k, r] : ends[k, r]]
         ]
-        for r in range(ends.shape[1])
-    ]
+        labels.append([label for label, _ in chosen])
+        tasks.append([task for _, task in chosen])
+    return labels, tasks

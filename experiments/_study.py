@@ -39,7 +39,7 @@ def save(cell: Cell, run: Run, path: Path) -> None:
     columns |= {"measurements": run.measurements, "measuring_s": run.seconds}
     columns |= {"task": [run.tasks] * rounds, "weight": [run.weight.tolist()] * rounds}
     columns |= {name: run.values[name].tolist() for name in VALUES}
-    columns["labels"] = run.labels
+    columns |= {"labels": run.labels, "label_tasks": run.label_tasks}
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
         pq.write_table(pa.table(columns), partial)
@@ -57,6 +57,7 @@ def load(path: Path) -> Run:
         seconds=np.array(column["measuring_s"]),
         values={name: np.array(column[name], dtype=float) for name in VALUES},
         labels=column["labels"],
+        label_tasks=column["label_tasks"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,73 @@ def test_a_cell_is_what_balto_replay_does(pool_path):
     assert [len(y) for y in run.labels] == np.diff(run.measurements, prepend=0).tolist()
 
 
+def test_a_name_of_a_run_is_of_the_code_and_the_settings_that_it_is_made_with(
+    pool_path, tmp_path, monkeypatch
+):
+    import _replay
+
+    plain = _replay.Cell(str(pool_path), "balto")
+    others = [
+        replace(plain, sources=(str(pool_path),)),
+        replace(plain, scheme="thompson"),
+        replace(plain, model="lightgbm"),
+        replace(plain, model="primitives"),
+    ]
+
+    def keys():
+        _replay.text_of.cache_clear()
+        return [cell.key for cell in (plain, *others)]
+
+    for name in ("HERE", "LIBRARY"):
+        copy = shutil.copytree(getattr(_replay, name), tmp_path / name)
+        monkeypatch.setattr(_replay, name, copy)
+    before = keys()
+    for name, changed in {
+        "HERE/_replay.py": [0, 1, 2, 3, 4],
+        "HERE/_study.py": [],  # keeps runs; it decides none
+        "HERE/starter.py": [1],
+        "HERE/candidates.py": [2],
+        "HERE/rivals.py": [3],
+        "HERE/models.py": [3, 4],
+        "HERE/sequence.py": [4],
+        "LIBRARY/learn/tmax.py": [0, 1, 2, 3, 4],
+        "LIBRARY/models/forest.py": [0, 1, 2, 3, 4],
+        "LIBRARY/select/balto.py": [0, 1, 2, 3, 4],
+        "LIBRARY/data/pool.py": [0, 1, 2, 3, 4],
+        "LIBRARY/report/page.py": [],
+    }.items():
+        (tmp_path / name).write_text("# other\n")
+        after = keys()
+        assert [i for i in range(5) if after[i] != before[i]] == changed, name
+        before = after
+    monkeypatch.setattr(_replay, "TEST_SHARE", 0.3)
+    assert not set(keys()) & set(before)
+    before = keys()
+    loops = replace(_replay.FEATURE_SETS["loops"], version=99)
+    monkeypatch.setitem(_replay.FEATURE_SETS, "loops", loops)
+    assert not set(keys()) & set(before)
+
+
+def test_what_a_campaign_sees_is_held_out_beside_what_judges(pool_path):
+    import _replay
+
+    cell = _replay.Cell(str(pool_path), "balto", budget=0.3, rounds=4, seen=0.1)
+    run = _replay.replay(cell, None)
+    pool = balto.read_pool(pool_path)
+    selectable = sum(len(pool.programs(k)) - round(0.35 * len(pool.programs(k))) for k in range(3))
+    assert run.share.tolist() == (run.measurements / selectable).tolist()
+    for name in ("seen", "halves"):
+        assert ((run.values[name] > 0) & (run.values[name] <= 1)).all()
+    learner = balto.ActiveLearner(
+        *(pool, balto.ReplayMeasurer(pool), "random", "xgb", balto.LoopSettings(test_share=0.35))
+    )
+    seen, judging = _replay._apart(learner, 0.1 / 0.35)
+    both = np.sort(np.concatenate([seen, judging]))
+    held_out = np.concatenate([learner.split.test[k] + pool.offsets[k] for k in range(3)])
+    assert (both == held_out).all()
+    assert len(seen) == 3 * 6
+
+
 def test_growing_shares_end_at_the_accuracy_of_all_labels(pool_path):
     import _replay
 
@@ -136,7 +204,7 @@ def test_a_run_survives_its_file(pool_path, tmp_path):
     _study.save(cell, run, tmp_path / "run.parquet")
     back = _study.load(tmp_path / "run.parquet")
     assert back.tasks == run.tasks
-    assert back.labels == run.labels
+    assert (back.labels, back.label_tasks) == (run.labels, run.label_tasks)
     for name, values in run.values.items():
         np.testing.assert_array_equal(back.values[name], values)
 
