@@ -44,7 +44,11 @@ class Outlook:
     @property
     def saturated(self) -> bool:
         """Whether it is not worth it: less than `LEAST_GAIN`, with confidence."""
-        return self.gain + CONFIDENCE * self.error < LEAST_GAIN
+        return self.below(LEAST_GAIN)
+
+    def below(self, least: float, confidence: float = CONFIDENCE) -> bool:
+        """Whether it brings less than `least`, even if too low by so many standard errors."""
+        return self.gain + confidence * self.error < least
 
 
 def outlook(rounds: Sequence[Round], selectable: int) -> Outlook | None:
@@ -58,10 +62,19 @@ def outlook(rounds: Sequence[Round], selectable: int) -> Outlook | None:
         None where fewer than `FEWEST` rounds measured something new and were judged, or nothing
         is left to measure.
     """
+    judged = [each for each in rounds if each.accuracy is not None]
+    top1 = [each.accuracy.top1_halves for each in judged if each.accuracy is not None]
+    return outlook_of([each.measurements for each in judged], top1, selectable)
+
+
+def outlook_of(
+    measurements: Sequence[int], top1_halves: Sequence[float], selectable: int
+) -> Outlook | None:
+    """The same from a learning curve, however it came about; what is not finite was not judged."""
     points: dict[int, float] = {}
-    for each in rounds:
-        if each.accuracy is not None and math.isfinite(each.accuracy.top1_halves):
-            points.setdefault(each.measurements, each.accuracy.top1_halves)
+    for count, top1 in zip(measurements, top1_halves, strict=True):
+        if math.isfinite(top1):
+            points.setdefault(count, top1)
     more = min(round(STEP * selectable), selectable - max(points, default=selectable))
     if len(points) < FEWEST or more < 1:
         return None

@@ -17,7 +17,7 @@ from balto.errors import InputError
 from balto.learn.metrics import Accuracy
 from balto.learn.replay import replay
 from balto.learn.round import Round
-from balto.learn.saturation import FEWEST, Outlook, outlook
+from balto.learn.saturation import FEWEST, Outlook, outlook, outlook_of
 from balto.report.captions import captions
 from balto.report.data import gather
 from balto.testing.pools import made_up_pool
@@ -43,6 +43,12 @@ def test_on_a_line_the_estimate_is_the_line(slope, start, selectable):
         assert found.measurements == more
         assert found.gain == pytest.approx(slope * np.log((200 + more) / 200), abs=1e-9)
         assert found.error == pytest.approx(0, abs=1e-6)
+
+
+def test_a_curve_from_elsewhere_is_looked_at_as_rounds_are():
+    measured, top1 = [10, 20, 30, 30, 40, 50, 60, 70], [0.1, 0.3, 0.35, 0.9, 0.4, np.nan, 0.5, 0.5]
+    assert outlook_of(measured, top1, 1000) == outlook(rounds(measured, top1), 1000)
+    assert outlook_of(measured, top1, 1000) is not None
 
 
 def test_the_error_is_that_of_the_expectation():
@@ -72,6 +78,14 @@ def test_too_little_is_known_or_nothing_is_left():
 )
 def test_it_stops_only_with_confidence(gain, error, saturated):
     assert Outlook(10, gain, error).saturated is saturated
+
+
+def test_another_threshold_than_the_products():
+    some = Outlook(10, 0.012, 0.004)
+    assert not some.saturated
+    assert some.below(0.02)
+    assert not some.below(0.015)
+    assert some.below(0.015, confidence=0)
 
 
 def flat_pool():
