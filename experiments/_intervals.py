@@ -2,14 +2,16 @@
 
 A result is a `Ratio` of ``S x K`` arrays, S seeds by K tasks: the mean over seeds of
 sum(numerator) / sum(denominator) over tasks. A plain mean over tasks has ones below; TenSet's
-Top-k of a network has weighted latencies in both places. The same random numbers draw the tasks and
-the seeds of every scheme, so the interval of a difference is of the paired difference.
+Top-k of a network has weighted latencies in both places. The random numbers that draw tasks and
+seeds come from the name of what the tasks are of: they are the same for every scheme, so that the
+interval of a difference is of the paired difference, and whatever the order of the pools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -18,20 +20,25 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Ratio:
-    """``S x K`` each; 0 in both places where a task was not judged."""
+    """``S x K`` each; 0 in both places where a task was not judged. `of` names the tasks."""
 
+    of: str
     numerator: np.ndarray
     denominator: np.ndarray
 
     @classmethod
-    def mean(cls, values: Sequence[np.ndarray]) -> Ratio:
+    def mean(cls, of: str, values: Sequence[np.ndarray]) -> Ratio:
         """The mean over tasks of one array of `K` values a seed; NaN where not judged."""
         table = np.array(values, dtype=float)
-        return cls(np.nan_to_num(table), np.isfinite(table).astype(float))
+        return cls(of, np.nan_to_num(table), np.isfinite(table).astype(float))
 
     @classmethod
     def network(
-        cls, best_s: Sequence[np.ndarray], chosen_s: Sequence[np.ndarray], weight: np.ndarray
+        cls,
+        of: str,
+        best_s: Sequence[np.ndarray],
+        chosen_s: Sequence[np.ndarray],
+        weight: np.ndarray,
     ) -> Ratio:
         """TenSet's Top-k: sum of w x best latency, over sum of w x latency of what was chosen.
 
@@ -40,7 +47,7 @@ class Ratio:
         best = np.array(best_s, dtype=float)
         judged = np.isfinite(best)
         chosen = np.where(judged, np.array(chosen_s, dtype=float), 0.0)
-        return cls(np.where(judged, best, 0.0) * weight, chosen * weight)
+        return cls(of, np.where(judged, best, 0.0) * weight, chosen * weight)
 
     def value(self) -> float:
         """The estimate."""
@@ -48,12 +55,9 @@ class Ratio:
         judged = below > 0
         return float(np.mean(self.numerator.sum(axis=1)[judged] / below[judged]))
 
-    def draws(self, seed: int = 0) -> np.ndarray:
+    def draws(self) -> np.ndarray:
         """`DRAWS` estimates from resampled tasks and seeds."""
-        seeds, tasks = self.numerator.shape
-        rng = np.random.default_rng(seed)
-        by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
-        by_task = rng.multinomial(tasks, np.full(tasks, 1 / tasks), DRAWS).astype(float)
+        by_seed, by_task = resampled(self.of, *self.numerator.shape)
         # A failed choice counts only where its task was drawn: 0 x infinity is no answer.
         below = by_task @ np.where(np.isfinite(self.denominator), self.denominator, 0.0).T
         failed = by_task @ np.isinf(self.denominator).T.astype(float) > 0
@@ -63,6 +67,13 @@ class Ratio:
         total = by_seed.sum(axis=1)
         weighed = (ratio * by_seed).sum(axis=1)
         return np.divide(weighed, total, out=np.full(DRAWS, np.nan), where=total > 0)
+
+
+def resampled(of: str, seeds: int, tasks: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much each seed and each task counts in each draw, ``DRAWS x S`` and ``DRAWS x K``."""
+    rng = np.random.default_rng(crc32(of.encode()))
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
+    return by_seed, rng.multinomial(tasks, np.full(tasks, 1 / tasks), DRAWS) / tasks
 
 
 @dataclass(frozen=True)
@@ -84,19 +95,20 @@ class Estimate:
 
 def estimate(pools: Sequence[Ratio]) -> Estimate:
     """The mean over pools; each pool's tasks and seeds are resampled apart."""
-    return _estimate([p.value() for p in pools], [p.draws(i) for i, p in enumerate(pools)])
+    return of_draws([p.value() for p in pools], [p.draws() for p in pools])
 
 
 def difference(pools: Sequence[Ratio], other: Sequence[Ratio]) -> Estimate:
     """Of two schemes on the same pools, tasks and seeds, paired."""
     pairs = list(zip(pools, other, strict=True))
-    return _estimate(
+    return of_draws(
         [a.value() - b.value() for a, b in pairs],
-        [a.draws(i) - b.draws(i) for i, (a, b) in enumerate(pairs)],
+        [a.draws() - b.draws() for a, b in pairs],
     )
 
 
-def _estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
+def of_draws(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
+    """The mean of some values, and its interval from the draws of each."""
     low, high = np.nanquantile(np.mean(draws, axis=0), [0.025, 0.975])
     return Estimate(float(np.mean(values)), float(low), float(high))
 

@@ -15,7 +15,7 @@ from argparse import ArgumentParser, Namespace
 import _intervals as st
 import numpy as np
 from _page import curves, publish
-from _replay import FULL, Cell, Run
+from _replay import FULL, Cell, Run, fingerprint
 from _study import arguments, main, merged, run_all
 
 from balto.errors import InputError
@@ -79,8 +79,8 @@ def replays(options: Namespace, name: str) -> dict[tuple[Line, str], list[Run]] 
 def ratios(found: dict[tuple[Line, str], list[Run]], line: Line, place: int) -> list[st.Ratio]:
     """Top-1 over halves after a round, by pool."""
     return [
-        st.Ratio.mean([run.values["halves"][place] for run in runs])
-        for (there, _), runs in found.items()
+        st.Ratio.mean(fingerprint(pool), [run.values["halves"][place] for run in runs])
+        for (there, pool), runs in found.items()
         if there == line
     ]
 

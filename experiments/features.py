@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import _intervals as st
 from _page import publish
-from _replay import FULL, Cell
+from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
 
 SETS = (
@@ -55,7 +55,7 @@ def study() -> None:
             for seed in range(options.seeds):
                 runs = [found[c] for c in wanted[sets, scheme, folds, pool, seed]]
                 seeds.append([v for run in runs for v in run.values["top1"][-1]])
-            by_pool.append(st.Ratio.mean(seeds))
+            by_pool.append(st.Ratio.mean(fingerprint(pool), seeds))
         return by_pool
 
     rows = []

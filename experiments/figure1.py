@@ -14,7 +14,7 @@ from pathlib import Path
 import _intervals as st
 import numpy as np
 from _page import publish
-from _replay import read_pool
+from _replay import fingerprint, read_pool
 from _study import arguments, main
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -36,13 +36,13 @@ def draw(found: dict[str, list[np.ndarray]]) -> Figure:
     """A histogram a pool."""
     figure = Figure(figsize=(3.4 * max(2, len(found)), 3.2), layout="constrained")
     edges = np.linspace(0, 1, 11)
-    for ax, (name, tasks) in zip(
+    for ax, (path, tasks) in zip(
         np.ravel(figure.subplots(1, len(found))), found.items(), strict=True
     ):
         share = np.mean([np.histogram(y, edges)[0] / len(y) for y in tasks], axis=0)
         colours = [SERIES[0] if edge >= 0.5 else SERIES[1] for edge in edges[:-1]]
         ax.bar(edges[:-1] + 0.05, share, 0.09, color=colours)
-        ax.set_title(name)
+        ax.set_title(Path(path).name)
         ax.set_xlabel("relative performance")
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
@@ -50,13 +50,13 @@ def draw(found: dict[str, list[np.ndarray]]) -> Figure:
 
 def study() -> None:
     options = arguments(__doc__).parse_args()
-    found = {Path(p).name: labels(read_pool(p)) for p in options.pool}
+    found = {path: labels(read_pool(path)) for path in options.pool}
     rows = []
-    for name, tasks in found.items():
+    for path, tasks in found.items():
         shares = [[float(np.mean(y >= t)) for y in tasks] for t in THRESHOLDS]
         rows.append(
-            [name, len(tasks), sum(map(len, tasks))]
-            + [st.estimate([st.Ratio.mean([np.array(s)])]) for s in shares]
+            [Path(path).name, len(tasks), sum(map(len, tasks))]
+            + [st.estimate([st.Ratio.mean(fingerprint(path), [np.array(s)])]) for s in shares]
         )
     options.out.mkdir(parents=True, exist_ok=True)
     head = ["pool", "tasks", "programs", *(f"at least {t:.1f}" for t in THRESHOLDS)]

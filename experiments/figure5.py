@@ -19,7 +19,7 @@ from pathlib import Path
 import _intervals as st
 import numpy as np
 from _page import curves, publish
-from _replay import Cell
+from _replay import Cell, fingerprint
 from _study import POOLS, arguments, main, merged, run_all
 
 SCHEMES = (
@@ -62,11 +62,17 @@ def study() -> None:
     rounds = len(next(iter(found.values())).share)
 
     def of(scheme: str, place: int) -> list[st.Ratio]:
-        here = [
-            [run for c, run in found.items() if (c.pool, c.scheme) == (pool, scheme)]
+        return [
+            st.Ratio.mean(
+                fingerprint(pool),
+                [
+                    run.values["halves"][place]
+                    for c, run in found.items()
+                    if (c.pool, c.scheme) == (pool, scheme)
+                ],
+            )
             for pool in options.pool
         ]
-        return [st.Ratio.mean([run.values["halves"][place] for run in runs]) for runs in here]
 
     ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in options.schemes}
     share = np.mean([run.share for run in found.values()], axis=0)

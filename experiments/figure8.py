@@ -10,7 +10,7 @@ from __future__ import annotations
 import _intervals as st
 import numpy as np
 from _page import publish
-from _replay import Run
+from _replay import Run, fingerprint
 from _study import arguments, main, merged, run_all
 from figure5 import cells
 from matplotlib.figure import Figure
@@ -41,11 +41,12 @@ def study() -> None:
         """The share of programs of at least half of the best speed: by pool, of each seed."""
         return [
             st.Ratio.mean(
+                fingerprint(pool),
                 [
                     np.array([np.mean(chosen(r, step) >= 0.5)])
                     for c, r in found.items()
                     if (c.pool, c.scheme) == (pool, scheme)
-                ]
+                ],
             )
             for pool in options.pool
         ]

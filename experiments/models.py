@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from _intervals import Ratio, estimate
 from _page import publish
-from _replay import FULL, Cell
+from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
 
 import balto
@@ -89,11 +89,12 @@ def study() -> None:
             for metric in ("top1", "top5"):
                 pools = [
                     Ratio.mean(
+                        fingerprint(pool),
                         [
                             r.values[metric][-1]
                             for c, r in found.items()
                             if (c.pool, c.scheme, c.model) == (pool, scheme, model)
-                        ]
+                        ],
                     )
                     for pool in options.pool
                 ]

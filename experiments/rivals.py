@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import _intervals as st
 import numpy as np
 from _page import publish
-from _replay import FULL, Cell
+from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
 from models import LambdaRank
 
@@ -75,8 +75,10 @@ def study() -> None:
         return
     merged(found, options.out, "rivals")
     ratios = {
-        key: st.Ratio.mean([found[c].values["halves"][-1] for c in some])
-        for key, some in wanted.items()
+        (pool, model): st.Ratio.mean(
+            fingerprint(pool), [found[c].values["halves"][-1] for c in some]
+        )
+        for (pool, model), some in wanted.items()
     }
     *others, ours = options.models
     rows = []

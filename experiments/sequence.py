@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import _intervals as st
 import numpy as np
 from _page import publish
-from _replay import FULL, Cell
+from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
 from models import LambdaRank
 
@@ -247,7 +247,9 @@ def study() -> None:
 
     def ratio(pools: list[str], model: str, value: str) -> list[st.Ratio]:
         return [
-            st.Ratio.mean([found[c].values[value][-1] for c in wanted[pool, model]])
+            st.Ratio.mean(
+                fingerprint(pool), [found[c].values[value][-1] for c in wanted[pool, model]]
+            )
             for pool in pools
         ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _intervals as st
 from _page import publish
-from _replay import Cell
+from _replay import Cell, fingerprint
 from _study import arguments, main, merged, run_all
 
 
@@ -44,7 +44,8 @@ def study() -> None:
     def ratios(model: str, scheme: str, t_max: bool, pools: list[str]) -> list[st.Ratio]:
         return [
             st.Ratio.mean(
-                [found[c].values["halves"][-1] for c in wanted[model, pool, scheme, t_max]]
+                fingerprint(pool),
+                [found[c].values["halves"][-1] for c in wanted[model, pool, scheme, t_max]],
             )
             for pool in pools
         ]

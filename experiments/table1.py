@@ -19,7 +19,7 @@ from pathlib import Path
 
 import _intervals as st
 from _page import Table, publish
-from _replay import FULL, Cell, Networks, Run
+from _replay import FULL, Cell, Networks, Run, fingerprint
 from _study import arguments, main, merged, run_all
 
 #: The paper's; ALT is "alt", Ours1 "output-diversity", Ours2 "balto". LCMD came later.
@@ -60,13 +60,14 @@ def cells(options: Namespace) -> list[Cell]:
     ]
 
 
-def ratio(runs: Sequence[Run], metric: str, network: bool, place: int = -1) -> st.Ratio:
-    """One pool's, or one network's: of all its seeds, after a round."""
+def ratio(runs: Sequence[Run], metric: str, pool: str, network: str = "") -> st.Ratio:
+    """One pool's, or one network's in it: of all its seeds, after the last round."""
+    of = f"{fingerprint(pool)} {network}"
     if network:
-        best = [run.values["best_s"][place] for run in runs]
-        chosen = [run.values[f"{metric}_s"][place] for run in runs]
-        return st.Ratio.network(best, chosen, runs[0].weight)
-    return st.Ratio.mean([run.values[metric][place] for run in runs])
+        best = [run.values["best_s"][-1] for run in runs]
+        chosen = [run.values[f"{metric}_s"][-1] for run in runs]
+        return st.Ratio.network(of, best, chosen, runs[0].weight)
+    return st.Ratio.mean(of, [run.values[metric][-1] for run in runs])
 
 
 def table(
@@ -79,8 +80,7 @@ def table(
         scheme: [
             ratio(
                 [found[c] for c in here if (c.pool, c.network, c.scheme) == (*place, scheme)],
-                metric,
-                bool(place[1]),
+                *(metric, *place),
             )
             for place in places
         ]

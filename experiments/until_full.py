@@ -42,7 +42,7 @@ def study() -> None:
     def with_draws(line: tuple[str, bool], place: int) -> np.ndarray:
         """The estimate, and its bootstrap draws, ``1 + D``."""
         pools = ratios(found, line, place)
-        draws = np.mean([p.draws(i) for i, p in enumerate(pools)], axis=0)
+        draws = np.mean([p.draws() for p in pools], axis=0)
         return np.append(np.mean([p.value() for p in pools]), draws)
 
     full = with_draws((FULL, False), -1)

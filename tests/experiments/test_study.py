@@ -227,7 +227,9 @@ def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_p
             *(model.predict(judged.features), judged.latency_s, judged.task_of_program),
             *(np.array([3.0]), k),
         )
-        ratio = Ratio.network([run.values["best_s"][-1]], [run.values[f"top{k}_s"][-1]], run.weight)
+        ratio = Ratio.network(
+            "", [run.values["best_s"][-1]], [run.values[f"top{k}_s"][-1]], run.weight
+        )
         assert ratio.value() == pytest.approx(expected)
 
 
@@ -248,7 +250,7 @@ def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_o
     values = _replay._of_network(Known(), broken)
     weight = np.ones(len(pool.tasks))
     first, ran = (
-        Ratio.network([values["best_s"]], [values[name]], weight).value()
+        Ratio.network("", [values["best_s"]], [values[name]], weight).value()
         for name in ("top1_s", "top1_ran_s")
     )
     assert (first, ran) == (0, 1)
@@ -272,12 +274,26 @@ def test_the_interval_holds_the_mean_and_a_difference_is_paired(seeds, tasks, se
 
     rng = np.random.default_rng(seed)
     values = rng.random((seeds, tasks))
-    mine = _intervals.Ratio.mean(values)
+    mine = _intervals.Ratio.mean("", values)
     found = _intervals.estimate([mine])
     assert found.value == pytest.approx(values.mean())
     assert values.min() - 1e-9 <= found.low <= found.high <= values.max() + 1e-9
-    above = _intervals.difference([_intervals.Ratio.mean(values + 0.25)], [mine])
+    above = _intervals.difference([_intervals.Ratio.mean("", values + 0.25)], [mine])
     assert [above.value, above.low, above.high] == pytest.approx([0.25] * 3)  # no noise is left
+
+
+def test_an_interval_does_not_depend_on_the_order_of_the_pools():
+    import _intervals
+
+    rng = np.random.default_rng(0)
+    mine, other = (
+        [_intervals.Ratio.mean(of, rng.random((3, tasks))) for of, tasks in (("a", 2), ("b", 9))]
+        for _ in range(2)
+    )
+    assert str(_intervals.estimate(mine)) == str(_intervals.estimate(mine[::-1]))
+    apart = _intervals.difference(mine, other)
+    assert str(apart) == str(_intervals.difference(mine[::-1], other[::-1]))
+    assert (mine[0].draws() != _intervals.Ratio.mean("c", mine[0].numerator).draws()).any()
 
 
 def test_the_bootstrap_agrees_with_one_that_resamples_literally():
@@ -288,7 +304,7 @@ def test_the_bootstrap_agrees_with_one_that_resamples_literally():
     literal = [
         values[np.ix_(rng.integers(0, 5, 5), rng.integers(0, 11, 11))].mean() for _ in range(20_000)
     ]
-    draws = _intervals.Ratio.mean(values).draws()
+    draws = _intervals.Ratio.mean("", values).draws()
     np.testing.assert_allclose(
         np.quantile(draws, [0.025, 0.5, 0.975]),
         np.quantile(literal, [0.025, 0.5, 0.975]),
@@ -300,6 +316,6 @@ def test_a_network_whose_choice_failed_is_0_where_that_task_is_drawn():
     import _intervals
 
     best, chosen = np.array([[1.0, 1.0]]), np.array([[2.0, np.inf]])
-    ratio = _intervals.Ratio.network(best, chosen, np.array([1.0, 1.0]))
+    ratio = _intervals.Ratio.network("", best, chosen, np.array([1.0, 1.0]))
     assert ratio.value() == 0
     assert set(np.round(ratio.draws(), 6)) == {0.0, 0.5}  # only the first task drawn, or not
