@@ -15,17 +15,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from _replay import VALUES, Cell, Networks, Run, replay
 
-from balto.data.files import write_atomically
+from balto.data.files import make_folder, reading, write_atomically
 from balto.errors import BaltoError, InputError
 
 POOLS = Path(__file__).resolve().parents[1] / "pools"
+#: What the evidence is made from unless ``--pool`` names others: random programs, few operators
+#: and whole networks, for three instruction sets.
+EVIDENCE = ("epyc-avx2", "epyc-avx512", "epyc-sse")
+INTERRUPTED = 130
 
 
 def save(cell: Cell, run: Run, path: Path) -> None:
@@ -40,39 +44,53 @@ def save(cell: Cell, run: Run, path: Path) -> None:
     columns |= {"task": [run.tasks] * rounds, "weight": [run.weight.tolist()] * rounds}
     columns |= {name: run.values[name].tolist() for name in VALUES}
     columns |= {"labels": run.labels, "label_tasks": run.label_tasks}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with write_atomically(path) as partial:
         pq.write_table(pa.table(columns), partial)
 
 
 def load(path: Path) -> Run:
     """The inverse of `save`."""
-    table = pq.read_table(path)
-    column = {name: table[name].to_pylist() for name in table.column_names}
-    return Run(
-        tasks=column["task"][0],
-        weight=np.array(column["weight"][0]),
-        share=np.array(column["share"]),
-        measurements=np.array(column["measurements"]),
-        seconds=np.array(column["measuring_s"]),
-        values={name: np.array(column[name], dtype=float) for name in VALUES},
-        labels=column["labels"],
-        label_tasks=column["label_tasks"],
-    )
+    with reading(path, InputError, "delete it, then run the same command again"):
+        table = pq.read_table(path)
+        column = {name: table[name].to_pylist() for name in table.column_names}
+        return Run(
+            tasks=column["task"][0],
+            weight=np.array(column["weight"][0]),
+            share=np.array(column["share"]),
+            measurements=np.array(column["measurements"]),
+            seconds=np.array(column["measuring_s"]),
+            values={name: np.array(column[name], dtype=float) for name in VALUES},
+            labels=column["labels"],
+            label_tasks=column["label_tasks"],
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """What is wrong with the options is one line, as what is wrong with files is."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help says more")
 
 
 def arguments(description: str | None, seeds: int = 5) -> argparse.ArgumentParser:
-    """The options that every script has."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    pools = sorted(str(path) for path in POOLS.iterdir() if path.is_dir())
-    parser.add_argument("--pool", nargs="+", default=pools, help="recorded pools")
-    parser.add_argument("--seeds", type=int, default=seeds, help="seeds 0 .. K-1")
+    """The options that every script has; the pools are those of the evidence."""
+    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    pools = [str(POOLS / name) for name in EVIDENCE]
+    said = f"recorded pools; default: {' '.join(EVIDENCE)}"
+    parser.add_argument("--pool", nargs="+", default=pools, help=said)
+    parser.add_argument("--seeds", type=count, default=seeds, help="seeds 0 .. K-1")
     parser.add_argument("--scale", choices=("small", "full"), default="full")
     parser.add_argument("--shard", default="1/1", help="i/n: run the i-th of n parts")
     parser.add_argument("--out", type=Path, default=Path("out"), help="where results are kept")
     return parser
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
 
 
 def run_all(
@@ -82,8 +100,8 @@ def run_all(
     networks = networks or Networks(options.out)
     paths = {cell: options.out / "runs" / f"{cell.key}.parquet" for cell in cells}
     one = list(dict.fromkeys(paths.values()))
-    number, count = shard(options.shard)
-    mine = set(one[number - 1 :: count])
+    number, shards = shard(options.shard)
+    mine = set(one[number - 1 :: shards])
     todo = {path: cell for cell, path in paths.items() if path in mine and not path.exists()}
     started = time.perf_counter()
     for done, (path, cell) in enumerate(todo.items()):
@@ -108,10 +126,10 @@ def run_all(
 
 def shard(text: str) -> tuple[int, int]:
     """``i/n`` as two numbers."""
-    number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    number, slash, parts = text.partition("/")
+    if not (slash and number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
         raise InputError(f"expected a shard such as 1/4, got {text!r}")
-    return int(number), int(count)
+    return int(number), int(parts)
 
 
 def merged(cells: Iterable[Cell], out: Path, name: str) -> Path:
@@ -126,9 +144,13 @@ def merged(cells: Iterable[Cell], out: Path, name: str) -> Path:
 
 
 def main(script: Callable[[], None]) -> None:
-    """Run a script: what is wrong with its input is one line, and exit code 2."""
+    """Run a script: what is wrong with its input is one line, exit code 2; so is Ctrl-C, 130."""
+    name = Path(sys.argv[0]).name
     try:
         script()
     except BaltoError as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        print(f"{name}: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)

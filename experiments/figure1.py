@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 import balto
+from balto.data.files import make_folder
 from balto.learn.metrics import relative_throughput
 from balto.report.drawing import SERIES
 
@@ -58,7 +59,7 @@ def study() -> None:
             [Path(path).name, len(tasks), sum(map(len, tasks))]
             + [st.estimate([st.Ratio.mean(fingerprint(path), [np.array(s)])]) for s in shares]
         )
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     head = ["pool", "tasks", "programs", *(f"at least {t:.1f}" for t in THRESHOLDS)]
     words = (
         "The share of random programs that reach a part of the speed of their task's best one. The "

@@ -7,7 +7,7 @@
 C is the threshold of BALTO's switch: the biased scheme (Algorithm 2) while D_KL of a task's
 measured programs is above it, output diversity (Algorithm 1) after.
 ``biased-diversity`` never switches. With ``--warm`` every run starts from a model of the other
-recorded pools, as a campaign does.
+recorded pools of random programs, whether they are in ``--pool`` or not, as a campaign does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHEMES = (
 def cells(options: Namespace, schemes: Sequence[str] = SCHEMES) -> list[Cell]:
     """Everything that the figure needs."""
     small = options.scale == "small"
-    others = sorted(path for path in POOLS.iterdir() if path.is_dir())
+    others = sorted(POOLS.glob("epyc-*"))
     return [
         Cell(
             pool=pool,

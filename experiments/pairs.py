@@ -1,6 +1,6 @@
 """Is a warm start safe? Every pool as the only source of every other, at several budgets.
 
-    python experiments/pairs.py --seeds 4
+    python experiments/pairs.py --seeds 4 --pool pools/epyc-*
 
 Random labels in one round. What is printed is Top-1, by halves, of warm minus cold, and its
 standard error over seeds (the splits are the same): a source should never cost more than the

@@ -103,6 +103,47 @@ def test_what_is_wrong_is_one_line(pool_path, tmp_path):
     few = ("--pool", pool_path, "--out", tmp_path / "o", "--shard", "3/2")
     assert "expected a shard such as 1/4" in run("table1.py", *few, code=2)
     assert bad.count("\n") == 1
+    none = run("figure5.py", "--pool", pool_path, "--seeds", "0", code=2)
+    assert none.startswith("figure5.py: error: argument --seeds: expected a whole number from 1")
+    assert none.count("\n") == 1
+
+    few = ("--pool", pool_path, "--out", tmp_path / "o", "--scale", "small", "--seeds", "1")
+    few = (*few, "--models", "xgb")
+    assert "| xgb |" in run("models.py", *few)
+    torn = min((tmp_path / "o" / "runs").iterdir())
+    torn.write_bytes(torn.read_bytes()[:100])
+    told = run("models.py", *few, code=2)
+    assert told.startswith(f"models.py: error: {torn} is damaged: ")
+    assert told.endswith("; delete it, then run the same command again\n")
+    assert told.count("\n") == 1
+    torn.unlink()
+    assert "| xgb |" in run("models.py", *few)
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_a_line_and_the_same_command_goes_on(pool_path, tmp_path):
+    process = start("table1.py", "--pool", pool_path, "--out", tmp_path, "--seeds", "50")
+    while not list((tmp_path / "runs").glob("*.parquet")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "table1.py: interrupted; the same command goes on from here"
+    assert "Traceback" not in err
+
+
+def test_the_evidence_is_of_three_pools_of_random_programs():
+    import _study
+    import figure5
+
+    options = _study.arguments(None).parse_args([])
+    assert [Path(p).name for p in options.pool] == ["epyc-avx2", "epyc-avx512", "epyc-sse"]
+    assert all((Path(p) / "programs.parquet").is_file() for p in options.pool)
+    options.warm = True
+    for cell in figure5.cells(options):
+        assert len(cell.sources) >= 2
+        assert not [p for p in cell.sources if p == cell.pool or "near-best" in p]
 
 
 def test_a_cell_is_what_balto_replay_does(pool_path):
