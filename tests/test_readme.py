@@ -93,6 +93,18 @@ def test_links_and_paths_lead_somewhere(page):
             assert (ROOT / path).exists(), path
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_scripts_are_called_as_it_works_in_a_checkout_and_take_their_options(page):
+    text = page.read_text()
+    shared = (ROOT / "experiments" / "_study.py").read_text()
+    commands = re.findall(r"(\S*)python\s+(experiments/\w+\.py)([^`#\n]*)", text)
+    for before, script, arguments in commands:
+        assert before.lstrip("`(") == ".venv/bin/", f"{before}python {script}"
+        known = (ROOT / script).read_text() + shared
+        for option in re.findall(r"--[a-z-]+", arguments):
+            assert f'"{option}"' in known, f"{script} {option}"
+
+
 def test_every_command_of_the_readme_takes_its_options():
     from click.testing import CliRunner
 
