@@ -6,8 +6,10 @@
 
 C is the threshold of BALTO's switch: the biased scheme (Algorithm 2) while D_KL of a task's
 measured programs is above it, output diversity (Algorithm 1) after.
-``biased-diversity`` never switches. With ``--warm`` every run starts from a model of the other
-recorded pools of random programs, whether they are in ``--pool`` or not, as a campaign does.
+``biased-diversity`` never switches. Every scheme is paired with `random`, with output diversity and
+with the best of the baselines, as `table1.py` finds it; the best one at the end is drawn too. With
+``--warm`` every run starts from a model of the other recorded pools of random programs, whether
+they are in ``--pool`` or not, as a campaign does.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ from pathlib import Path
 
 import _intervals as st
 import numpy as np
-from _page import curves, publish
+from _page import Table, curves, publish
 from _replay import Cell, fingerprint
 from _study import POOLS, arguments, main, merged, run_all
+from table1 import BASELINES, rivals_of
 
 SCHEMES = (
     *("random", "output-diversity", "balto", "biased-diversity"),
     *("balto:C=0.5", "balto:C=2.0", "biased-lcmd"),
 )
+
+#: Of each scheme, after each round: one a pool.
+Ratios = dict[str, list[list[st.Ratio]]]
 
 
 def cells(options: Namespace, schemes: Sequence[str] = SCHEMES) -> list[Cell]:
@@ -50,12 +56,40 @@ def cells(options: Namespace, schemes: Sequence[str] = SCHEMES) -> list[Cell]:
     ]
 
 
+def against(ratios: Ratios, place: int, schemes: Sequence[str]) -> list[str]:
+    """What the schemes are paired with after a round."""
+    means = {scheme: st.estimate(rounds[place]) for scheme, rounds in ratios.items()}
+    return [*rivals_of(means), *(s for s in ("output-diversity",) if s in schemes)]
+
+
+def table(ratios: Ratios, share: np.ndarray, schemes: Sequence[str]) -> Table:
+    """After a third of the rounds, and at the end."""
+    others = {p: against(ratios, p, schemes) for p in (len(share) // 3, len(share) - 1)}
+    head = ["scheme"]
+    for place, some in others.items():
+        head += [f"at {share[place]:.1%}", *(f"against {other}" for other in some)]
+    rows = []
+    for scheme in dict.fromkeys([*schemes, *(other for some in others.values() for other in some)]):
+        row: list[object] = [scheme]
+        for place, some in others.items():
+            mine = ratios[scheme][place]
+            row.append(st.estimate(mine))
+            row += [
+                st.difference(mine, ratios[other][place]).signed if other != scheme else ""
+                for other in some
+            ]
+        rows.append(row)
+    return "Early, and at the end", head, rows
+
+
 def study() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--schemes", nargs="+", default=list(SCHEMES))
+    parser.add_argument("--baselines", nargs="+", default=list(BASELINES), choices=BASELINES)
     parser.add_argument("--warm", action="store_true", help="from a model of the other pools")
     options = parser.parse_args()
-    found = run_all(cells(options, options.schemes), options)
+    schemes = list(dict.fromkeys([*options.schemes, *options.baselines]))
+    found = run_all(cells(options, schemes), options)
     if found is None:
         return
     merged(found, options.out, "figure5")
@@ -74,30 +108,14 @@ def study() -> None:
             for pool in options.pool
         ]
 
-    ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in options.schemes}
+    ratios = {scheme: [of(scheme, place) for place in range(rounds)] for scheme in schemes}
     share = np.mean([run.share for run in found.values()], axis=0)
+    best = [s for s in against(ratios, rounds - 1, []) if s not in options.schemes]
     series = []
-    for scheme, places in ratios.items():
-        estimates = [st.estimate(pools) for pools in places]
+    for scheme in [*options.schemes[:1], *best, *options.schemes[1:]]:
+        estimates = [st.estimate(pools) for pools in ratios[scheme]]
         band = np.array([[e.value, e.low, e.high] for e in estimates]).T
         series.append(({"balto": "balto (C=1)"}.get(scheme, scheme), share, band))
-    against = [s for s in ("random", "output-diversity") if s in options.schemes]
-    rows = []
-    for scheme in options.schemes:
-        row: list[object] = [scheme]
-        for place in (rounds // 3, rounds - 1):
-            row.append(st.estimate(ratios[scheme][place]))
-            row += [
-                st.difference(ratios[scheme][place], ratios[other][place]).signed
-                if other != scheme
-                else ""
-                for other in against
-            ]
-        rows.append(row)
-    at = [f"{share[place]:.1%}" for place in (rounds // 3, rounds - 1)]
-    head = ["scheme"]
-    for label in at:
-        head += [f"at {label}", *(f"against {other}" for other in against)]
     start = ", each run from a model of the others" if options.warm else ""
     words = (
         f"Top-1 over random halves of the held-out programs, xgb, {options.seeds} seeds, "
@@ -106,7 +124,7 @@ def study() -> None:
     )
     publish(
         *(options.out, "figure5", "Figure 5: selection schemes against the budget", words),
-        [("Early, and at the end", head, rows)],
+        [table(ratios, share, options.schemes)],
         lambda: curves(series, ("labels, share of the programs", "Top-1"), "Selection schemes"),
     )
 

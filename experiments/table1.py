@@ -14,7 +14,7 @@ task and seed. The best baseline is the best of this very table: a difference to
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import _intervals as st
@@ -87,20 +87,35 @@ def table(
         for scheme in schemes
     }
     means = {scheme: st.estimate(ratios) for scheme, ratios in by_scheme.items()}
-    baselines = [s for s in BASELINES if s in means]
-    best = max(baselines, key=lambda s: means[s].value, default=None)
+    against = rivals_of(means)
     rows = []
     for scheme, ratios in by_scheme.items():
         row: list[object] = [PAPER.get(scheme, scheme)]
         row += [st.estimate([r]) for r in ratios] if len(places) > 1 else []
         row.append(means[scheme])
-        for other in ("random", best):
-            apart = other in means and other != scheme
-            row.append(st.difference(ratios, by_scheme[other]).signed if apart else "")
+        row += [
+            st.difference(ratios, by_scheme[other]).signed if other != scheme else ""
+            for other in against
+        ]
         rows.append(row)
-    names = [network or Path(pool).name for pool, network in places] if len(places) > 1 else []
-    head = ["scheme", *names, "mean", "against random", f"against {best}"]
+    names = names_of(places) if len(places) > 1 else []
+    head = ["scheme", *names, "mean", *(f"against {other}" for other in against)]
     return f"{METRICS[metric]}, {model}, {budget:.1%} of the labels", head, rows
+
+
+def rivals_of(means: Mapping[str, st.Estimate]) -> list[str]:
+    """What the schemes are paired with: `random`, and the best baseline if it is another."""
+    there = [scheme for scheme in BASELINES if scheme in means]
+    best = max(there, key=lambda scheme: means[scheme].value, default="")
+    return [scheme for scheme in dict.fromkeys(("random", best)) if scheme in means]
+
+
+def names_of(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Of each pool or network; of both where a network is held out of more than one pool."""
+    names = [network or Path(pool).name for pool, network in places]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}, {Path(pool).name}" for name, (pool, _) in zip(names, places, strict=True)]
 
 
 def study() -> None:

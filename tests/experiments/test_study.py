@@ -308,6 +308,90 @@ def test_a_starter_never_saw_the_pool_that_it_is_judged_on():
             assert pool not in cell.sources
 
 
+def made_up_run(halves, labels=(), label_tasks=()):
+    """A run of one round, by its values of Top-1."""
+    import _replay
+
+    halves = np.array([halves], dtype=float)
+    values = {name: halves if name != "best_s" else np.ones_like(halves) for name in _replay.VALUES}
+    tasks, one = [f"task {k}" for k in range(halves.shape[1])], np.ones(1)
+    labels, label_tasks = [list(labels)], [list(label_tasks)]
+    return _replay.Run(
+        *(tasks, np.ones(len(tasks)), one, one, one, values, labels, label_tasks),
+    )
+
+
+def table_of(pools, networks, means):
+    """Table 1 of schemes whose Top-1 is known."""
+    import _replay
+    import table1
+
+    found = {
+        _replay.Cell(str(pool), scheme, seed=seed, network=network): made_up_run([mean, mean])
+        for pool in pools
+        for network in networks
+        for scheme, mean in means.items()
+        for seed in range(2)
+    }
+    return table1.table(found, "xgb", 0.05, "top1", list(means))
+
+
+def test_table_1_pairs_with_the_best_baseline_and_once_with_random(pool_path):
+    means = {"random": 0.5, "gsx": 0.4, "lcmd": 0.6, "balto": 0.7}
+    _, head, rows = table_of([pool_path], [""], means)
+    assert list(head) == ["scheme", "mean", "against random", "against lcmd"]
+    assert rows[-1][2:] == ["+.200 [+.200, +.200]", "+.100 [+.100, +.100]"]
+    _, head, rows = table_of([pool_path], [""], {**means, "random": 0.65})
+    assert list(head) == ["scheme", "mean", "against random"]
+    assert {len(row) for row in rows} == {3}
+    _, head, rows = table_of([pool_path], [""], {"balto": 0.7})
+    assert list(head) == ["scheme", "mean"]
+
+
+def test_table_1_tells_one_network_on_two_pools_apart(pool_path, tmp_path):
+    other = shutil.copytree(pool_path, tmp_path / "other")
+    means = {"random": 0.5, "balto": 0.7}
+    for pools, networks, names in (
+        ([pool_path], ["bert", "lenet"], ["bert", "lenet"]),
+        ([pool_path, other], [""], ["pool", "other"]),
+        ([pool_path, other], ["bert"], ["bert, pool", "bert, other"]),
+    ):
+        assert list(table_of(pools, networks, means)[1][1:-2]) == names
+
+
+def test_figure_5_pairs_with_the_best_baseline_of_each_budget():
+    import _intervals
+    import figure5
+
+    three = {  # rounds: the table shows the second, and the last
+        "random": (0.1, 0.4, 0.5),
+        "gsy": (0.9, 0.2, 0.3),
+        "lcmd": (0.1, 0.3, 0.6),
+        "balto": (0.1, 0.5, 0.7),
+    }
+    ratios = {
+        scheme: [[_intervals.Ratio.mean("", [[value] * 3] * 2)] for value in values]
+        for scheme, values in three.items()
+    }
+    _, head, rows = figure5.table(ratios, np.array([0.01, 0.02, 0.05]), ["random", "balto"])
+    end = ["at 5.0%", "against random", "against lcmd"]
+    assert head == ["scheme", "at 2.0%", "against random", *end]
+    assert [row[0] for row in rows] == ["random", "balto", "lcmd"]  # gsy is the best nowhere
+    assert rows[1][-1] == "+.100 [+.100, +.100]"
+
+
+def test_figure_8_resamples_tasks_too(pool_path):
+    import _intervals
+    import figure8
+
+    run = made_up_run([0, 0], labels=[1.0, 0.9, 0.6, 0.1], label_tasks=[0, 0, 0, 1])
+    ratio = figure8.fast([run], 0, str(pool_path))
+    assert ratio.value() == 0.75  # of the programs, not of the tasks
+    assert set(np.round(ratio.draws(), 6)) == {0.0, 0.75, 1.0}  # one task, both, the other
+    found = _intervals.estimate([ratio])
+    assert (found.low, found.high) == (0, 1)
+
+
 @settings(deadline=None, max_examples=25)
 @given(seeds=st.integers(1, 6), tasks=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
 def test_the_interval_holds_the_mean_and_a_difference_is_paired(seeds, tasks, seed):
