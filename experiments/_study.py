@@ -66,7 +66,7 @@ def load(path: Path) -> Run:
         )
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """What is wrong with the options is one line, as what is wrong with files is."""
 
     def error(self, message: str) -> NoReturn:
@@ -75,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 
 def arguments(description: str | None, seeds: int = 5) -> argparse.ArgumentParser:
     """The options that every script has; the pools are those of the evidence."""
-    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     pools = [str(POOLS / name) for name in EVIDENCE]
     said = f"recorded pools; default: {' '.join(EVIDENCE)}"
     parser.add_argument("--pool", nargs="+", default=pools, help=said)

@@ -20,6 +20,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _study import Parser, count
 
 import balto
 from balto.measure.live import LiveMeasurer
@@ -37,13 +38,11 @@ Row = dict[str, Any]
 
 def arguments(doc: str | None, out: str) -> argparse.ArgumentParser:
     """The options that every script has."""
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=("small", "paper"), default="small")
     parser.add_argument("--pool", type=Path, default=ROOT / "pools" / "epyc-avx2")
     parser.add_argument("--out", type=Path, default=Path(out))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=count, default=1)
     return parser
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
+from _study import main
 from matplotlib.ticker import MaxNLocator
 
 SIZES = {"small": (0, 2, 4), "paper": tuple(range(80))}
 TRIALS = {"small": 160, "paper": 1000}
 
 
-def main() -> None:
+def study() -> None:
     options = tuning.arguments(__doc__, "figure4").parse_args()
     rows = tuning.Rows(options.out)
     trials = TRIALS[options.scale]
@@ -84,4 +85,4 @@ def draw(found: list[tuning.Row], models: dict[str, tuning.Row]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    main()
+    main(study)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
+from _study import main
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from balto.units import seconds
@@ -24,7 +25,7 @@ OPERATORS = {
 SCALES = {"small": (64, 128, 1), "paper": (1000, 1000, 5)}
 
 
-def main() -> None:
+def study() -> None:
     options = tuning.arguments(__doc__, "figure6_7").parse_args()
     rows = tuning.Rows(options.out)
     with_model, from_scratch, seeds = SCALES[options.scale]
@@ -90,4 +91,4 @@ def draw(title: str, found: list[tuning.Row]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    main()
+    main(study)

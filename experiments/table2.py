@@ -20,6 +20,7 @@ from pathlib import Path
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
+from _study import main
 
 import balto
 from balto.data.target import Target
@@ -48,7 +49,7 @@ SMALL_MODELS = ("all labels", "random 5 %", "balto 5 %", "biased-lcmd 5 %")
 TRIALS = {"small": 100, "paper": 1000}
 
 
-def main() -> None:
+def study() -> None:
     parser = tuning.arguments(__doc__, "table2")
     parser.add_argument("--trials", type=int, help="of a network [default: by the scale]")
     parser.add_argument("--network", action="append", help="in the place of the scale's")
@@ -157,4 +158,4 @@ def draw(found: list[tuning.Row]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    main()
+    main(study)
