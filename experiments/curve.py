@@ -29,7 +29,7 @@ Line = tuple[str, bool]
 
 
 def options_of(description: str | None) -> ArgumentParser:
-    """The options of the three scripts."""
+    """The options of the scripts that set a starter beside a start from nothing."""
     parser = arguments(description)
     parser.add_argument("--sources", nargs="+", help="pools of the starter; default: the others")
     parser.add_argument("--schemes", nargs="+", default=list(SCHEMES))
@@ -42,15 +42,20 @@ def lines(options: Namespace) -> list[Line]:
     return [(scheme, started) for scheme in options.schemes for started in (False, True)]
 
 
+def sources_of(options: Namespace, pool: str) -> tuple[str, ...]:
+    """Pools that the starter of a pool is made of."""
+    others = tuple(options.sources or [p for p in options.pool if p != pool])
+    if not others:
+        raise InputError("expected a second pool, or --sources, to make a starter of")
+    return others
+
+
 def cells(options: Namespace) -> dict[tuple[Line, str], list[Cell]]:
     """The seeds of each line and pool; ``full`` is the level of all labels."""
-    if len(options.pool) < 2 and not options.sources:
-        raise InputError("expected a second pool, or --sources, to make a starter of")
     small = options.scale == "small"
     found = {}
     for line in [(FULL, False), *lines(options)]:
         for pool in options.pool:
-            others = tuple(options.sources or [p for p in options.pool if p != pool])
             found[line, pool] = [
                 Cell(
                     pool=pool,
@@ -58,7 +63,7 @@ def cells(options: Namespace) -> dict[tuple[Line, str], list[Cell]]:
                     model=options.model,
                     shares=() if line[0] == FULL else FEW if small else SHARES,
                     seed=seed,
-                    sources=others if line[1] else (),
+                    sources=sources_of(options, pool) if line[1] else (),
                     programs=120 if small else 0,
                 )
                 for seed in range(options.seeds)

@@ -1,212 +1,327 @@
 """When do more measurements stop paying? The rule of ``--until-saturated`` on recorded pools.
 
-    python experiments/saturation.py --records FILE [POOL...] [--selectors balto biased-lcmd]
-        [--seeds 3] [--first-seed 0] [--budget 0.4] [--rounds 40] [--every 1]
+    python experiments/saturation.py --scale small
+    python experiments/saturation.py --schemes biased-lcmd --budget 0.2 --rounds 20
 
-Each run replays a pool to a large budget. A tenth of every task is held out as a campaign does, and
-that is all that the estimate sees; another quarter is kept from it, and judges. ``--records`` adds
-one JSON line a run to the file, so that a study can run in parts (``--seeds 0`` runs none), and the
-tables are of all runs in it: how well the gain of the next 2 % is foretold, against two simpler
-rules, and what stopping saves and costs. `docs/notes/saturation.md` holds what came out.
+Each run replays a pool to a large budget, from nothing and from a starter of the other pools (or of
+``--sources``), as a live campaign starts. A tenth of every task is held out as a campaign does, and
+that is all that the estimate sees; another quarter is kept from it, and judges. The tables are of
+how well the gain of the next 2 % is foretold, against two simpler rules, and of what stopping saves
+and costs; ``--every 3`` looks after each third round alone. `docs/notes/saturation.md` holds what
+came out.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
+import _intervals as st
 import numpy as np
+from _page import Table, publish
+from _page import curves as draw
+from _replay import Cell, Run, fingerprint
+from _study import count, main, merged, run_all
+from curve import Line, lines, name_of, options_of, sources_of
 
-from balto.data.pool import Pool
-from balto.learn.loop import ActiveLearner
-from balto.learn.metrics import Accuracy, evaluate
-from balto.learn.round import Round
-from balto.learn.saturation import LEAST_GAIN, STEP, Outlook, outlook
-from balto.learn.settings import LoopSettings
-from balto.measure.recorded import ReplayMeasurer
-from balto.models import create
-from balto.programs.recorded import read_pool
-from balto.select import get
+from balto.learn.saturation import CONFIDENCE, LEAST_GAIN, STEP, Outlook, outlook_of
 
-POOLS = Path(__file__).resolve().parents[1] / "pools"
-#: Shares of a task: what a campaign holds out, and what judges it here.
-SEEN, JUDGED = 0.1, 0.25
+#: What a campaign holds out of a task.
+SEEN = 0.1
 #: Rounds on either side over which the judging Top-1 is averaged: it is as noisy as the seen one.
 AROUND = 2
+#: Shares of the programs between which the table of gains is divided.
+BANDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 
-def run(pool: Pool, selector: str, seed: int, budget: float, rounds: int) -> dict[str, object]:
-    """One replay: after each round Top-1 on the held-out programs, and on those that judge."""
-    settings = LoopSettings(budget=budget, rounds=rounds, test_share=SEEN + JUDGED, seed=seed)
-    rng = np.random.default_rng([seed, 4])
-    with ReplayMeasurer(pool) as measurer:
-        learner = ActiveLearner(pool, measurer, get(selector), create("xgb", seed), settings)
-        parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for k, test in enumerate(learner.split.test):
-            drawn = rng.permutation(test) + pool.offsets[k]
-            cut = max(1, round(len(drawn) * SEEN / (SEEN + JUDGED)))
-            parts[0].append(np.sort(drawn[:cut]))
-            parts[1].append(np.sort(drawn[cut:]))
-        seen, judged = (np.concatenate(part) for part in parts)
-        learner.measure_test()
-        curve = []
-        for number in range(1, rounds + 1):
-            result = learner.round(number)
-            both = [_top1(pool, learner, index) for index in (seen, judged)]
-            curve.append([result.measurements, *both[0], both[1][0]])
+@dataclass(frozen=True)
+class Curves:
+    """The runs of one line on one pool, `S` seeds.
+
+    Attributes:
+        pool: its folder.
+        line: a scheme, and whether it starts from what other pools taught.
+        runs: one a seed.
+        every: each so-manieth round is looked at, the others are not.
+    """
+
+    pool: str
+    line: Line
+    runs: Sequence[Run]
+    every: int = 1
+
+    @cached_property
+    def measured(self) -> np.ndarray:
+        """Programs measured after each of `R` rounds, the same for all seeds."""
+        return self.runs[0].measurements[self.every - 1 :: self.every]
+
+    @cached_property
+    def selectable(self) -> int:
+        """Programs that may be chosen."""
+        return round(float(self.runs[0].measurements[-1] / self.runs[0].share[-1]))
+
+    @cached_property
+    def judged(self) -> np.ndarray:
+        """Top-1 by halves of what judges, ``S x R x K``; NaN where not judged."""
+        return np.array([run.values["halves"][self.every - 1 :: self.every] for run in self.runs])
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """What a campaign sees of it, the mean over tasks: ``S x R``."""
+        values = [run.values["seen"][self.every - 1 :: self.every] for run in self.runs]
+        return np.nanmean(np.array(values), axis=2)
+
+    @cached_property
+    def outlooks(self) -> list[list[Outlook | None]]:
+        """What a campaign expects after each round, `S` lists of `R`."""
+        return [
+            [
+                outlook_of(self.measured[: r + 1].tolist(), seen[: r + 1].tolist(), self.selectable)
+                for r in range(len(self.measured))
+            ]
+            for seen in self.seen
+        ]
+
+    def stops(self, least: float, confidence: float) -> np.ndarray:
+        """The round in which each seed stops; the last where nothing stops it."""
+        found = []
+        for outlooks in self.outlooks:
+            stops = [o is not None and o.below(least, confidence) for o in outlooks]
+            found.append(stops.index(True) if any(stops) else len(stops) - 1)
+        return np.array(found)
+
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of seeds and tasks: first as they are, then those of the draws, ``1 + D`` rows."""
+        seeds, _, tasks = self.judged.shape
+        drawn = st.resampled(fingerprint(self.pool), seeds, tasks)
+        even = (np.full((1, n), 1 / n) for n in (seeds, tasks))
+        return tuple(np.vstack(both) for both in zip(even, drawn, strict=True))
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The mean curve over seeds and tasks, each point with its neighbours: ``1 + D x R``."""
+        by_seed, by_task = self.weights()
+        known = np.isfinite(self.judged).astype(float)
+        above, below = (
+            np.einsum("ds,dk,srk->dr", by_seed, by_task, values, optimize=True)
+            for values in (np.nan_to_num(self.judged), known)
+        )
+        mean = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+        places = range(mean.shape[1])
+        near = [mean[:, max(0, r - AROUND) : r + AROUND + 1].mean(axis=1) for r in places]
+        return np.array(near).T
+
+    def at(self, values: np.ndarray, measurements: float) -> np.ndarray:
+        """A curve between its rounds, or several: `values` has `R` rows."""
+        right = int(np.searchsorted(self.measured, measurements).clip(1, len(self.measured) - 1))
+        low, high = self.measured[right - 1], self.measured[right]
+        part = float(np.clip((measurements - low) / max(high - low, 1), 0, 1))
+        return values[right - 1] * (1 - part) + values[right] * part
+
+
+def cells(options: Namespace) -> dict[tuple[Line, str], list[Cell]]:
+    """The seeds of each line and pool."""
+    small = options.scale == "small"
     return {
-        "selector": selector,
-        "seed": seed,
-        "selectable": int(sum(map(len, learner.split.train))),
-        "curve": curve,
+        (line, pool): [
+            Cell(
+                pool=pool,
+                scheme=line[0],
+                model=options.model,
+                budget=options.budget,
+                rounds=options.rounds or (20 if small else 40),
+                seed=seed,
+                sources=sources_of(options, pool) if line[1] else (),
+                programs=120 if small else 0,
+                seen=SEEN,
+            )
+            for seed in range(options.seeds)
+        ]
+        for line in lines(options)
+        for pool in options.pool
     }
 
 
-def _top1(pool: Pool, learner: ActiveLearner, index: np.ndarray) -> tuple[float, float]:
-    scores = learner._scores[index]
-    latency = pool.latency_s[index]
-    accuracy, _ = evaluate(scores, scores, latency, pool.task_of_program[index])
-    return accuracy.top1_halves, accuracy.top1_halves_sd
-
-
-def rounds_of(record: dict, stop: int) -> list[Round]:
-    """The first rounds of a run, as a campaign would have them."""
-    nothing = float("nan")
-    return [
-        Round(
-            *(k + 1, {}, measured, 0.0, {}),
-            Accuracy(nothing, nothing, nothing, nothing, seen, sd),
-            *({}, 0.0, 0.0),
+def foretold(found: Sequence[Curves]) -> list[list[object]]:
+    """How well the next gain is foretold, by share of the programs measured, in points."""
+    rows = []
+    for low, high in pairwise(BANDS):
+        some = [(curves, steps(curves, low, high)) for curves in found]
+        some = [(curves, table) for curves, table in some if len(table)]
+        if not some:
+            continue
+        expected, actual = ([of_steps(*each, name) for each in some] for name in (EXPECTED, ACTUAL))
+        everything = 100 * np.concatenate([table[:, :ACTUAL] for _, table in some])
+        really = 100 * np.concatenate([np.nanmean(t[:, ACTUAL:], axis=1) for _, t in some])
+        guesses = (everything[:, EXPECTED], 0.0, everything[:, LAST])
+        rows.append(
+            [
+                *(f"{low:.0%} to {high:.0%}", len(everything)),
+                f"{100 * np.mean([r.value() for r in expected]):+.2f}",
+                f"{everything[:, ERROR].mean():.2f}",
+                points(st.estimate(actual)),
+                points(st.difference(expected, actual)),
+                *(f"{np.sqrt(np.mean((guess - really) ** 2)):.2f}" for guess in guesses),
+            ]
         )
-        for k, (measured, seen, sd, _) in enumerate(record["curve"][:stop])
-    ]
+    return rows
 
 
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Each the mean of itself and up to `AROUND` neighbours on either side."""
-    return np.array(
-        [values[max(0, k - AROUND) : k + AROUND + 1].mean() for k in range(len(values))]
-    )
+#: Columns of `steps`; the last begins those of the tasks.
+SEED, EXPECTED, ERROR, LAST, ACTUAL = range(5)
 
 
-def at(record: dict, values: np.ndarray, measurements: float) -> float:
-    """A curve between its rounds."""
-    return float(np.interp(measurements, [p[0] for p in record["curve"]], values))
+def steps(curves: Curves, low: float, high: float) -> np.ndarray:
+    """For each round of some share measured: the seed, what is expected, what the next 2 % bring.
 
-
-def gains(records: list[dict]) -> np.ndarray:
-    """For each round: share measured; expected gain, its error, what the last 2 % brought; actual.
-
-    Expected and last are of the held-out programs that the estimate sees, actual is of the others.
+    Expected, its error and what the last 2 % brought are by what a campaign sees; what the next
+    bring is by the programs that judge, and by task.
     """
     rows = []
-    for record in records:
-        seen, judged = (np.array([p[k] for p in record["curve"]]) for k in (1, 3))
-        for k in range(len(seen)):
-            expected = outlook(rounds_of(record, k + 1), record["selectable"])
-            now = record["curve"][k][0]
-            if expected is None or now + expected.measurements > record["curve"][-1][0]:
+    for s, outlooks in enumerate(curves.outlooks):
+        for r, expected in enumerate(outlooks):
+            now = curves.measured[r]
+            if expected is None or not low < now / curves.selectable <= high:
                 continue
-            actual = at(record, judged, now + expected.measurements) - judged[k]
-            last = seen[k] - at(record, seen, now - expected.measurements)
-            share = now / record["selectable"]
-            rows.append((share, expected.gain, expected.error, last, actual))
+            if r and now == curves.measured[r - 1]:  # nothing was measured
+                continue
+            if now + expected.measurements > curves.measured[-1]:
+                continue
+            ahead, judged = now + expected.measurements, curves.judged[s]
+            last = curves.seen[s, r] - curves.at(curves.seen[s], now - expected.measurements)
+            actual = curves.at(judged, ahead) - judged[r]
+            rows.append([s, expected.gain, expected.error, last, *actual])
     return np.array(rows)
 
 
-def print_heads(*names: str) -> None:
-    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
+def of_steps(curves: Curves, table: np.ndarray, column: int) -> st.Ratio:
+    """The mean of the expected or the actual gain over some rounds, by seed and task."""
+    actual = table[:, ACTUAL:]
+    values = actual if column == ACTUAL else np.where(np.isfinite(actual), table[:, [column]], 0)
+    seeds = np.arange(len(curves.runs))
+    above, below = (
+        np.array([part[table[:, SEED] == s].sum(axis=0) for s in seeds])
+        for part in (np.nan_to_num(values), np.isfinite(actual).astype(float))
+    )
+    return st.Ratio(fingerprint(curves.pool), above, below)
 
 
-def print_gains(records: list[dict]) -> None:
-    """How well the next gain is foretold, by share of the programs measured, in points."""
-    table = gains(records)
-    heads = ("measured", "rounds", "expected", "its error", "actual", "error of the mean")
-    print_heads(*heads, "RMSE", "of 'none'", "of 'as the last'")
-    for low, high in ((0.0, 0.05), (0.05, 0.1), (0.1, 0.15), (0.15, 0.2), (0.2, 0.3), (0.3, 0.4)):
-        rows = table[(table[:, 0] > low) & (table[:, 0] <= high)]
-        if not len(rows):
-            continue
-        _, gain, error, last, actual = 100 * rows.T
-        rmse = [float(np.sqrt(np.mean((guess - actual) ** 2))) for guess in (gain, 0.0, last)]
-        print(
-            f"| {low:.0%} to {high:.0%} | {len(rows)} | {gain.mean():+.2f} | {error.mean():.2f} "
-            f"| {actual.mean():+.2f} | {actual.std() / np.sqrt(len(records)):.2f} "
-            f"| {rmse[0]:.2f} | {rmse[1]:.2f} | {rmse[2]:.2f} |"
-        )
+def stopped(found: Sequence[Curves], least: float, confidence: float) -> list[object]:
+    """What stopping saves and costs: means over the runs, with their intervals."""
+    kinds: dict[str, list[np.ndarray]] = {}
+    for curves in found:
+        by_seed, _ = curves.weights()
+        places = curves.stops(least, confidence)
+        now, truth = curves.measured[places], curves.truth
+        step = STEP * curves.selectable
+        ahead = np.array([curves.at(truth.T, n + step) for n in now]).T - truth[:, places]
+        soon = ahead > least
+        share = np.broadcast_to(now / curves.selectable, ahead.shape)
+        each = {
+            "share": share,
+            "saved": np.broadcast_to(1 - now / curves.measured[-1], ahead.shape),
+            "early": np.broadcast_to(places < len(curves.measured) - 1, ahead.shape),
+            "ahead": ahead,
+            "soon": soon,
+            "by": np.where(soon, ahead - least, 0.0),
+            "left": truth[:, [-1]] - truth[:, places],
+        }
+        for name, values in each.items():
+            kinds.setdefault(name, []).append((values * by_seed).sum(axis=1))
+    means = {
+        n: st.of_draws([v[0] for v in some], [v[1:] for v in some]) for n, some in kinds.items()
+    }
+    by = 100 * means["by"].value / means["soon"].value if means["soon"].value else 0.0
+    return [
+        percent(means["early"]),
+        percent(means["share"], 1),
+        percent(means["saved"]),
+        points(means["ahead"]),
+        percent(means["soon"]),
+        f"{by:.2f}",
+        points(means["left"]),
+    ]
 
 
-def stop_of(record: dict, least: float, confident: bool) -> int:
-    """At which place of the curve a campaign stops."""
-    for k in range(len(record["curve"])):
-        expected = outlook(rounds_of(record, k + 1), record["selectable"])
-        if expected is not None and _stops(expected, least, confident):
-            return k
-    return len(record["curve"]) - 1
+def points(estimate: st.Estimate) -> str:
+    """Of Top-1, in hundredths, with the sign."""
+    value, low, high = (100 * v for v in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def _stops(expected: Outlook, least: float, confident: bool) -> bool:
-    scaled = Outlook(1, expected.gain * LEAST_GAIN / least, expected.error * LEAST_GAIN / least)
-    return scaled.saturated if confident else expected.gain < least
+def percent(estimate: st.Estimate, digits: int = 0) -> str:
+    """A share of runs or of programs."""
+    return f"{estimate.value:.{digits}%} [{estimate.low:.{digits}%}, {estimate.high:.{digits}%}]"
 
 
-def print_stops(records: list[dict]) -> None:
-    """What stopping saves and costs; the truth is the mean curve of a pool and selector."""
-    truth = {}
-    for record in records:
-        key = record["pool"], record["selector"]
-        truth.setdefault(key, []).append([p[3] for p in record["curve"]])
-    expected = {key: smoothed(np.mean(curves, axis=0)) for key, curves in truth.items()}
-    heads = ("stops under", "sure", "measured", "saved", "next 2 % there")
-    print_heads(*heads, "too soon", "by", "left to the end")
-    for least in (LEAST_GAIN / 2, LEAST_GAIN, 2 * LEAST_GAIN):
-        for confident in (False, True):
-            rows = []
-            for record in records:
-                curve = expected[record["pool"], record["selector"]]
-                k = stop_of(record, least, confident)
-                now, end = record["curve"][k][0], record["curve"][-1][0]
-                ahead = at(record, curve, now + STEP * record["selectable"]) - curve[k]
-                rows.append(
-                    (now / record["selectable"], 1 - now / end, ahead, curve[-1] - curve[k])
-                )
-            share, saved, ahead, left = np.array(rows).T
-            soon = ahead > least
-            by = 100 * (ahead[soon] - least).mean() if soon.any() else 0.0
-            print(
-                f"| {100 * least:.1f} | {'yes' if confident else 'no'} | {share.mean():.1%} ± "
-                f"{share.std():.1%} | {saved.mean():.0%} | {100 * ahead.mean():+.2f} "
-                f"| {soon.mean():.0%} | {by:.2f} | {100 * left.mean():+.1f} |"
-            )
+def tables(found: Sequence[Curves]) -> list[Table]:
+    """Gains foretold; what rules of stopping save and cost; the product's rule by pool."""
+    starts = {"cold": [c for c in found if not c.line[1]], "warm": [c for c in found if c.line[1]]}
+    head = ["measured", "rounds", "expected", "its error", "actual", "expected too high by"]
+    head += ["RMSE", "of 'none'", "of 'as the last'"]
+    shown = [
+        (f"Gain of the next 2 %, {start}, in points of Top-1", head, foretold(some))
+        for start, some in starts.items()
+    ]
+    costs = ["stopped early", "measured", "saved", "next 2 % there", "too soon", "by"]
+    costs += ["left to the end"]
+    rules = [(n * LEAST_GAIN, sure) for n in (0.5, 1, 2) for sure in (0.0, CONFIDENCE)]
+    rows = [
+        [start, f"{100 * least:.1f}", "yes" if sure else "no", *stopped(some, least, sure)]
+        for start, some in starts.items()
+        for least, sure in rules
+    ]
+    shown.append(("What stopping saves and costs", ["start", "under", "sure", *costs], rows))
+    rows = [
+        [Path(pool).name, start, *stopped(here, LEAST_GAIN, CONFIDENCE)]
+        for pool in dict.fromkeys(c.pool for c in found)
+        for start, some in starts.items()
+        if (here := [c for c in some if c.pool == pool])
+    ]
+    shown.append(("The product's rule, by pool", ["pool", "start", *costs], rows))
+    return shown
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pools", nargs="*", type=Path, default=sorted(POOLS.glob("epyc-*")))
-    parser.add_argument("--records", type=Path, required=True)
-    parser.add_argument("--selectors", nargs="+", default=["balto", "biased-lcmd"])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, default=0.4)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--every", type=int, default=1, help="look after each N-th round alone")
+def study() -> None:
+    parser = options_of(__doc__)
+    parser.set_defaults(schemes=["balto", "biased-lcmd"])
+    parser.add_argument("--budget", type=float, default=0.4, help="share at which the runs end")
+    parser.add_argument("--rounds", type=count, help="default: 40; small: 20")
+    parser.add_argument("--every", type=count, default=1, help="look after each N-th round alone")
     options = parser.parse_args()
-    for path in options.pools if options.seeds else ():
-        pool = read_pool(path)
-        for selector in options.selectors:
-            for seed in range(options.first_seed, options.first_seed + options.seeds):
-                record = run(pool, selector, seed, options.budget, options.rounds)
-                with options.records.open("a") as file:
-                    file.write(json.dumps({"pool": path.name, **record}) + "\n")
-    records = [json.loads(line) for line in options.records.read_text().splitlines()]
-    for record in records:
-        record["curve"] = record["curve"][options.every - 1 :: options.every]
-    print(f"{len(records)} runs; gains and errors in points of Top-1\n")
-    print_gains(records)
-    print()
-    print_stops(records)
+    wanted = cells(options)
+    runs = run_all([c for some in wanted.values() for c in some], options)
+    if runs is None:
+        return
+    merged(runs, options.out, "saturation")
+    found = [
+        Curves(pool, line, [runs[c] for c in some], options.every)
+        for (line, pool), some in wanted.items()
+    ]
+    series = []
+    for line in lines(options):
+        here = [c for c in found if c.line == line]
+        spent = np.mean([c.measured / c.selectable for c in here], axis=0)
+        draws = np.mean([c.truth for c in here], axis=0)
+        band = np.array([draws[0], *np.nanquantile(draws[1:], [0.025, 0.975], axis=0)])
+        series.append((name_of(line), spent, band))
+    words = (
+        f"{options.model}, {options.seeds} seeds, {len(options.pool)} pools, to "
+        f"{options.budget:.0%} of the programs in {wanted[next(iter(wanted))][0].rounds} rounds"
+        f"{f', looked at after every {options.every} rounds' if options.every > 1 else ''}; "
+        "Top-1 by halves of programs that the rule does not see."
+    )
+    publish(
+        *(options.out, "saturation", "When more measurements stop paying", words, tables(found)),
+        lambda: draw(
+            series, ("labels, share of the programs", "Top-1"), "When more measurements stop paying"
+        ),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(study)

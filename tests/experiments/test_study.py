@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import balto
 from balto.learn.metrics import network_top_k
+from balto.learn.saturation import outlook
 from balto.testing import made_up_pool
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -90,9 +91,12 @@ def test_every_other_script_runs_on_pools_and_makes_a_section(pool_path, tmp_pat
     sources = ("--sources", other, "--schemes", "random")
     for script in ("curve.py", "seconds.py", "until_full.py"):
         assert "with a starter" in run(script, *few, *sources)
+    once = run("saturation.py", *few, *sources, "--rounds", "12")
+    assert "| pool | warm |" in once
+    assert run("saturation.py", *few, *sources, "--rounds", "12") == once  # nothing counts twice
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("<section>") == 8
-    assert page.count("<svg") == 5
+    assert page.count("<section>") == 9
+    assert page.count("<svg") == 6
     assert "&lt;svg" not in page
 
 
@@ -103,9 +107,10 @@ def test_what_is_wrong_is_one_line(pool_path, tmp_path):
     few = ("--pool", pool_path, "--out", tmp_path / "o", "--shard", "3/2")
     assert "expected a shard such as 1/4" in run("table1.py", *few, code=2)
     assert bad.count("\n") == 1
-    none = run("figure5.py", "--pool", pool_path, "--seeds", "0", code=2)
-    assert none.startswith("figure5.py: error: argument --seeds: expected a whole number from 1")
-    assert none.count("\n") == 1
+    for script in ("figure5.py", "figure4.py"):
+        none = run(script, "--out", tmp_path / "o", "--seeds", "0", code=2)
+        assert none.startswith(f"{script}: error: argument --seeds: expected a whole number from 1")
+        assert none.count("\n") == 1
 
     few = ("--pool", pool_path, "--out", tmp_path / "o", "--scale", "small", "--seeds", "1")
     few = (*few, "--models", "xgb")
@@ -390,6 +395,75 @@ def test_figure_8_resamples_tasks_too(pool_path):
     assert set(np.round(ratio.draws(), 6)) == {0.0, 0.75, 1.0}  # one task, both, the other
     found = _intervals.estimate([ratio])
     assert (found.low, found.high) == (0, 1)
+
+
+def saturated(pool_path, seen, judged):
+    """Runs whose curves are known, by seed and round: what is seen, and what judges, by task."""
+    import saturation
+
+    runs = []
+    for of_seed, judges in zip(seen, judged, strict=True):
+        run = made_up_run(judges[0])
+        run.values["seen"] = np.repeat(np.array(of_seed)[:, None], len(judges[0]), axis=1)
+        run.values["halves"] = np.array(judges)
+        measured = np.arange(1, len(of_seed) + 1) * 20
+        runs.append(replace(run, measurements=measured, share=measured / 1000))
+    return saturation.Curves(str(pool_path), ("balto", False), runs)
+
+
+def test_the_rule_that_is_studied_is_the_one_of_campaigns(pool_path):
+    import saturation
+
+    rng = np.random.default_rng(0)
+    measured = np.arange(1, 21) * 20
+    seen = [0.4 + 0.06 * np.log(measured) + rng.normal(0, 0.01, 20) for _ in range(4)]
+    curves = saturated(pool_path, seen, [np.array(s)[:, None] for s in seen])
+    assert curves.selectable == 1000
+    rounds = [
+        [
+            balto.Round(
+                *(k + 1, {}, int(measured[k]), 0.0, {}),
+                balto.Accuracy(0.5, 0.5, 0.5, 0.5, top1_halves=one[k]),
+                *({}, 0.0, 0.0),
+            )
+            for k in range(20)
+        ]
+        for one in seen
+    ]
+    expected = [
+        next(
+            (
+                k
+                for k in range(20)
+                if (said := outlook(one[: k + 1], 1000)) is not None and said.saturated
+            ),
+            19,
+        )
+        for one in rounds
+    ]
+    assert curves.stops(saturation.LEAST_GAIN, saturation.CONFIDENCE).tolist() == expected
+    assert 5 < max(expected) < 19
+
+
+def test_what_stopping_costs_is_by_the_programs_that_judge(pool_path):
+    """Of two tasks one rises no more, and the other does; what is seen does not from 100 on."""
+    import saturation
+
+    measured = np.arange(1, 21) * 20
+    seen = [np.minimum(0.5 + measured / 1000, 0.6)] * 3
+    judged = [np.stack([np.full(20, 0.6), 0.2 + 0.001 * measured], axis=1)] * 3
+    curves = saturated(pool_path, seen, judged)
+    place = curves.stops(0.01, 0)[0]
+    early, share, saved, ahead, *_, left = saturation.stopped([curves], 0.01, 0)
+    assert early == "100% [100%, 100%]"
+    assert share.startswith(f"{measured[place] / 1000:.1%} ")
+    assert saved.startswith(f"{1 - measured[place] / 400:.0%} ")
+    assert ahead == "+1.00 [+0.00, +2.00]"  # one task, both, the other
+    rising = 0.05 * (380 - measured[place])  # the end is the mean of the last three rounds
+    assert float(left.split()[0]) == pytest.approx(rising, abs=0.006)
+    np.testing.assert_allclose(
+        curves.at(curves.judged[0][:, 1], 33.0), np.interp(33, measured, judged[0][:, 1])
+    )
 
 
 @settings(deadline=None, max_examples=25)
