@@ -12,8 +12,10 @@ import binascii
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import InputError, WorkerError
+from balto.errors import InputError, WorkerDied, WorkerError, WorkerRaised
 from balto.importers.ansor import parse_target
 from balto.importers.costs import outcome_of_costs
 from balto.importers.imported import Imported, Names, SkipLine, one_row_each, part, write
@@ -41,8 +43,8 @@ WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
 LONGEST_LINE, LARGEST, HELD = 1 << 24, 1 << 28, 1 << 25
 #: Larger features than this are no logarithms of counts.
 LARGEST_FEATURE = 1e30
-#: Seconds that reading a module may take.
-DEADLINE_S = 300.0
+#: Seconds that reading a module may take, and traces of a task that are tried on it.
+DEADLINE_S, TRIES = 300.0, 64
 #: Instructions that TVM has renamed since.
 RENAMED = {"GetBlock": "GetSBlock"}
 #: What TVM adds to a target itself.
@@ -54,8 +56,9 @@ def import_metaschedule(
 ) -> Imported:
     """Read a database and write a pool with its modules, traces and the features `decisions`.
 
-    Where TVM is installed it reads each module once, in a worker process; a module that this TVM
-    does not read is left out, and so `balto features` cannot add to that task.
+    Where TVM is installed it reads each module, in a worker process, and applies traces to it until
+    one works. A module that this TVM does not read is left out, and so `balto features` cannot add
+    to that task; programs that it cannot make of a module that it reads are skipped.
 
     Args:
         work_dir: the folder of the database, or the ``work_dir`` of a tuning.
@@ -135,14 +138,17 @@ def _parts(
     names = Names()
     for members in lines:
         kept = _kept(members)
+        module = described.of(members)
         task: Task | None = None
         traces: list[str] = []
         outcomes: list[Outcome] = []
         for number, (_, line) in enumerate(members):
             try:
-                workload, trace, outcome = _record(line)
+                _, trace, outcome = _record(line)
+                if not described.applies(trace, module):
+                    raise SkipLine("a trace that this TVM cannot apply")
                 if task is None:
-                    task = _task(line, described.of(workload, line), device, names)
+                    task = _task(line, module, device, names)
                 if kept.get(_digest(trace)) != number:
                     raise SkipLine("the same program again")
                 _check(trace)
@@ -186,6 +192,16 @@ def _kept(lines: Members) -> dict[bytes, int]:
     return {digest: number for digest, (_, number) in kept.items()}
 
 
+def _traces(lines: Members) -> Iterator[tuple[int, str]]:
+    """Workload and trace of each measured program."""
+    for _, line in lines:
+        try:
+            workload, trace, _ = _record(line)
+        except SkipLine:
+            continue
+        yield workload, trace
+
+
 def _digest(trace: str) -> bytes:
     return blake2b(trace.encode(), digest_size=16).digest()
 
@@ -218,14 +234,13 @@ def _normal(trace: list[Any]) -> str:
         raise SkipLine("a trace that makes no sense") from None
 
 
-def _task(line: bytes, about: tuple[str | None, float], device: str | None, names: Names) -> Task:
+def _task(line: bytes, module: _Module, device: str | None, names: Names) -> Task:
     workload, trace, _, said, arguments = _fields(line)
     target = _target(said)
     shapes = _shapes(arguments)
     op = _main_block(json.loads(_normal(trace))[0])
     label = ",".join("x".join(map(str, shape)) or "scalar" for shape in shapes[:-1][:2])
     by_target = (target.option("model"), target.mcpu, target.option("arch"), target.kind)
-    module, flop = about
     return Task(
         name=names.unique(f"{op}_{label}" if label else f"{op}_{workload}"),
         op=op,
@@ -233,8 +248,8 @@ def _task(line: bytes, about: tuple[str | None, float], device: str | None, name
         weight=1,
         target=target,
         device=device or next(str(name) for name in by_target if name),
-        flop=flop,
-        module=module,
+        flop=module.flop,
+        module=module.text,
     )
 
 
@@ -278,13 +293,28 @@ def _main_block(instructions: Sequence[Any]) -> str:
     return re.sub(r"\W", "_", found)[:60] or "workload"
 
 
+@dataclass
+class _Module:
+    """What TVM says of a workload.
+
+    Attributes:
+        text: its JSON; None where it is of no use.
+        flop: its operations; NaN where unknown.
+        bad: of the traces that were tried on it, those that cannot be applied.
+    """
+
+    text: str | None = None
+    flop: float = float("nan")
+    bad: set[bytes] = field(default_factory=set)
+
+
 class _Modules:
     """The modules of a database, each looked at by TVM when it is first asked for."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = modules
-        self._known: dict[int, tuple[str | None, float]] = {}
-        self._unread = 0
+        self._known: dict[int, _Module] = {}
+        self._instructions: dict[str, bool] = {}  # whether TVM has it, by its name
         installed = importlib.util.find_spec("tvm") is not None
         self._worker = Worker() if installed else None
 
@@ -295,49 +325,94 @@ class _Modules:
         if self._worker is not None:
             self._worker.close()
 
-    def of(self, workload: int, line: bytes) -> tuple[str | None, float]:
-        """Module, None where it is of no use, and operations of a workload."""
-        if workload not in self._known:
-            self._known[workload] = self._look(workload, line)
-        return self._known[workload]
+    def of(self, members: Members) -> _Module:
+        """The module of a task; its traces are tried if no other task of the workload had one."""
+        for workload, _ in _traces(members):
+            known = self._known.get(workload)
+            if known is None or known.text is None:
+                traces = (trace for _, trace in _traces(members))
+                self._known[workload] = self._look(workload, traces)
+            return self._known[workload]
+        return _Module()
 
-    def _look(self, workload: int, line: bytes) -> tuple[str | None, float]:
-        module = self._modules[workload] if workload < len(self._modules) else ""
-        if module and self._worker is None:
-            return module, float("nan")
-        if module and self._worker is not None:
-            call = "balto.importers.metaschedule:look_in_worker"
-            _, trace, _ = _record(line)
-            try:
-                flop = self._worker.call_with_retries(call, module, trace, deadline_s=DEADLINE_S)
-                return module, float(flop) or float("nan")
-            except WorkerError:
-                pass
-        self._unread += 1
-        return None, float("nan")
+    def _look(self, workload: int, traces: Iterable[str]) -> _Module:
+        text = self._modules[workload] if workload < len(self._modules) else ""
+        if not text or self._worker is None:
+            return _Module(text or None)
+        bad: set[bytes] = set()
+        try:
+            flop = self._call("operations_in_worker", text)
+            for trace in islice(traces, TRIES):
+                try:
+                    self._call("apply_in_worker", text, trace)
+                except (WorkerRaised, WorkerDied):
+                    bad.add(_digest(trace))
+                else:
+                    return _Module(text, float(flop) or float("nan"), bad)
+        except WorkerError:
+            pass
+        return _Module()
+
+    def _call(self, function: str, *args: Any) -> Any:
+        assert self._worker is not None
+        path = f"balto.importers.metaschedule:{function}"
+        return self._worker.call_with_retries(path, *args, deadline_s=DEADLINE_S)
+
+    def applies(self, trace: str, module: _Module) -> bool:
+        """Whether nothing is known against a trace: it was tried, or has an unknown instruction."""
+        if self._worker is None or module.text is None:
+            return True
+        names = {str(name) for name, *_ in json.loads(trace)[0]}
+        if new := sorted(names - self._instructions.keys()):
+            known = self._call("instructions_in_worker", new)
+            self._instructions |= dict(zip(new, known, strict=True))
+        return _digest(trace) not in module.bad and all(self._instructions[n] for n in names)
 
     def notes(self) -> list[str]:
         """What a person should know."""
         if self._worker is None:
             return ["TVM is not installed: modules are taken as they are, operations are unknown"]
-        if not self._unread:
+        unread = sum(module.text is None for module in self._known.values())
+        if not unread:
             return []
         return [
-            f"{self._unread} of {len(self._known)} workloads are not read by this TVM: their tasks "
-            "have the features decisions alone"
+            f"{unread} of {len(self._known)} workloads are not read by this TVM, or none of their "
+            f"first {TRIES} traces can be applied: their tasks have the features decisions alone"
         ]
 
 
-def look_in_worker(module: str, trace: str) -> float:
-    """Operations of a module, after checking that the trace can be applied. Runs in a worker."""
-    from balto.programs.schedule import schedule
+def operations_in_worker(module: str) -> float:
+    """Operations of a module. Runs in a worker."""
     from balto.workers.tvm_setup import import_tvm
 
     tvm = import_tvm()
     from tvm.s_tir.analysis import estimate_tir_flops
 
-    schedule(module, trace)
     return float(estimate_tir_flops(tvm.ir.load_json(module)))
+
+
+def apply_in_worker(module: str, trace: str) -> None:
+    """Raise if a trace cannot be applied to a module. Runs in a worker."""
+    from balto.programs.schedule import schedule
+
+    schedule(module, trace)
+
+
+def instructions_in_worker(names: Sequence[str]) -> list[bool]:
+    """Whether TVM has instructions of these names. Runs in a worker."""
+    from balto.workers.tvm_setup import import_tvm
+
+    import_tvm()
+    from tvm.s_tir.schedule import InstructionKind
+
+    def known(name: str) -> bool:
+        try:
+            InstructionKind.get(name)
+        except (AttributeError, RuntimeError, ValueError):
+            return False
+        return True
+
+    return [known(name) for name in names]
 
 
 def _part(task: Task, traces: list[str], outcomes: Sequence[Outcome]) -> Pool:

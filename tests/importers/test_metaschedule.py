@@ -142,6 +142,26 @@ def test_a_database_that_a_search_wrote_has_every_feature(tmp_path):
 
 
 @pytest.mark.slow
+def test_records_that_this_tvm_cannot_apply_are_skipped_and_the_task_keeps_its_module(tmp_path):
+    with Worker() as worker:
+        call = "tests.tune.search:tune_matmul"
+        worker.call(call, 4, str(tmp_path / "db"), deadline_s=300)
+    path = tmp_path / "db" / RECORDS
+    good = path.read_text().splitlines()
+    unknown, elsewhere = json.loads(good[0]), json.loads(good[0])
+    unknown[1][0][0].insert(0, ["OfAnotherTVM", [], [], []])
+    elsewhere[1][0][0][0][2] = ["no_such_block", "main"]
+    bad = [json.dumps(each) for each in (elsewhere, unknown)]
+    path.write_text("".join(f"{line}\n" for line in [*bad, *good, bad[1]]))
+    result = import_metaschedule(tmp_path / "db", tmp_path / "pool")
+    pool = read_pool(tmp_path / "pool")
+    assert result.skipped == {"a trace that this TVM cannot apply": 3}
+    assert (len(pool), pool.tasks[0].flop) == (len(good), 2 * 64**3)
+    assert not result.notes
+    assert "loops" in with_all_features(pool, 1).features
+
+
+@pytest.mark.slow
 def test_a_database_that_balto_tune_wrote(tmp_path):
     from balto.models.starter import model_path
     from balto.tune.operators import tune_operators
