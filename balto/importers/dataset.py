@@ -2,13 +2,17 @@
 
 Both hold three dictionaries by task: the features of its programs, their throughputs relative to
 the best, and its smallest latency. The features come first in the file, the rest after them, so
-that a file is gone through twice: for the numbers, then for the features, task by task.
+that a file is gone through twice: for the numbers, then for the features, task by task. Of several
+files, the features of a task that a later file has too wait in a temporary file.
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ from balto.data.outcome import Status
 from balto.data.outcomes import STATUSES, Outcomes
 from balto.data.pool import Pool
 from balto.data.task import Task
-from balto.errors import InputError
+from balto.errors import InputError, StorageError
 from balto.importers.costs import FAILED_S
 from balto.importers.imported import Imported, Names, SkipLine, part, write
 from balto.importers.pickles import Given, LearningTask, Machine, Object
@@ -48,7 +52,7 @@ def import_datasets(
     weights: Mapping[str, int],
     device: str | None,
 ) -> Imported:
-    """Read files of features and write a pool.
+    """Read files of features and write a pool; what several files have of a task is joined.
 
     Args:
         paths: of ``.pkl`` or ``.feature_cache`` files.
@@ -62,23 +66,67 @@ def import_datasets(
         StorageError: the pool cannot be written.
     """
     result = Imported()
-    parts = _parts(paths, weights, device or "")
+    parts = _parts(paths, weights, device or "", result)
     return write(parts, pool, source, result)
 
 
-def _parts(paths: Sequence[Path], weights: Mapping[str, int], device: str) -> Iterator[Pool]:
-    names = Names()
-    known: dict[LearningTask, Path] = {}
+def _parts(
+    paths: Sequence[Path], weights: Mapping[str, int], device: str, result: Imported
+) -> Iterator[Pool]:
+    names, said = Names(), []
     for path in paths:
         with reading(path, InputError):
-            numbers = _numbers(path)
-        for each in numbers.values():
-            if known.setdefault(each.task, path) != path:
-                raise InputError(
-                    f"{one_line(path)} has a task that {one_line(known[each.task])} has too: "
-                    "import them one by one"
-                )
-        yield from _with_features(path, numbers, weights, device, names)
+            said.append(_numbers(path))
+    left = Counter(each.task for numbers in said for each in numbers.values())
+    if shared := sum(count > 1 for count in left.values()):
+        words = f"{shared} of {len(left)} tasks are in several files: their programs were joined"
+        result.notes.append(words)
+    with tempfile.TemporaryFile(buffering=0, prefix="balto-features-") as file:
+        waiting = _Waiting(file)
+        for path, numbers in zip(paths, said, strict=True):
+            for about, features in _with_features(path, numbers):
+                left[about.task] -= 1
+                if left[about.task]:
+                    waiting.put(about, features)
+                    continue
+                task = _task(about.task, path, device, weights, names)
+                yield from (_part(task, *each) for each in waiting.take(about.task))
+                yield _part(task, about, features)
+
+
+class _Waiting:
+    """What was read of tasks that a later file has too, with the features in a temporary file."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._parts: dict[LearningTask, list[tuple[_Numbers, int, NDArray[np.int64]]]]
+        self._parts = defaultdict(list)
+
+    def put(self, about: _Numbers, features: Features) -> None:
+        """Keep what one file has of a task.
+
+        Raises:
+            StorageError: the temporary file cannot be written.
+        """
+        try:
+            start = self._file.seek(0, 2)
+            left = np.ascontiguousarray(features.rows).data.cast("B")
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise StorageError(
+                f"cannot write a temporary file in {tempfile.gettempdir()}: {error.strerror}; "
+                "TMPDIR names another folder"
+            ) from error
+        self._parts[about.task].append((about, start, features.offsets))
+
+    def take(self, task: LearningTask) -> Iterator[tuple[_Numbers, Features]]:
+        """What was kept of a task, in order."""
+        for about, start, offsets in self._parts.pop(task, ()):
+            self._file.seek(start)
+            data = self._file.read(int(offsets[-1]) * STORE.width * 4)
+            rows = np.frombuffer(data, np.float32).reshape(-1, STORE.width)
+            yield about, Features(rows, offsets)
 
 
 def _numbers(path: Path) -> dict[int, _Numbers]:
@@ -121,12 +169,8 @@ def _dictionaries(value: Any, path: Path) -> Sequence[dict[Any, Any]]:
 
 
 def _with_features(
-    path: Path,
-    numbers: Mapping[int, _Numbers],
-    weights: Mapping[str, int],
-    device: str,
-    names: Names,
-) -> Iterator[Pool]:
+    path: Path, numbers: Mapping[int, _Numbers]
+) -> Iterator[tuple[_Numbers, Features]]:
     coming = Machine(path).run()
     while True:
         with reading(
@@ -138,11 +182,13 @@ def _with_features(
             about = numbers.get(programs.number)
             if about is None:
                 raise InputError(f"{one_line(path)} has features of no task")
-            task = _task(about.task, path, device, weights, names)
             features = _checked(programs.rows, programs.counts, path)
-            outcomes = _outcomes(about.latency_s, features)
-            traces: list[None] = [None] * len(outcomes)
-        yield part(task, {STORE.name: features}, traces, outcomes)
+        yield about, features
+
+
+def _part(task: Task, about: _Numbers, features: Features) -> Pool:
+    outcomes = _outcomes(about.latency_s, features)
+    return part(task, {STORE.name: features}, [None] * len(outcomes), outcomes)
 
 
 def _task(

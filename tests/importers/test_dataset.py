@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from balto.data.pool_reader import read_pool
-from balto.errors import InputError
+from balto.errors import StorageError
 from balto.importers.tenset import import_tenset
 from tests.importers.tenset_own import make
 
@@ -60,9 +60,44 @@ def test_a_folder_of_feature_caches_is_one_pool(tenset, tmp_path):
     result = import_tenset(caches, tmp_path / "pool", tenset / "network_info", device="mine")
     assert result.tasks == 4
     assert {task.device for task in read_pool(tmp_path / "pool").tasks} == {"mine"}
-    (caches / "b.feature_cache").write_bytes((tenset / "cache3.feature_cache").read_bytes())
-    with pytest.raises(InputError, match="import them one by one"):
-        import_tenset(caches, tmp_path / "other")
+
+
+def test_a_task_of_several_caches_has_the_programs_of_all_as_tensets_own_join_has(tmp_path):
+    result = import_tenset(OWN, tmp_path / "pool")
+    import_tenset(OWN / "dataset.pkl", tmp_path / "joined")
+    pool, joined = read_pool(tmp_path / "pool"), read_pool(tmp_path / "joined")
+    assert (result.tasks, result.programs) == (3, len(joined))
+    assert "1 of 3 tasks are in several files: their programs were joined" in result.notes
+    assert [task.name for task in pool.tasks] == [task.name for task in joined.tasks]
+    np.testing.assert_array_equal(pool.offsets, joined.offsets)
+    np.testing.assert_array_equal(pool.features["store"].rows, joined.features["store"].rows)
+    np.testing.assert_array_equal(pool.outcomes.status, joined.outcomes.status)
+    np.testing.assert_allclose(pool.latency_s, joined.latency_s, rtol=1e-6)
+
+
+def test_all_tasks_of_three_caches_are_joined(tenset, tmp_path):
+    for number, name in enumerate(("cache5", "cache3", "cache4")):
+        whole = (tenset / f"{name}.feature_cache").read_bytes()
+        (tmp_path / f"{number}.feature_cache").write_bytes(whole)
+    import_tenset(tmp_path, tmp_path / "pool")
+    import_tenset(tenset / "cache4.feature_cache", tmp_path / "alone")
+    pool, alone = read_pool(tmp_path / "pool"), read_pool(tmp_path / "alone")
+    assert len(pool) == 3 * len(alone)
+    for k in range(4):
+        programs, of_one = pool.programs(k), alone.programs(k)
+        for i, program in enumerate(programs):
+            expected = alone.features["store"][of_one[i % len(of_one)]]
+            np.testing.assert_array_equal(pool.features["store"][program], expected)
+
+
+def test_a_temporary_file_that_cannot_be_written_is_one_line(tenset, tmp_path, monkeypatch):
+    full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
+    for name in "ab":
+        whole = (tenset / "cache4.feature_cache").read_bytes()
+        (tmp_path / f"{name}.feature_cache").write_bytes(whole)
+    with pytest.raises(StorageError, match="No space left on device; TMPDIR names another folder"):
+        import_tenset(tmp_path, tmp_path / "pool")
 
 
 @pytest.mark.parametrize("source", ["dataset.pkl", "first.json.feature_cache"])
