@@ -206,38 +206,48 @@ class Networks:
 
     The tasks are read from the networks themselves (`balto.extract_tasks`, which needs TVM and
     torch, once; `OUT/networks.json` keeps them), or given in a JSON file of that form:
-    ``{"resnet-50": {"name of a task": how often}}``.
+    ``{"resnet-50": {"name of a task": how often}}``. Where none is given and the pool's own folder
+    has one, as an import leaves it, that one says.
     """
 
     def __init__(self, out: Path, given: Path | None = None) -> None:
         self._path = given or out / "networks.json"
         self._fixed = given is not None
-        try:
-            self._known = json.loads(self._path.read_text()) if self._path.exists() else {}
-        except ValueError as error:
-            raise InputError(f"expected JSON in {self._path}: {error}") from error
+        self._known = _read_networks(self._path) if self._path.exists() else {}
 
-    def weights(self, name: str, pool: balto.Pool) -> dict[int, float]:
-        """Tasks of `pool` that are of the network, and how often each occurs."""
+    def weights(self, name: str, pool: balto.Pool, folder: str | None = None) -> dict[int, float]:
+        """Tasks of `pool`, of that folder, that are of the network, and how often each occurs."""
         number, slash, count = name.partition("/")
         if slash and number.isdigit() and count.isdigit():
             order = np.random.default_rng(0).permutation(len(pool.tasks))
             fold = order % int(count) == int(number) % int(count)
             return {k: float(pool.tasks[k].weight) for k in np.flatnonzero(fold).tolist()}
-        if name not in self._known:
-            if self._fixed:
-                raise InputError(f"expected the tasks of {name} in {self._path}")
+        known, path, fixed = self._known, self._path, self._fixed
+        if folder and not fixed and (Path(folder) / "networks.json").exists():
+            path, fixed = Path(folder) / "networks.json", True
+            known = _read_networks(path)
+        if name not in known:
+            if fixed:
+                few = ", ".join(list(known)[:5]) + ", ..." * (len(known) > 5)
+                raise InputError(f"expected the tasks of {name} in {path}, which has {few}")
             # The pools have networks in their own layout, which they are no longer tuned in.
             target = pool.tasks[0].target
             found = balto.extract_tasks([name], target=target, own_layout=True)
-            self._known[name] = {task.name: task.weight for task in found.tasks}
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(self._known, indent=1))
-        weights = self._known[name]
+            known[name] = {task.name: task.weight for task in found.tasks}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(known, indent=1))
+        weights = known[name]
         found = {k: float(weights[t.name]) for k, t in enumerate(pool.tasks) if t.name in weights}
         if not found or len(found) == len(pool.tasks):
             raise InputError(f"expected a pool with tasks of {name} and with others")
         return found
+
+
+def _read_networks(path: Path) -> dict[str, dict[str, float]]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"expected JSON in {path}: {error}") from error
 
 
 def replay(cell: Cell, networks: Networks) -> Run:
@@ -251,7 +261,7 @@ def replay(cell: Cell, networks: Networks) -> Run:
     weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
     judged = pool
     if cell.network:
-        weights = networks.weights(cell.network, pool)
+        weights = networks.weights(cell.network, pool, cell.pool)
         judged = part(pool, weights)
         pool = part(pool, (k for k in range(len(pool.tasks)) if k not in weights))
         weights = dict(enumerate(weights.values()))

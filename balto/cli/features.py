@@ -16,7 +16,7 @@ import click
 def command(pool: Path, output: Path | None, workers: int) -> None:
     """Schedule the traces in POOL again, and add every feature set; nothing is measured."""
     from balto.cli.progress import Progress
-    from balto.data.pool_writer import require_new, write_pool
+    from balto.data.pool_writer import copy_networks, require_new, write_pool
     from balto.programs.recorded import read_pool, with_all_features
 
     if output is not None and output.resolve() != pool.resolve():
@@ -28,5 +28,7 @@ def command(pool: Path, output: Path | None, workers: int) -> None:
             recorded, workers or None, lambda _: progress.advance("features", unit="task")
         )
     count = write_pool(whole, output or pool, unmeasured=True)
+    if output is not None:
+        copy_networks(pool, output)
     names = ", ".join(whole.features.names)
     click.echo(f"{count} programs with {names} written to {output or pool}", err=True)

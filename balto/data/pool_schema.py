@@ -18,6 +18,8 @@ from balto.errors import PoolError
 VERSION = 2
 #: The files of a pool.
 POOL_FILES = ("tasks.parquet", "programs.parquet")
+#: Beside them, where an import knows it: how often each network has each task.
+NETWORKS = "networks.json"
 #: Key of the files' metadata, whose value is JSON.
 KEY = b"balto"
 

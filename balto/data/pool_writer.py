@@ -16,7 +16,7 @@ from balto.data.features import FEATURE_SETS, Features, FeatureSet
 from balto.data.files import as_path, make_folder, reading, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool import Pool
-from balto.data.pool_schema import KEY, TASKS, features_column, metadata, programs_schema
+from balto.data.pool_schema import KEY, NETWORKS, TASKS, features_column, metadata, programs_schema
 from balto.data.task import Task
 from balto.errors import PoolError, StorageError
 from balto.units import check_type
@@ -51,6 +51,20 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         if len(index):
             parts.append((task, pool, index))
     return write_parts(parts, path)
+
+
+def copy_networks(pool: Path, other: Path) -> None:
+    """Give another pool of the same tasks what a pool says of networks, if it does.
+
+    Raises:
+        PoolError: the file cannot be read.
+        StorageError: the other pool cannot be written to.
+    """
+    with reading(pool, PoolError):
+        content = (pool / NETWORKS).read_bytes() if (pool / NETWORKS).exists() else None
+    if content is not None:
+        with write_atomically(other / NETWORKS) as partial:
+            partial.write_bytes(content)
 
 
 def require_new(path: str | Path) -> None:

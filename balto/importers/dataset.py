@@ -30,6 +30,7 @@ from balto.importers.costs import FAILED_S
 from balto.importers.imported import Imported, Names, SkipLine, part, write
 from balto.importers.pickles import Given, LearningTask, Machine, Object
 from balto.importers.records import make_task
+from balto.importers.weights import Networks
 
 #: The version of TenSet's data sets that is known here.
 FORMAT = 0.1
@@ -49,7 +50,7 @@ def import_datasets(
     paths: Sequence[Path],
     pool: str | Path,
     source: str,
-    weights: Mapping[str, int],
+    networks: Networks,
     device: str | None,
 ) -> Imported:
     """Read files of features and write a pool; what several files have of a task is joined.
@@ -58,7 +59,7 @@ def import_datasets(
         paths: of ``.pkl`` or ``.feature_cache`` files.
         pool: where the pool goes.
         source: what was read, for messages.
-        weights: how often each workload occurs in its networks.
+        networks: how often each workload occurs in them.
         device: its name; None to take what the file says.
 
     Raises:
@@ -66,12 +67,12 @@ def import_datasets(
         StorageError: the pool cannot be written.
     """
     result = Imported()
-    parts = _parts(paths, weights, device or "", result)
+    parts = _parts(paths, networks, device or "", result)
     return write(parts, pool, source, result)
 
 
 def _parts(
-    paths: Sequence[Path], weights: Mapping[str, int], device: str, result: Imported
+    paths: Sequence[Path], networks: Networks, device: str, result: Imported
 ) -> Iterator[Pool]:
     names, said = Names(), []
     for path in paths:
@@ -89,7 +90,7 @@ def _parts(
                 if left[about.task]:
                     waiting.put(about, features)
                     continue
-                task = _task(about.task, path, device, weights, names)
+                task = _task(about.task, path, device, networks, names)
                 yield from (_part(task, *each) for each in waiting.take(about.task))
                 yield _part(task, about, features)
 
@@ -191,11 +192,9 @@ def _part(task: Task, about: _Numbers, features: Features) -> Pool:
     return part(task, {STORE.name: features}, [None] * len(outcomes), outcomes)
 
 
-def _task(
-    task: LearningTask, path: Path, device: str, weights: Mapping[str, int], names: Names
-) -> Task:
+def _task(task: LearningTask, path: Path, device: str, networks: Networks, names: Names) -> Task:
     try:
-        return make_task(task.workload_key, task.target, None, device, weights, names)
+        return make_task(task.workload_key, task.target, None, device, networks, names)
     except SkipLine as reason:
         raise InputError(f"{one_line(path)} has a task with {reason}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from balto.importers.imported import (
 )
 from balto.importers.lines import TaskLines
 from balto.importers.steps import StepReader
+from balto.importers.weights import Networks
 
 #: The folder in which TenSet keeps a folder of logs for each device.
 MEASURE_RECORDS = "measure_records"
@@ -34,7 +35,7 @@ def import_records(
     paths: Sequence[Path],
     pool: str | Path,
     source: str,
-    weights: Mapping[str, int],
+    networks: Networks,
     device: str | None,
 ) -> Imported:
     """Read logs and write a pool.
@@ -43,7 +44,7 @@ def import_records(
         paths: of the logs; records of one task may be in several.
         pool: where the pool goes.
         source: what was read, for messages.
-        weights: how often each workload occurs in its networks.
+        networks: how often each workload occurs in them.
         device: its name; None to take what the logs say.
 
     Raises:
@@ -52,7 +53,7 @@ def import_records(
     """
     result = Imported()
     lines = TaskLines(paths, _key, ansor.LONGEST_LINE, result.skipped)
-    return write(_parts(lines, weights, device, result.skipped), pool, source, result)
+    return write(_parts(lines, networks, device, result.skipped), pool, source, result)
 
 
 def _key(line: bytes, path: Path) -> bytes:
@@ -66,7 +67,7 @@ def device_folder(path: Path) -> str:
 
 
 def _parts(
-    lines: TaskLines, weights: Mapping[str, int], device: str | None, skipped: Counter[str]
+    lines: TaskLines, networks: Networks, device: str | None, skipped: Counter[str]
 ) -> Iterator[Pool]:
     names = Names()
     for members in lines:
@@ -76,7 +77,7 @@ def _parts(
             try:
                 record = ansor.read_record(line)
                 if task is None:
-                    task = task_of(record, device or device_folder(path), weights, names)
+                    task = task_of(record, device or device_folder(path), networks, names)
                 reader.form(record.steps)
             except SkipLine as reason:
                 skipped[str(reason)] += 1
@@ -89,13 +90,13 @@ def _parts(
             yield _part(task, records, reader)
 
 
-def task_of(record: ansor.Record, device: str, weights: Mapping[str, int], names: Names) -> Task:
+def task_of(record: ansor.Record, device: str, networks: Networks, names: Names) -> Task:
     """The task of a record.
 
     Raises:
         SkipLine: it does not say which.
     """
-    return make_task(record.workload, record.target, record.cores, device, weights, names)
+    return make_task(record.workload, record.target, record.cores, device, networks, names)
 
 
 def make_task(
@@ -103,7 +104,7 @@ def make_task(
     target_text: str,
     cores: int | None,
     device: str,
-    weights: Mapping[str, int],
+    networks: Networks,
     names: Names,
 ) -> Task:
     """A task from what TenSet says of it.
@@ -113,7 +114,7 @@ def make_task(
         target_text: in TVM's older notation.
         cores: of the machine; None where unknown.
         device: its name; empty to take what the target says.
-        weights: how often each workload occurs in its networks.
+        networks: how often each workload occurs in them.
         names: those that are taken.
 
     Raises:
@@ -129,11 +130,13 @@ def make_task(
     if cores and target.on_cpu:
         where = f"{where}, {cores} {'core' if cores == 1 else 'cores'}"
     label = "x".join(_flat(arguments))
+    name = names.unique(f"{op}_{label}" if label else op)
+    networks.made(name, workload)
     return Task(
-        name=names.unique(f"{op}_{label}" if label else op),
+        name=name,
         op=op,
         args=json.dumps(arguments),
-        weight=weights.get(workload, 1),
+        weight=networks.weight(workload),
         target=target,
         device=where,
     )

@@ -9,7 +9,7 @@ from balto.errors import InputError
 from balto.importers.dataset import import_datasets
 from balto.importers.imported import Imported
 from balto.importers.records import MEASURE_RECORDS, import_records
-from balto.importers.weights import read_weights
+from balto.importers.weights import ENDING, read_networks
 
 #: The folder with a file for each network.
 NETWORK_INFO = "network_info"
@@ -29,7 +29,8 @@ def import_tenset(
             of logs, or TenSet's folder that holds ``measure_records``.
         pool: where the pool goes.
         network_info: the folder of ``*.task.pkl`` files, which say how often each task occurs in
-            its network; None to look for one beside `source`. Without it all weights are 1.
+            its network; None to look for one beside `source`. Without it all weights are 1, and
+            the pool does not say which tasks are of which network.
         device: the name of the device that measured; None to take what the source says.
 
     Raises:
@@ -39,13 +40,15 @@ def import_tenset(
     path = Path(source)
     with reading(path, InputError):
         pickles, logs = _files(path)
-        weights = read_weights(_task_files(path, network_info))
+        networks = read_networks(_task_files(path, network_info))
     if pickles:
-        result = import_datasets(pickles, pool, one_line(path), weights, device)
+        result = import_datasets(pickles, pool, one_line(path), networks, device)
     else:
-        result = import_records(logs, pool, one_line(path), weights, device)
-    if not weights:
-        result.notes.append(f"no {NETWORK_INFO}/*.task.pkl found: every task has weight 1")
+        result = import_records(logs, pool, one_line(path), networks, device)
+    if networks:
+        result.notes += networks.write(pool)
+    else:
+        result.notes.append(f"no {NETWORK_INFO}/*{ENDING} found: every task has weight 1")
     return result
 
 
@@ -70,10 +73,10 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
 
 def _task_files(path: Path, network_info: str | Path | None) -> list[Path]:
     if network_info is not None:
-        found = sorted(Path(network_info).glob("*.task.pkl"))
+        found = sorted(Path(network_info).glob(f"*{ENDING}"))
         if not found:
-            raise InputError(f"expected *.task.pkl files in {one_line(network_info)}, found none")
+            raise InputError(f"expected *{ENDING} files in {one_line(network_info)}, found none")
         return found
     places = (path, *list(path.absolute().parents)[:3])
     folders = (place / NETWORK_INFO for place in places)
-    return next((sorted(f.glob("*.task.pkl")) for f in folders if f.is_dir()), [])
+    return next((sorted(f.glob(f"*{ENDING}")) for f in folders if f.is_dir()), [])

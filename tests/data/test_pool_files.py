@@ -20,7 +20,7 @@ from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool
 from balto.data.pool_schema import KEY, programs_schema_1
-from balto.data.pool_writer import write_parts, write_pool
+from balto.data.pool_writer import copy_networks, write_parts, write_pool
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import PoolError, StorageError
@@ -392,3 +392,15 @@ def test_a_flipped_byte_is_noticed(pool_path):
         file.write_bytes(damaged)
         with pytest.raises(PoolError, match=r"programs\.parquet"):
             read_pool(pool_path)
+
+
+def test_what_a_pool_says_of_networks_is_left_alone_and_goes_along(pool, tmp_path):
+    write_pool(pool, tmp_path / "a")
+    (tmp_path / "a" / "networks.json").write_text('{"net": {}}')
+    write_pool(read_pool(tmp_path / "a"), tmp_path / "a")
+    write_pool(read_pool(tmp_path / "a"), tmp_path / "b")
+    copy_networks(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b" / "networks.json").read_text() == '{"net": {}}'
+    write_pool(pool, tmp_path / "c")
+    copy_networks(tmp_path / "c", tmp_path / "a")
+    assert (tmp_path / "a" / "networks.json").read_text() == '{"net": {}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import balto
+from balto.errors import InputError
 from balto.learn.metrics import network_top_k
 from balto.learn.saturation import outlook
 from balto.testing import made_up_pool
@@ -277,6 +279,23 @@ def test_a_held_out_network_is_judged_as_tensets_formula_has_it(pool_path, tmp_p
             "", [run.values["best_s"][-1]], [run.values[f"top{k}_s"][-1]], run.weight
         )
         assert ratio.value() == pytest.approx(expected)
+
+
+def test_a_pools_own_file_says_which_tasks_a_network_has_unless_another_is_given(pool, tmp_path):
+    import _study
+
+    first, second = (task.name for task in pool.tasks[:2])
+    for folder, name, often in (("pool", first, 3), ("given", second, 2)):
+        (tmp_path / folder).mkdir()
+        text = json.dumps({"((net,[(1,3)]),llvm)": {name: often}})
+        (tmp_path / folder / "networks.json").write_text(text)
+    own, given = str(tmp_path / "pool"), tmp_path / "given" / "networks.json"
+    networks = _study.Networks(tmp_path / "out")
+    assert networks.weights("((net,[(1,3)]),llvm)", pool, own) == {0: 3.0}
+    with pytest.raises(InputError, match=r"tasks of resnet-50 in .*pool/networks\.json, which"):
+        networks.weights("resnet-50", pool, own)
+    fixed = _study.Networks(tmp_path / "out", given)
+    assert fixed.weights("((net,[(1,3)]),llvm)", pool, own) == {1: 2.0}
 
 
 def test_a_failed_program_that_ranks_first_fails_its_network_unless_it_is_left_out(pool):

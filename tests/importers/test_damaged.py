@@ -12,7 +12,7 @@ from balto.data.pool_reader import read_pool
 from balto.errors import InputError
 from balto.importers.metaschedule import RECORDS, WORKLOADS, import_metaschedule
 from balto.importers.tenset import import_tenset
-from balto.importers.weights import read_weights
+from balto.importers.weights import Networks, read_networks
 from tests.hardening.damage import damaged
 from tests.importers.logs import CPU, GPU_STEPS, line, write
 from tests.importers.test_metaschedule import database, record, trace
@@ -56,13 +56,13 @@ def test_damaged_weights(tenset, tmp_path):
     path = tmp_path / "a.task.pkl"
     for changed in damaged(whole, other, 150):
         path.write_bytes(changed)
-        weights, said = {}, ""
+        networks, said = Networks({}), ""
         try:
-            weights = read_weights([path])
+            networks = read_networks([path])
         except InputError as error:
             said = str(error)
         assert "\n" not in said
-        assert all(isinstance(k, str) and n > 0 for k, n in weights.items())
+        assert networks.weight("any") == 1
 
 
 def test_a_damaged_log(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from balto.data.pool_reader import read_pool
 from balto.errors import StorageError
 from balto.importers.tenset import import_tenset
+from tests.importers.logs import line, write
 from tests.importers.tenset_own import make
 
 OWN = Path(make.__file__).parent
@@ -51,6 +52,22 @@ def test_weights_are_summed_over_networks_and_found_beside_the_source(tenset, tm
     result = import_tenset(tenset / "dataset3.pkl", tmp_path / "pool")
     assert [task.weight for task in read_pool(tmp_path / "pool").tasks] == [5, 1, 1, 1]
     assert not result.notes
+
+
+def test_the_pool_says_which_tasks_each_network_has(tenset, tmp_path):
+    import_tenset(tenset / "dataset3.pkl", tmp_path / "pool")
+    first, second = (task.name for task in read_pool(tmp_path / "pool").tasks[:2])
+    assert json.loads((tmp_path / "pool" / "networks.json").read_text()) == {
+        "((resnet_50,[(1,3,220,224)]),llvm)": {first: 3, second: 1},
+        "((resnet_50,[(1,3,221,224)]),llvm)": {first: 2},
+    }
+
+
+def test_without_a_task_of_the_networks_it_says_so(tenset, tmp_path):
+    log = write(tmp_path / "log.json", [line()])
+    result = import_tenset(log, tmp_path / "pool", tenset / "network_info")
+    assert result.notes == ["no network has a task of the pool: every task has weight 1"]
+    assert not (tmp_path / "pool" / "networks.json").exists()
 
 
 def test_a_folder_of_feature_caches_is_one_pool(tenset, tmp_path):
