@@ -171,7 +171,8 @@ def _check(trace: str) -> None:
         SkipLine: it says what cannot be.
     """
     try:
-        sound = bool((np.abs(decisions.extract([trace])) < LARGEST_FEATURE).all())
+        with np.errstate(divide="raise", over="raise", invalid="raise"):  # and not a warning
+            sound = bool((np.abs(decisions.extract([trace])) < LARGEST_FEATURE).all())
     except Exception:  # nothing but the trace was looked at
         sound = False
     if not sound:

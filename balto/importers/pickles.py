@@ -240,7 +240,7 @@ class Machine:
             return
         more = np.ascontiguousarray(run[:, 1:]).view(">f8")[:, 0]
         self._file.read(9 * len(run))
-        values = np.concatenate([[first], more]).astype(np.float32)
+        values = _float32(np.concatenate([[first], more]))
         self._push(values, values.nbytes)
 
     # Containers
@@ -383,7 +383,7 @@ class Machine:
             self._refuse(f"has an array of {shape!r:.80} in {len(data)} bytes")
         values = np.frombuffer(data, dtype).reshape(shape, order="F" if by_column else "C")
         if values.ndim == 2 and dtype.itemsize == 8:  # one program's features
-            values = values.astype(np.float32)
+            values = _float32(values)
             self._held -= values.nbytes
         return values
 
@@ -410,14 +410,12 @@ class Machine:
         if not all(isinstance(each, float | int | np.ndarray) for each in data):
             wrong = next(e for e in data if not isinstance(e, float | int | np.ndarray))
             self._refuse(f"has an array of numbers with {_kind(wrong)} in it")
-        return np.concatenate([np.empty(0, np.float32), *map(np.atleast_1d, data)]).astype(
-            np.float32
-        )
+        return _float32(np.concatenate([np.empty(0, np.float32), *map(np.atleast_1d, data)]))
 
     def _program(self, value: Any) -> NDArray[np.float32]:
         if not isinstance(value, _Array) or value.values is None or value.values.ndim != 2:
             self._refuse(f"has features that are {_kind(value)}")
-        return np.asarray(value.values, np.float32)
+        return _float32(value.values)
 
     def _give(self, made: _Array, programs: list[NDArray[np.float32]], size: int) -> Given:
         if len(programs) != size or len({p.shape[1] for p in programs}) != 1:
@@ -428,6 +426,12 @@ class Machine:
         self._made = made.since  # what was made for it is gone with it
         self._held -= self._ready.rows.nbytes
         return Given(self._ready.number, size)
+
+
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """What is too large becomes infinite, without a warning, and is refused as a feature."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32, copy=False)
 
 
 def _kind(value: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from balto.data.pool_reader import read_pool
-from balto.errors import StorageError
+from balto.errors import InputError, StorageError
 from balto.importers.tenset import import_tenset
 from tests.importers.logs import line, write
 from tests.importers.tenset_own import make
@@ -38,6 +39,17 @@ def test_every_layout_and_protocol_gives_the_numbers_that_were_pickled(tenset, t
                 assert outcome.latency_s == pytest.approx(expected["latency"] / throughput)
             else:
                 assert not rows.any() or throughput < 1e-10
+
+
+@pytest.mark.parametrize(("task", "form"), [(0, "<d"), (1, ">d")])  # in bytes, and one by one
+def test_a_number_too_large_for_a_feature_is_one_line(tenset, tmp_path, task, form):
+    says = list(json.loads((tenset / "says.json").read_text()).values())[task]
+    number, large = (struct.pack(form, n) for n in (says["rows"][2][0][5], 1e300))
+    whole = (tenset / "cache4.feature_cache").read_bytes()
+    assert number in whole
+    (tmp_path / "a.feature_cache").write_bytes(whole.replace(number, large))
+    with pytest.raises(InputError, match="missing or not finite"):  # and no warning
+        import_tenset(tmp_path / "a.feature_cache", tmp_path / "pool")
 
 
 def test_failures_stay_failures(tenset, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 
 import pytest
 
@@ -107,6 +108,18 @@ def bad_traces():
     yield [instructions, [[3, [1, 2]]]]
     yield [instructions, [[3, [1e308, 1, 1, "x"]]]]
     yield [[*instructions, ["SampleComputeLocation", [], [], ["l9"]]], [*decided, [5, 1e300]]]
+
+
+@pytest.mark.parametrize("number", [1e300, float("inf"), float("nan")])
+def test_a_number_that_is_no_decision_is_skipped_without_a_warning(tmp_path, number):
+    instructions, decided = trace()
+    tile = [instructions, [[3, [number, 1, 1, 1]]]]
+    loop = [[*instructions, ["SampleComputeLocation", ["b0"], [], ["l9"]]], [*decided, [5, number]]]
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        result, pool = imported(tmp_path, [record(of=loop), record(of=tile), record()])
+    assert not given
+    assert result.skipped["a trace that makes no sense"] == 3 - len(pool) >= 1
 
 
 @pytest.mark.parametrize("bad", list(bad_traces()))
