@@ -19,8 +19,8 @@ from balto.data.pool_writer import write_parts
 from balto.data.task import Task
 from balto.errors import InputError
 
-#: Programs that are held in memory at a time, at most.
-BATCH = 16_384
+#: Programs that are held in memory at a time, and reasons for skipped lines that are told, at most.
+BATCH, REASONS = 16_384, 8
 
 
 class SkipLine(Exception):
@@ -58,8 +58,11 @@ class Imported:
         total = sum(self.skipped.values())
         if not total:
             return ""
-        reasons = ", ".join(f"{n} {reason}" for reason, n in self.skipped.most_common(8))
-        return f"{total} {'line' if total == 1 else 'lines'} skipped: {reasons}"
+        most = self.skipped.most_common(REASONS)
+        reasons = [f"{n} {reason}" for reason, n in most]
+        if others := total - sum(n for _, n in most):
+            reasons.append(f"and {others} more for other reasons")
+        return f"{total} {'line' if total == 1 else 'lines'} skipped: {', '.join(reasons)}"
 
 
 def part(task: Task, features: dict[str, Features], traces: list[Any], outcomes: Outcomes) -> Pool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from balto.data.outcome import Status
 from balto.data.pool_reader import read_pool
 from balto.errors import InputError
 from balto.importers.ansor import read_record
-from balto.importers.imported import SkipLine
+from balto.importers.imported import Imported, SkipLine
 from balto.importers.steps import StepReader
 from balto.importers.tenset import import_tenset
 from balto.learn.replay import replay
@@ -181,6 +183,15 @@ def test_comments_half_lines_and_unknown_versions_are_skipped_with_a_count(tmp_p
     assert result.skipped["not measured"] == 1
     assert result.skipped["too long"] == 1
     assert sum(result.skipped.values()) == len(lines) - 3  # two records, and an empty line
+
+
+def test_the_reasons_that_are_told_add_up():
+    result = Imported(skipped=Counter({f"reason {k}": k for k in range(1, 12)}))
+    words = result.skipped_words()
+    assert words.startswith("66 lines skipped: 11 reason 11, 10 reason 10, ")
+    assert words.endswith(", 4 reason 4, and 6 more for other reasons")
+    assert sum(int(n) for n in re.findall(r"(\d+) (?:reason|more)", words)) == 66
+    assert "more" not in Imported(skipped=Counter("aab")).skipped_words()
 
 
 def test_a_log_without_a_record_is_refused_in_one_line(tmp_path):
