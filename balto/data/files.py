@@ -6,6 +6,7 @@ raise becomes one line. Files of ours that are not rebuilt carry a checksum, or 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -73,6 +74,24 @@ def make_folder(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StorageError(f"cannot make the folder {one_line(path)}: {reason}") from error
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Make a folder as `make_folder`; if what follows fails, what was made and is empty goes again.
+
+    Raises:
+        StorageError: as `make_folder`.
+    """
+    made = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    make_folder(path)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty, or gone
+            for each in made:
+                each.rmdir()
+        raise
 
 
 def fsync_folder(path: Path) -> None:

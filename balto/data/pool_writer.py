@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet
-from balto.data.files import as_path, make_folder, reading, write_atomically
+from balto.data.files import as_path, new_folder, reading, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
 from balto.data.pool import Pool
 from balto.data.pool_schema import KEY, NETWORKS, TASKS, features_column, metadata, programs_schema
@@ -88,14 +88,18 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
         parts: a task, and programs of it in a pool (pool-wide indices); at least one part, and
             every pool with the same feature sets. A task may have several parts, one after the
             other, each with the same task object.
-        path: a folder, made if it is not there.
+        path: a folder, made if it is not there; and gone again if no pool comes to be in it.
 
     Raises:
         PoolError: a feature set that this balto does not know, or of another width.
         StorageError: `path` is a file, or cannot be written to.
     """
     path = as_path(path)
-    make_folder(path)
+    with new_folder(path):
+        return _write_parts(parts, path)
+
+
+def _write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: Path) -> int:
     tasks: list[Task] = []
     sets: tuple[FeatureSet, ...] = ()
     count, first, writer = 0, 0, None

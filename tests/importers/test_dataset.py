@@ -41,13 +41,19 @@ def test_every_layout_and_protocol_gives_the_numbers_that_were_pickled(tenset, t
                 assert not rows.any() or throughput < 1e-10
 
 
-@pytest.mark.parametrize(("task", "form"), [(0, "<d"), (1, ">d")])  # in bytes, and one by one
-def test_a_number_too_large_for_a_feature_is_one_line(tenset, tmp_path, task, form):
+def with_too_large_a_number(tenset, task, form):
+    """The bytes of a cache in which a program of a task has a feature of 1e300."""
     says = list(json.loads((tenset / "says.json").read_text()).values())[task]
     number, large = (struct.pack(form, n) for n in (says["rows"][2][0][5], 1e300))
     whole = (tenset / "cache4.feature_cache").read_bytes()
     assert number in whole
-    (tmp_path / "a.feature_cache").write_bytes(whole.replace(number, large))
+    return whole.replace(number, large)
+
+
+@pytest.mark.parametrize(("task", "form"), [(0, "<d"), (1, ">d")])  # in bytes, and one by one
+def test_a_number_too_large_for_a_feature_is_one_line(tenset, tmp_path, task, form):
+    data = with_too_large_a_number(tenset, task, form)
+    (tmp_path / "a.feature_cache").write_bytes(data)
     with pytest.raises(InputError, match="missing or not finite"):  # and no warning
         import_tenset(tmp_path / "a.feature_cache", tmp_path / "pool")
 
@@ -117,6 +123,18 @@ def test_all_tasks_of_three_caches_are_joined(tenset, tmp_path):
         for i, program in enumerate(programs):
             expected = alone.features["store"][of_one[i % len(of_one)]]
             np.testing.assert_array_equal(pool.features["store"][program], expected)
+
+
+def test_an_import_that_fails_half_way_leaves_nothing_behind(tenset, tmp_path):
+    bad = with_too_large_a_number(tenset, 1, ">d")
+    (tmp_path / "caches").mkdir()
+    (tmp_path / "caches" / "a.feature_cache").write_bytes(bad)
+    for pool in ("new", "deep/er", "there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="missing or not finite"):
+            import_tenset(tmp_path / "caches", tmp_path / pool)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["caches", "there"]
+    assert not list((tmp_path / "there").iterdir())
 
 
 def test_a_temporary_file_that_cannot_be_written_is_one_line(tenset, tmp_path, monkeypatch):
