@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -61,9 +63,14 @@ def _key(line: bytes, path: Path) -> bytes:
     return blake2b(ansor.task_of_line(line) + b"\n" + where, digest_size=16).digest()
 
 
+@cache
 def device_folder(path: Path) -> str:
-    """Name of the device by where TenSet keeps its log; empty for a log that lies elsewhere."""
-    return path.parent.name if path.parent.parent.name == MEASURE_RECORDS else ""
+    """Name of the device by where TenSet keeps its log; empty for a log that lies elsewhere.
+
+    Asked of every line: the path is made whole once, and links are followed where that says more.
+    """
+    whole = (Path(os.path.abspath(path)), path.resolve())  # noqa: PTH100  # `..` goes, links stay
+    return next((p.parent.name for p in whole if p.parent.parent.name == MEASURE_RECORDS), "")
 
 
 def _parts(

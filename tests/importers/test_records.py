@@ -224,6 +224,25 @@ def test_tensets_folders_keep_devices_apart(tmp_path):
     assert len({task.name for task in tasks}) == 2
 
 
+def test_the_device_is_known_from_inside_its_folder_and_through_a_link(tmp_path, monkeypatch):
+    log = write(tmp_path / "data" / "measure_records" / "platinum-8272" / "a.json", [line()])
+    (tmp_path / "link").symlink_to(log.parent)
+    (tmp_path / "measure_records").mkdir()
+    (tmp_path / "measure_records" / "e5").symlink_to(log.parent)
+    monkeypatch.chdir(log.parent)
+    expected = {
+        ".": "platinum-8272",
+        "a.json": "platinum-8272",
+        "../platinum-8272": "platinum-8272",
+    }
+    expected |= {str(tmp_path / "link"): "platinum-8272"}
+    expected |= {str(tmp_path / "measure_records" / "e5" / "a.json"): "e5"}
+    for number, (source, device) in enumerate(expected.items()):
+        import_tenset(source, tmp_path / f"pool{number}")
+        [task] = read_pool(tmp_path / f"pool{number}").tasks
+        assert task.device == f"{device}, 4 cores"
+
+
 def test_a_task_of_more_programs_than_a_batch_is_one_task(tmp_path, monkeypatch):
     monkeypatch.setattr("balto.importers.records.BATCH", 4)
     lines = [line(costs=[1e-3 * (k + 1)]) for k in range(10)]
