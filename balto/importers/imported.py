@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import Features, FeatureTable
+from balto.data.files import one_line
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.pool_writer import write_parts
@@ -21,6 +22,14 @@ from balto.errors import InputError
 
 #: Programs that are held in memory at a time, and reasons for skipped lines that are told, at most.
 BATCH, REASONS = 16_384, 8
+#: How compressed files begin.
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 class SkipLine(Exception):
@@ -63,6 +72,20 @@ class Imported:
         if others := total - sum(n for _, n in most):
             reasons.append(f"and {others} more for other reasons")
         return f"{total} {'line' if total == 1 else 'lines'} skipped: {', '.join(reasons)}"
+
+
+def refuse_packed(path: Path) -> None:
+    """Refuse a compressed file by what it is compressed with; use it inside `reading`.
+
+    Raises:
+        InputError: it is compressed.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(8)
+        kind = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
+        if kind is not None:
+            raise InputError(f"{one_line(path)} is compressed with {kind}: unpack it first")
 
 
 def part(task: Task, features: dict[str, Features], traces: list[Any], outcomes: Outcomes) -> Pool:

@@ -32,7 +32,15 @@ from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerError, WorkerRaised
 from balto.importers.ansor import parse_target
 from balto.importers.costs import outcome_of_costs
-from balto.importers.imported import Imported, Names, SkipLine, one_row_each, part, write
+from balto.importers.imported import (
+    Imported,
+    Names,
+    SkipLine,
+    one_row_each,
+    part,
+    refuse_packed,
+    write,
+)
 from balto.importers.lines import Members, TaskLines, bounded_lines
 from balto.programs import decisions
 from balto.workers.worker import Worker
@@ -79,6 +87,7 @@ def import_metaschedule(
                     f"expected MetaSchedule's {WORKLOADS} and {RECORDS} in {one_line(folder)}, "
                     f"found no {name}"
                 )
+            refuse_packed(folder / name)
     result = Imported()
     with reading(folder / WORKLOADS, InputError):
         modules = _modules(folder / WORKLOADS)

@@ -161,6 +161,8 @@ class Machine:
                     self._refuse("makes more values than a file of TenSet's does")
             if len(self._stack) != 1:
                 self._refuse("ends with something left over")
+            if self._file.tell() != self._size:
+                self._refuse("goes on after its end")
             self.result = self._stack.pop()
 
     # Reading and refusing

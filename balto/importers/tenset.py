@@ -7,7 +7,7 @@ from pathlib import Path
 from balto.data.files import one_line, reading
 from balto.errors import InputError
 from balto.importers.dataset import import_datasets
-from balto.importers.imported import Imported
+from balto.importers.imported import Imported, refuse_packed
 from balto.importers.records import MEASURE_RECORDS, import_records
 from balto.importers.weights import ENDING, read_networks
 
@@ -40,6 +40,8 @@ def import_tenset(
     path = Path(source)
     with reading(path, InputError):
         pickles, logs = _files(path)
+        for each in (*pickles, *logs):
+            refuse_packed(each)
         networks = read_networks(_task_files(path, network_info))
     if pickles:
         result = import_datasets(pickles, pool, one_line(path), networks, device)

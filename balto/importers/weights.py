@@ -15,6 +15,7 @@ from balto.data.files import one_line, reading, write_atomically
 from balto.data.pool_reader import read_pool_tasks
 from balto.data.pool_schema import NETWORKS
 from balto.errors import InputError
+from balto.importers.imported import refuse_packed
 from balto.importers.pickles import Machine, Object
 
 #: The largest weight of a task.
@@ -76,6 +77,7 @@ def read_networks(paths: Sequence[Path]) -> Networks:
     counts = {}
     for path in paths:
         with reading(path, InputError):
+            refuse_packed(path)
             machine = Machine(path)
             for _ in machine.run():
                 pass

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import subprocess
 import sys
 import tracemalloc
@@ -94,6 +97,26 @@ def test_nothing_but_an_error_of_ours_comes_out_of_a_path(tmp_path):
     log = write(tmp_path / "log.json", [line()])
     with pytest.raises(InputError, match=r"expected \*\.task\.pkl"):
         import_tenset(log, tmp_path / "pool", tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("pack", "kind"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")]
+)
+def test_a_compressed_file_is_refused_as_what_it_is(tenset, tmp_path, pack, kind):
+    says = rf"\w\.?\w* is compressed with {kind}: unpack it first"
+    for name in ("a.pkl", "a.feature_cache", "a.json", "a.json.gz"):
+        (tmp_path / name).write_bytes(pack((tenset / "dataset4.pkl").read_bytes()))
+        with pytest.raises(InputError, match=says):
+            import_tenset(tmp_path / name, tmp_path / "pool")
+    folder = database(tmp_path / "db", [record()])
+    (folder / RECORDS).write_bytes(pack((folder / RECORDS).read_bytes()))
+    with pytest.raises(InputError, match=says):
+        import_metaschedule(folder, tmp_path / "pool")
+    info = tmp_path / "info"
+    info.mkdir()
+    (info / "net.task.pkl").write_bytes(pack(b"x"))
+    with pytest.raises(InputError, match=says):
+        import_tenset(write(tmp_path / "log.json", [line()]), tmp_path / "pool", info)
 
 
 def test_the_command_line(tenset, tmp_path):

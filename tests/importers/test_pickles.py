@@ -99,6 +99,8 @@ def test_what_is_inside_of_an_array_of_objects_is_refused_too(tmp_path):
         (HEAD + b"}K\x01K\x01s.", "dictionary with the key 1"),
         (HEAD + b"h\x07.", "refers back to value 7"),
         (HEAD + b"K\x01K\x02.", "left over"),
+        (HEAD + b"N." + b"cos\nsystem\n(Vtouch owned\ntR.", "goes on after its end, at byte 4"),
+        (HEAD + b"N.\n", "goes on after its end, at byte 4"),
         (HEAD + b"0.", "instruction POP"),
         (HEAD + b"R.", "takes a value where there is none"),
         (HEAD + b"t.", "takes values where there are none"),
