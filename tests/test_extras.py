@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,15 @@ def test_the_extra_to_install_is_named(missing, arguments, advice, without, pool
     (pool_path.parent / "a.onnx").touch()
     code, _, said = balto(*arguments, cwd=pool_path.parent)
     assert (code, said) == (2, f"balto: error: {advice}\n")
+
+
+def test_features_of_an_old_pool_name_the_extra_and_blame_no_task(without, tmp_path):
+    without("tvm")
+    shutil.copytree(ROOT / "tests" / "data" / "version-1", tmp_path / "pool")
+    code, _, said = balto("features", "pool", "-o", "more", cwd=tmp_path)
+    advice = "compiling programs needs tvm: pip install 'balto[tvm]'"
+    assert (code, said.splitlines()[-1]) == (2, f"balto: error: {advice}")
+    assert not (tmp_path / "more").exists()
 
 
 def test_a_replay_needs_no_extra(without, pool_path):

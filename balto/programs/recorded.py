@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import DECISIONS, FEATURE_SETS, Features, FeatureTable
+from balto.data.files import one_line
 from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool as read_files
 from balto.data.target import Target
 from balto.data.task import Task
-from balto.errors import InputError, PoolError, WorkerError
+from balto.errors import InputError, PoolError, WorkerError, WorkerRaised
 from balto.programs import decisions
 from balto.programs.extract import Drawn, extract
 from balto.programs.schedule import schedule
@@ -94,6 +95,7 @@ def with_all_features(
         return {name: np.concatenate([part[name] for part in parts]) for name in missing}
 
     try:
+        _require_tvm(crew[0])
         with ThreadPoolExecutor(len(crew)) as threads:
             shares = [range(w, len(pool.tasks), len(crew)) for w in range(len(crew))]
             # A worker does its own tasks one after the other.
@@ -106,6 +108,20 @@ def with_all_features(
         for name in missing:
             made[name].append(done[k][name])
     return _with(pool, {name: np.concatenate(parts) for name, parts in made.items()})
+
+
+def _require_tvm(worker: Worker) -> None:
+    """Say it first and once if there is no TVM: no task is to blame for that."""
+    try:
+        worker.call_with_retries("balto.programs.recorded:tvm_in_worker", deadline_s=DEADLINE_S)
+    except WorkerError as error:
+        kind = error.kind if isinstance(error, WorkerRaised) else ""
+        raise InputError(one_line(str(error).removeprefix(f"{kind}: "))) from error
+
+
+def tvm_in_worker() -> None:
+    """Import TVM. Runs in a worker."""
+    import_tvm()
 
 
 def extract_in_worker(
