@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = {"balto/py.typed", "balto/models/starter.balto"} | {
     f"balto/report/{path.name}" for path in (ROOT / "balto" / "report").glob("*.html")
 }
+#: What comes along in the source archive alone: enough to test, to read and to make the site.
+BESIDE = ("tests", "docs", "experiments", "benchmarks", ".ci")
+FILES = (
+    *("CHANGELOG.md", "CITATION.cff", "Makefile", "mkdocs.yml", "MANIFEST.in", "pools/README.md"),
+    *("requirements.txt", "requirements-docs.txt", "pyproject.toml", "README.md", "LICENSE"),
+)
+MADE = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
 BUILD = """
 import sys
 from setuptools import build_meta
@@ -40,6 +47,13 @@ balto.write_report(sys.argv[2])
 """
 
 
+def beside():
+    """The files of the folders that come along, without what running them leaves."""
+    found = (p for folder in BESIDE for p in (ROOT / folder).rglob("*") if p.is_file())
+    paths = (p.relative_to(ROOT) for p in found)
+    return {str(p) for p in paths if not any(MADE("", [part]) for part in p.parts)}
+
+
 def modules():
     return {str(p.relative_to(ROOT)) for p in (ROOT / "balto").rglob("*.py")}
 
@@ -50,9 +64,12 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "balto", source / "balto", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "pools").mkdir()
+    (source / "pools" / "epyc.parquet").touch()  # stands for the recorded pools
+    for name in FILES:
+        shutil.copy(ROOT / name, source / name)
+    for name in ("balto", *BESIDE):
+        shutil.copytree(ROOT / name, source / name, ignore=MADE)
     command = [sys.executable, "-c", BUILD, str(folder)]
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
@@ -80,10 +97,13 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(built):
 
 
 @pytest.mark.slow
-def test_the_source_archive_has_what_a_wheel_is_built_from(built):
+def test_the_source_archive_is_whole_but_for_the_pools(built):
     with tarfile.open(built[0]) as archive:
-        names = {n.partition("/")[2] for n in archive.getnames()}
-    assert modules() | DATA | {"pyproject.toml", "README.md", "LICENSE"} <= names
+        names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
+    wanted = modules() | DATA | beside() | set(FILES)
+    assert wanted <= names
+    assert {n for n in names - wanted if "egg-info" not in n} == {"PKG-INFO", "setup.cfg"}
+    assert built[0].stat().st_size < 20 << 20
 
 
 @pytest.mark.slow
