@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import balto
+from balto.campaign import compact
 from balto.cli import COMMANDS
+from balto.models import file
+from balto.tune import records
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,6 +51,17 @@ def test_every_page_is_in_the_navigation():
     named = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     there = {str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md")}
     assert named == there | {"reference/cli.md", "reference/api.md"}
+
+
+def test_the_page_of_files_has_every_kind_of_record_and_every_entry_of_a_model():
+    page = (ROOT / "docs" / "files.md").read_text()
+    sources = [p.read_text() for f in ("campaign", "tune") for p in (ROOT / "balto" / f).glob("*")
+               if p.suffix == ".py"]  # fmt: skip
+    kinds = {kind for text in sources for kind in re.findall(r'"kind": "(\w+)"', text)}
+    kinds |= {compact.KIND, records.TRIAL, records.AGAIN, records.BATCH, records.FOUND}
+    said = set(re.findall(r"`(\w+)`", page))
+    assert len(kinds) > 12
+    assert kinds | set(file._KINDS) | {"format"} <= said
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
 """What the records of a journal may say; a right checksum does not make one right.
 
-One JSON object each; tasks go by name, since that is what stays the same:
+One JSON object each, as `docs/files.md` tells too; tasks go by name, since that is what stays the
+same:
 
 - ``{"kind": "config", ...}``: what `balto.campaign.config.Config` holds, when the campaign begins;
+- ``{"kind": "tasks", "count"}``: of how many tasks programs are to be drawn;
 - ``{"kind": "left_out", "task", "reason"}``: a task that could not be sampled;
 - ``{"kind": "retry", "task"}``: it is to be tried again, and no longer finished or left out;
 - ``{"kind": "programs", "task", "count", "file", "traces"}``: how many programs a task has, and
