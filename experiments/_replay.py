@@ -245,9 +245,12 @@ class Networks:
 
 def _read_networks(path: Path) -> dict[str, dict[str, float]]:
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"expected JSON in {path}: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise InputError(f"expected the tasks of each network in {path}, found something else")
+    return found
 
 
 def replay(cell: Cell, networks: Networks) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import importlib.util
 import json
 import re
@@ -324,7 +325,7 @@ class _Modules:
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = modules
         self._known: dict[int, _Module] = {}
-        self._instructions: dict[str, bool] = {}  # whether TVM has it, by its name
+        self._instructions: set[str] = set()  # names of those that TVM is known to have
         installed = importlib.util.find_spec("tvm") is not None
         self._worker = Worker() if installed else None
 
@@ -373,10 +374,9 @@ class _Modules:
         if self._worker is None or module.text is None:
             return True
         names = {str(name) for name, *_ in json.loads(trace)[0]}
-        if new := sorted(names - self._instructions.keys()):
-            known = self._call("instructions_in_worker", new)
-            self._instructions |= dict(zip(new, known, strict=True))
-        return _digest(trace) not in module.bad and all(self._instructions[n] for n in names)
+        if new := sorted(names - self._instructions):
+            self._instructions |= set(self._call("instructions_in_worker", new))
+        return _digest(trace) not in module.bad and names <= self._instructions
 
     def notes(self) -> list[str]:
         """What a person should know."""
@@ -408,21 +408,19 @@ def apply_in_worker(module: str, trace: str) -> None:
     schedule(module, trace)
 
 
-def instructions_in_worker(names: Sequence[str]) -> list[bool]:
-    """Whether TVM has instructions of these names. Runs in a worker."""
+def instructions_in_worker(names: Sequence[str]) -> list[str]:
+    """Those of some names that TVM has an instruction of. Runs in a worker."""
     from balto.workers.tvm_setup import import_tvm
 
     import_tvm()
     from tvm.s_tir.schedule import InstructionKind
 
-    def known(name: str) -> bool:
-        try:
+    known = []
+    for name in names:
+        with contextlib.suppress(AttributeError, RuntimeError, ValueError):
             InstructionKind.get(name)
-        except (AttributeError, RuntimeError, ValueError):
-            return False
-        return True
-
-    return [known(name) for name in names]
+            known.append(name)
+    return known
 
 
 def _part(task: Task, traces: list[str], outcomes: Sequence[Outcome]) -> Pool:

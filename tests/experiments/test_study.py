@@ -294,6 +294,10 @@ def test_a_pools_own_file_says_which_tasks_a_network_has_unless_another_is_given
     assert networks.weights("((net,[(1,3)]),llvm)", pool, own) == {0: 3.0}
     with pytest.raises(InputError, match=r"tasks of resnet-50 in .*pool/networks\.json, which"):
         networks.weights("resnet-50", pool, own)
+    for damage in ("[", "[]", '{"net": 3}'):
+        (tmp_path / "pool" / "networks.json").write_text(damage)
+        with pytest.raises(InputError, match=r"expected .* in .*pool/networks\.json"):
+            networks.weights("net", pool, own)
     fixed = _study.Networks(tmp_path / "out", given)
     assert fixed.weights("((net,[(1,3)]),llvm)", pool, own) == {1: 2.0}
 
