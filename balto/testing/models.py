@@ -21,23 +21,25 @@ Labelled = tuple[FeatureTable, NDArray[np.float64], NDArray[np.int32]]
 
 
 def labelled_programs(n: int = 120, tasks: int = 3, seed: int = 0) -> Labelled:
-    """Programs whose throughput depends on two columns of every feature set.
+    """Programs whose throughput depends on two columns, which every feature set has.
 
     Returns:
         Features of every set there is, relative throughput, and task, of `n` programs.
     """
     rng = np.random.default_rng(seed)
     sets: dict[str, Features] = {}
-    power = np.zeros(n)
+    fast, slow = rng.uniform(0, 8, (2, n))
     for name, feature_set in FEATURE_SETS.items():
         most = 4 if name == "store" else 1
         width = feature_set.width
         programs = [rng.uniform(0, 8, (rng.integers(1, most + 1), width)) for _ in range(n)]
-        sets[name] = Features.from_programs(programs, width)
         high, low = min(3, width - 1), min(90, width - 1)
-        power += [0.2 * p[:, high].max() - 0.1 * p[:, low].sum() for p in programs]
+        for program, f, s in zip(programs, fast, slow, strict=True):
+            program[:, [high, low]] = 0  # all of it is in the first row
+            program[0, [high, low]] = f, s
+        sets[name] = Features.from_programs(programs, width)
     task = np.sort(rng.integers(0, tasks, n)).astype(np.int32)
-    speed = np.exp(power)
+    speed = np.exp(0.3 * fast - 0.15 * slow)
     best = np.array([speed[task == k].max() for k in range(tasks)])
     return FeatureTable(sets), speed / best[task], task
 
