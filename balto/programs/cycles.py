@@ -97,8 +97,16 @@ class Code:
         executions: of the statement, in the region.
         issued: vector instructions for these.
         vectors: that each access touches in the region, the store first.
+        reduction: iterations of reduction in the region.
+        kept: whether the hot loop, the one around the region, keeps accumulators in registers.
+        invariant, moving: vectors that are loaded before the hot loop, and in it.
+        stores, loads: vectors that the hot loop stores and loads, spilled ones included.
+        live, spilled: registers that are wanted all the time, and those that are too many.
+        stays, returns: iterations for which accumulators are kept; of reduction, outside of these.
+        scattered: accumulators whose vectors are taken apart.
+        chain: cycles of one step of the hot loop if only waiting for accumulators mattered.
+        ports: cycles for one execution if only the number of instructions mattered.
         step: cycles for one execution of the statement.
-        ports: the same, if nothing but the number of instructions mattered.
     """
 
     def __init__(self, statement: Statement, unrolled: set[int]) -> None:
@@ -189,14 +197,13 @@ class Code:
         loops, vectors = nest.loops, self.vectors
         looped = region < len(loops)
         moves = [s[region] if looped else 1.0 for s in nest.strides]
-        reduction = prod(x.extent for x in loops[:region] if x.number in statement.reduces)
-        #: Whether the hot loop keeps accumulators in registers.
+        inside = (x.extent for x in loops[:region] if x.number in statement.reduces)
+        self.reduction = prod(inside)
         self.kept = statement.accumulates and moves[0] == 0
-        self.reduction = reduction
         self.invariant = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if not m)
         self.moving = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if m)
         self.stores = 0.0 if self.kept else vectors[0]
-        self.live = self.invariant + (vectors[0] if self.kept or reduction > 1 else 0.0)
+        self.live = self.invariant + (vectors[0] if self.kept or self.reduction > 1 else 0.0)
         self.spilled = max(0.0, self.live - (REGISTERS - 2))
         self.stays, place = 1, region
         while place < len(loops) and nest.strides[0][place] == 0:
