@@ -9,7 +9,8 @@ makes it fast:
 - A tree's rows and columns are first copied into one small table that stays in the cache.
 - Of two children only the smaller one's histogram is summed; the other's is what is left. Nodes
   too light to be split have none, and each thread keeps the memory for its own.
-- The gains of a node's splits are computed side by side, after the sums that they need.
+- The gains of a node's splits are computed side by side, after the sums that they need; so are
+  the answers of a tree's first nodes, when it is asked.
 - Trees of a round are grown in threads; none depends on how many there are.
 
 Trees are complete: ``2^depth - 1`` inner nodes, the children of node `k` at ``2k + 1`` and
@@ -39,8 +40,8 @@ Floats = NDArray[np.float64]
 #: Bits of the hessian, the lower half of a packed pair; the gradient is the upper one.
 _HALF = 32
 _LOWER = (1 << _HALF) - 1
-#: Rows that a tree is asked about at a time: they stay in the cache.
-_ROWS = 32
+#: Inner nodes, from the root on, that a tree asks for all rows side by side.
+_TOP = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,13 @@ class Growth:
     """
 
     num_boost_round: int = 16
-    num_parallel_tree: int = 8
+    num_parallel_tree: int = 16
     max_depth: int = 6
     learning_rate: float = 0.5
     min_child_weight: float = 0.3
     reg_lambda: float = 1.0
     subsample: float = 0.8
-    colsample_bytree: float = 0.3
+    colsample_bytree: float = 0.2
 
     def __post_init__(self) -> None:
         check_field(self, "num_boost_round", 1, 100_000, whole=True)
@@ -247,12 +248,14 @@ def _grow(
 
     `space` holds the histograms of one level and of the next, in turns.
     """
-    table = np.empty((len(rows), len(columns)), np.uint8)
+    # Unsigned, here and below: an index that cannot be negative is not tested for it.
+    table, places = np.empty((len(rows), len(columns)), np.uint8), columns.astype(np.uint32)
     pair = np.empty(len(rows), np.int64)
     for i in range(len(rows)):
-        pair[i] = pairs[rows[i]]
-        for j in range(len(columns)):
-            table[i, j] = codes[rows[i], columns[j]]
+        row = np.uint64(rows[i])
+        pair[i] = pairs[row]
+        for j in range(len(places)):
+            table[i, j] = codes[row, places[j]]
     first = np.zeros(len(columns) + 1, np.uint32)  # where the histogram of a column begins
     for j in range(len(columns)):
         first[j + 1] = first[j] + widths[columns[j]]
@@ -266,7 +269,7 @@ def _grow(
     # Only nodes that might be split have theirs filled.
     histogram, next_histogram = space[0, :, : first[-1]], space[1, :, : first[-1]]
     _sum_rows(table, pair, order, first, histogram[0])
-    lefts, gains = np.empty((2, first[-1]), np.int64), np.empty(first[-1])
+    lefts, gains = np.empty(first[-1], np.int64), np.empty(first[-1])
     nodes = 1
     while nodes <= len(node):
         deeper = 2 * nodes <= len(node)
@@ -306,8 +309,10 @@ def _sum_rows(table: Any, pair: Any, rows: Any, first: Any, histogram: Any) -> N
     """Sum the pairs of some rows in the bins that they fall into."""
     histogram[:] = 0
     for i in rows:
+        row = np.uint64(i)
+        one = pair[row]
         for j in range(table.shape[1]):
-            histogram[first[j] + table[i, j]] += pair[i]
+            histogram[first[j] + table[row, j]] += one
 
 
 @jit
@@ -316,32 +321,31 @@ def _best_split(
 ) -> Any:
     """Column, last bin on the left, and sums of the left child; no column: -1, all on the left.
 
-    First the sums of the left child after each bin, then all gains: without branches, both are a
-    matter of vector instructions. Where a child would weigh too little, the split is left out.
+    First the sums of the left child after each bin, then all gains: without branches, which are a
+    matter of vector instructions. Where a child would weigh too little, there is nothing to gain.
     """
-    h = total & _LOWER
-    lightest, heaviest = np.int64(np.ceil(least)), h - np.int64(np.ceil(least))
-    count = 0
+    weight, bins = total & _LOWER, np.int64(first[-1])
+    lightest, heaviest = np.int64(np.ceil(least)), weight - np.int64(np.ceil(least))
     for j in range(len(first) - 1):
         left = np.int64(0)
-        for b in range(first[j], first[j + 1] - 1):
+        for b in range(first[j], first[j + 1]):
             left += histogram[b]
-            h_left = left & _LOWER
-            lefts[0, count], lefts[1, count] = left, b
-            count += (histogram[b] != 0) & (h_left >= lightest) & (h_left <= heaviest)
-    for i in range(count):
-        g_left, h_left = _gradient(lefts[0, i]), _hessian(lefts[0, i])
-        g_right, h_right = _gradient(total) - g_left, _hessian(total) - h_left
-        gains[i] = g_left * g_left / (h_left + penalty) + g_right * g_right / (h_right + penalty)
-    best = (_gradient(total) ** 2 / (_hessian(total) + penalty) + 1e-9) * (1 + 1e-9)
-    found = -1
-    for i in range(count):
-        if gains[i] > best:
-            best, found = gains[i], i
+            lefts[b] = left
+    g, h = _gradient(total), np.float64(weight) + penalty
+    for b in range(bins):
+        w_left = lefts[b] & _LOWER
+        g_left, h_left = _gradient(lefts[b]), np.float64(w_left) + penalty
+        g_right, h_right = g - g_left, h - np.float64(w_left)
+        gain = (g_left * g_left * h_right + g_right * g_right * h_left) / (h_left * h_right)
+        gains[b] = gain if (w_left >= lightest) & (w_left <= heaviest) else 0.0
+    best, found = (g * g / h + 1e-9) * (1 + 1e-9), np.int64(-1)
+    for b in range(bins):
+        if gains[b] > best:
+            best, found = gains[b], b
     if found < 0:
         return -1, 255, total
-    column = np.searchsorted(first, lefts[1, found], side="right") - 1
-    return column, lefts[1, found] - first[column], lefts[0, found]
+    column = np.searchsorted(first, found, side="right") - 1
+    return column, found - np.int64(first[column]), lefts[found]
 
 
 @jit
@@ -349,7 +353,7 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
     """Bring the rows of the left child to the front, in order; returns how many there are."""
     left = right = 0
     for i in rows:
-        if table[i, column] <= code:
+        if table[np.uint64(i), column] <= code:
             rows[left] = i
             left += 1
         else:
@@ -363,11 +367,12 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
 @jit
 def _values(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
     """What a tree has for each of some binned rows."""
+    inner, one = np.uint64(len(node)), np.uint64(1)
     for i in range(len(codes)):
-        k = 0
-        while k < len(node):
-            k = 2 * k + 1 + (codes[i, node[k]] > cut[k])
-        out[i] = value[k - len(node)]
+        k = np.uint64(0)
+        while k < inner:
+            k = k + k + one + np.uint64(codes[i, node[k]] > cut[k])
+        out[i] = value[k - inner]
 
 
 @jit
@@ -390,33 +395,48 @@ def find_leaves(table: Any, place: Any, threshold: Any, leaves: Any) -> None:
 
 
 @jit
-def add_steps(table: Any, place: Any, threshold: Any, value: Any, steps: Any) -> None:
-    """Add the value that each tree has for each of `n` rows to its member's steps.
+def add_steps(
+    table: Any, first: int, count: int, place: Any, threshold: Any, value: Any, steps: Any
+) -> None:
+    """Add the value that each tree has for each of some rows to its member's steps.
 
     A row's prediction is the forest's base and all its steps. Member `k` alone, grown from tree
     `k` of every round, would predict the base and its own steps times the number of members.
 
     Args:
-        table: `n` rows, whose columns are `Forest.columns`.
+        table: the columns of the rows, which are `Forest.columns`; a row a column, contiguous.
+        first: where the rows begin in `steps`.
+        count: how many rows there are, at most those of `table`.
         place: of `Forest.trees`, as are the next two.
         threshold: the same.
         value: the same.
         steps: ``members x n``.
     """
     trees, inner = place.shape
-    # Unsigned: an index that cannot be negative is not tested for it, which is half of the time.
-    node, one, leaf = np.empty(_ROWS, np.uint64), np.uint64(1), np.uint64(inner)
-    for start in range(0, len(table), _ROWS):
-        rows, sums = table[start : start + _ROWS], steps[:, start : start + _ROWS]
-        for t in range(trees):
-            node[:] = 0
-            reached = 0
-            while reached < inner:
-                for i in range(len(rows)):
-                    k = node[i]
-                    right = rows[i, place[t, k]] > threshold[t, k]
-                    node[i] = k + k + one + np.uint64(right)
-                reached = 2 * reached + 1
-            member = t % len(sums)
-            for i in range(len(rows)):
-                sums[member, i] += value[t, node[i] - leaf]
+    node, right = np.empty(count, np.uint32), np.empty(count, np.uint32)
+    one = np.uint64(1)
+    for t in range(trees):
+        node[:] = 0
+        above = 0  # nodes above a level
+        # Of the first levels every node is asked for all rows, which is a matter of vector
+        # instructions; and nothing is sliced, so that they can be used.
+        while above < min(inner, _TOP):
+            right[:] = 0
+            for k in range(above + 1):
+                column, cut = np.uint64(place[t, above + k]), threshold[t, above + k]
+                for i in range(count):
+                    right[i] |= np.uint32((table[column, i] > cut) & (node[i] == np.uint32(k)))
+            for i in range(count):
+                node[i] += node[i] + right[i]
+            above = 2 * above + 1
+        reached = np.uint64(above)
+        while reached < inner:
+            for i in range(count):
+                k = np.uint64(node[i])
+                asked = k + reached
+                greater = table[place[t, asked], i] > threshold[t, asked]
+                node[i] = np.uint32(k + k + np.uint64(greater))
+            reached = reached + reached + one
+        member = t % len(steps)
+        for i in range(count):
+            steps[member, first + i] += value[t, np.uint64(node[i])]

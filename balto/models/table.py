@@ -19,7 +19,7 @@ from balto.errors import InputError
 from balto.models.pooled import POOLED_COLUMNS, pool_into
 
 #: Programs whose rows are made at a time: they stay in the cache.
-BLOCK = 64
+BLOCK = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class Table:
     def columns(self, columns: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Some columns, ascending, or all: ``n x len(columns)``."""
         columns = np.arange(self.width) if columns is None else columns
-        table = np.empty((len(self), len(columns)), np.float32)
+        table = np.empty((len(columns), len(self)), np.float32)
         fill(*self.arrays(), columns, 0, len(self), table)
-        return table
+        return table.T
 
     def arrays(self) -> tuple[Any, Any, int, Any]:
         """What `fill` reads."""
@@ -85,15 +85,19 @@ def fill(
     stop: int,
     table: Any,
 ) -> None:
-    """Make the `columns` of programs `start` to `stop` in the first rows of `table`."""
+    """Make the `columns` of programs `start` to `stop`; a row of `table` is one of them."""
     from_store = 0
     for c in columns:
         from_store += c < pooled
     if from_store:
-        pool_into(rows, offsets[start : stop + 1], columns[:from_store], table)
-    for i in range(stop - start):
+        pool_into(rows, offsets[start : stop + 1], columns[:from_store], table.T)
+    for begin in range(start, stop, BLOCK):
+        end = min(begin + BLOCK, stop)
         for k in range(from_store, len(columns)):
-            table[i, k] = dense[start + i, columns[k] - pooled]
+            # Unsigned: an index that cannot be negative is not tested for it.
+            column = np.uint64(columns[k] - pooled)
+            for i in range(begin, end):
+                table[k, i - start] = dense[np.uint64(i), column]
 
 
 def table_width(names: Sequence[str]) -> int:

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 #: Programs that are asked about at a time: memory stays flat over millions.
 CHUNK = 16_384
+#: Of these, programs whose rows are put together at a time.
+PART = 1024
 #: Programs, evenly spaced, that the bins are made from.
 SAMPLE = 2048
 #: Which feature sets to read, best first (`docs/features.md`); `store` beside the first two brings
@@ -175,17 +177,25 @@ class XGB(StackedModel):
         cores = len(os.sched_getaffinity(0))
         with ThreadPoolExecutor(cores) as pool:
             for place, part in chunks(features, CHUNK):
-                arrays = Table.of(part, self.reads, self.taught(part)).arrays()
+                taught = self.taught(part)
                 steps = np.zeros((forest.value.shape[1], len(part)))
                 ends = [len(part) * k // cores for k in range(cores + 1)]
-                shares = [
-                    (*arrays, forest.columns, a, b, *forest.trees, steps) for a, b in pairwise(ends)
-                ]
-                jobs = [pool.submit(_add, *share) for share in shares[1:]]
-                _add(*shares[0])  # here: a thread takes as long to start as a hundred programs
+                shares = [(part, taught, a, b, steps) for a, b in pairwise(ends)]
+                jobs = [pool.submit(self._add_steps, *share) for share in shares[1:]]
+                self._add_steps(*shares[0])  # here: a thread takes as long to start as a hundred
                 for job in jobs:
                     job.result()
                 yield place, steps
+
+    def _add_steps(
+        self, part: FeatureTable, taught: NDArray[np.float32], first: int, last: int, steps: Floats
+    ) -> None:
+        """The steps of programs `first` to `last`: few at a time, so that they stay in the cache."""
+        forest = self._fitted()
+        for start in range(first, last, PART):
+            stop = min(start + PART, last)
+            table = Table.of(part.slice(start, stop), self.reads, taught[start:stop])
+            _add(*table.arrays(), forest.columns, len(table), *forest.trees, steps, start)
 
 
 def binned(
@@ -218,18 +228,18 @@ def _add(
     pooled: int,
     dense: Any,
     columns: Any,
-    first: int,
-    last: int,
+    count: int,
     place: Any,
     threshold: Any,
     value: Any,
     steps: Any,
+    first: int,
 ) -> None:
-    block = np.empty((BLOCK, len(columns)), np.float32)
-    for start in range(first, last, BLOCK):
-        stop = min(start + BLOCK, last)
+    block = np.empty((len(columns), BLOCK), np.float32)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
         fill(rows, offsets, pooled, dense, columns, start, stop, block)
-        add_steps(block[: stop - start], place, threshold, value, steps[:, start:stop])
+        add_steps(block, first + start, stop - start, place, threshold, value, steps)
 
 
 def _preferred(features: FeatureTable) -> tuple[str, ...]:

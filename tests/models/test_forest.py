@@ -20,7 +20,8 @@ PLAIN = Growth(num_boost_round=8, num_parallel_tree=2, subsample=1.0, colsample_
 
 def steps_of(forest: Forest, table: np.ndarray) -> np.ndarray:
     steps = np.zeros((forest.value.shape[1], len(table)))
-    add_steps(table[:, forest.columns], *forest.trees, steps)
+    columns = np.ascontiguousarray(table.T[forest.columns])
+    add_steps(columns, 0, len(table), *forest.trees, steps)
     return steps
 
 
@@ -116,7 +117,7 @@ def test_a_prediction_is_the_sum_of_what_its_leaves_hold() -> None:
     place, threshold, value = forest.trees
     leaves = np.empty((len(table), len(place)), np.uint16)
     find_leaves(table[:, forest.columns], place, threshold, leaves)
-    held = value[np.arange(len(place)), leaves].sum(axis=1)
+    held = value[np.arange(len(place)), leaves].sum(axis=1, dtype=np.float64)
     np.testing.assert_allclose(forest.base + held, predict(forest, table), rtol=1e-5)
 
 
