@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from balto.data.pool_reader import read_pool
-from balto.programs import cycles, decisions, loops
+from balto.programs import assembly, cycles, decisions, loops
 from balto.programs.schedule import schedule
 from balto.tasks.operators import module
 from balto.workers.child import pin
@@ -30,6 +30,8 @@ from balto.workers.tvm_setup import import_tvm
 POOL = Path(__file__).resolve().parents[1] / "pools" / "epyc-avx2"
 #: Candidates that are looked at at once, of one skeleton.
 CANDIDATES = 4096
+#: Programs that are compiled.
+COMPILED = 4
 
 
 def extractors(pool, task: int, count: int) -> dict[str, tuple[Callable[[], object], int]]:
@@ -61,6 +63,7 @@ def extractors(pool, task: int, count: int) -> dict[str, tuple[Callable[[], obje
         ),
         "loops": (lambda: loops.extract(modules), len(modules)),
         "cycles": (lambda: cycles.extract(modules), len(modules)),
+        "assembly": (lambda: assembly.extract(modules[:COMPILED], context.target), COMPILED),
         "decisions": (lambda: decisions.extract(traces), len(traces)),
         "decisions, arrays": (lambda: skeleton.rows(arrays), CANDIDATES),
     }

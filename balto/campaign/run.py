@@ -15,6 +15,7 @@ from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, Journalle
 from balto.campaign.programs import make_pool, read_features, read_tasks, write_tasks
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
+from balto.data.features import drawn_sets
 from balto.data.files import as_path, make_folder
 from balto.data.outcome import Outcome
 from balto.data.pool import Pool
@@ -308,7 +309,8 @@ class Campaign:
             else:
                 missing[k] = task
         config, paths = self.config, {k: self._programs_path(k) for k in missing}
-        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor):
+        sets = drawn_sets(config.new_model().feature_sets)
+        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor, sets):
             if isinstance(drawn, str):
                 self.facts.note({"kind": "left_out", "task": tasks[k].name, "reason": drawn})
                 listener.left_out(tasks[k].name, drawn)

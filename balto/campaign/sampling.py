@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from balto.campaign.programs import encode_programs
 from balto.campaign.records import Programs
-from balto.data.features import FEATURE_SETS
 from balto.data.files import write_atomically
 from balto.data.task import Task
 from balto.errors import WorkerError
@@ -31,6 +30,7 @@ def draw_programs(
     count: int,
     seed: int,
     executor: Executor,
+    sets: Sequence[str],
 ) -> Iterator[tuple[int, Programs | str]]:
     """Draw each task's programs and write them; tasks are yielded as they are done.
 
@@ -44,6 +44,7 @@ def draw_programs(
         count: M, programs a task.
         seed: the campaign's.
         executor: where to draw; close it to stop early.
+        sets: names of the feature sets to make.
 
     Yields:
         The task's index, and what was written, or why it must be left out.
@@ -54,7 +55,7 @@ def draw_programs(
     """
     written: queue.SimpleQueue[tuple[int, Programs | str] | BaseException] = queue.SimpleQueue()
     calls = (
-        Call(k, "balto.campaign.sampling:draw_file", (task, count, seed), DEADLINE_S)
+        Call(k, "balto.campaign.sampling:draw_file", (task, count, seed, sets), DEADLINE_S)
         for k, task in tasks.items()
     )
 
@@ -73,14 +74,14 @@ def draw_programs(
         yield done
 
 
-def draw_file(task: Task, count: int, seed: int) -> tuple[Programs, bytes]:
-    """Draw one task's programs with every feature set; runs in a worker.
+def draw_file(task: Task, count: int, seed: int, sets: Sequence[str]) -> tuple[Programs, bytes]:
+    """Draw one task's programs with some feature sets; runs in a worker.
 
     Returns:
         What to journal of them, and the bytes of their file; none of either for fewer than two.
     """
     sampled = sample_in_worker(
-        task.require_module(), task.target, count, draw_seed(task, seed), tuple(FEATURE_SETS)
+        task.require_module(), task.target, count, draw_seed(task, seed), sets
     )
     if len(sampled.traces) < 2:
         return Programs(len(sampled.traces)), b""

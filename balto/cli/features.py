@@ -13,9 +13,15 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), help="Another pool. [default: POOL itself]"
 )
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes; 0: one a core.")
-def command(pool: Path, output: Path | None, workers: int) -> None:
-    """Schedule the traces in POOL again, and add every feature set; nothing is measured."""
+@click.option(
+    "--assembly",
+    is_flag=True,
+    help="Add the set assembly too: every program is compiled, a tenth of a second each.",
+)
+def command(pool: Path, output: Path | None, workers: int, assembly: bool) -> None:
+    """Schedule the traces in POOL again, and add the feature sets; nothing is measured."""
     from balto.cli.progress import Progress
+    from balto.data.features import ASSEMBLY
     from balto.data.pool_writer import copy_networks, require_new, write_pool
     from balto.programs.recorded import read_pool, with_all_features
 
@@ -25,7 +31,10 @@ def command(pool: Path, output: Path | None, workers: int) -> None:
     with Progress() as progress:
         progress.begin("features", len(recorded.tasks), "task")
         whole = with_all_features(
-            recorded, workers or None, lambda _: progress.advance("features", unit="task")
+            recorded,
+            workers or None,
+            lambda _: progress.advance("features", unit="task"),
+            (ASSEMBLY.name,) if assembly else (),
         )
     count = write_pool(whole, output or pool, unmeasured=True)
     if output is not None:

@@ -54,7 +54,7 @@ def command(
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
     from balto.cli.output import print_json, print_table
     from balto.cli.progress import Progress
-    from balto.data.features import FEATURE_SETS
+    from balto.data.features import drawn_sets
     from balto.learn.replay import FULL, replay, summary
     from balto.learn.settings import LoopSettings
     from balto.models import create
@@ -70,7 +70,7 @@ def command(
     get(selector if selector != FULL else "random")
     create(model)
     recorded = read_pool(pool)
-    absent = [name for name in FEATURE_SETS if name not in recorded.features]
+    absent = [name for name in drawn_sets() if name not in recorded.features]
     if absent and model.partition(":")[0] == "xgb":
         click.echo(
             f"{pool} has no feature set {', '.join(absent)}: balto features {pool} adds it from "

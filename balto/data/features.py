@@ -32,12 +32,14 @@ class FeatureSet:
         version: raised when the meaning of a column changes.
         width: columns of a row.
         extractor: ``package.module:function`` that makes it in a worker, from a `Drawn`.
+        on_demand: made only where it is asked for, as it takes long.
     """
 
     name: str
     version: int
     width: int
     extractor: str = field(default="", compare=False)
+    on_demand: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """For the files of pools and models."""
@@ -55,8 +57,20 @@ DECISIONS = FeatureSet("decisions", 1, 135, "balto.programs.decisions:from_drawn
 LOOPS = FeatureSet("loops", 1, 236, "balto.programs.loops:from_drawn")
 #: What a compiler makes of these, and the cycles that takes (`balto.programs.cycles`): likewise.
 CYCLES = FeatureSet("cycles", 1, 57, "balto.programs.cycles:from_drawn")
+#: What the compiled code says (`balto.programs.assembly`): likewise; programs are built for it.
+ASSEMBLY = FeatureSet("assembly", 1, 45, "balto.programs.assembly:from_drawn", on_demand=True)
 #: Every feature set there is, by name.
-FEATURE_SETS = {each.name: each for each in (STORE, DECISIONS, LOOPS, CYCLES)}
+FEATURE_SETS = {each.name: each for each in (STORE, DECISIONS, LOOPS, CYCLES, ASSEMBLY)}
+
+
+def drawn_sets(asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Names of the feature sets that are made of programs: all but those made on demand.
+
+    Args:
+        asked: names of sets that are wanted as well.
+    """
+    wanted = set(asked)
+    return tuple(n for n, each in FEATURE_SETS.items() if not each.on_demand or n in wanted)
 
 
 @dataclass(frozen=True, eq=False)

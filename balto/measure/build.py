@@ -171,6 +171,15 @@ def _built(program: Program) -> Artifact:
     return build(program)
 
 
+def assembly_of(module: Any, target: Any) -> str:
+    """The assembly of a scheduled TVM module, as `build` would compile it for TVM's `target`."""
+    import tvm
+
+    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
+    with tvm.transform.PassContext(config=_CHECKS_OFF):
+        return str(tvm.tirx.build(strip(module), target).inspect_source("asm"))
+
+
 @functools.lru_cache(maxsize=16)
 def tvm_target(target: Target) -> Any:
     """TVM's own object for a target."""

@@ -341,7 +341,7 @@ def _best_split(
     best, found = (g * g / h + 1e-9) * (1 + 1e-9), np.int64(-1)
     for b in range(bins):
         if gains[b] > best:
-            best, found = gains[b], b
+            best, found = gains[b], np.int64(b)
     if found < 0:
         return -1, 255, total
     column = np.searchsorted(first, found, side="right") - 1
@@ -422,7 +422,7 @@ def add_steps(
         # instructions; and nothing is sliced, so that they can be used.
         while above < min(inner, _TOP):
             right[:] = 0
-            for k in range(above + 1):
+            for k in range(above + 1):  # a level has one node more than there are above it
                 column, cut = np.uint64(place[t, above + k]), threshold[t, above + k]
                 for i in range(count):
                     right[i] |= np.uint32((table[column, i] > cut) & (node[i] == np.uint32(k)))
@@ -432,10 +432,10 @@ def add_steps(
         reached = np.uint64(above)
         while reached < inner:
             for i in range(count):
-                k = np.uint64(node[i])
-                asked = k + reached
+                at = np.uint64(node[i])
+                asked = at + reached
                 greater = table[place[t, asked], i] > threshold[t, asked]
-                node[i] = np.uint32(k + k + np.uint64(greater))
+                node[i] = np.uint32(at + at + np.uint64(greater))
             reached = reached + reached + one
         member = t % len(steps)
         for i in range(count):

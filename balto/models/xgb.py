@@ -190,7 +190,7 @@ class XGB(StackedModel):
     def _add_steps(
         self, part: FeatureTable, taught: NDArray[np.float32], first: int, last: int, steps: Floats
     ) -> None:
-        """The steps of programs `first` to `last`: few at a time, so that they stay in the cache."""
+        """The steps of programs `first` to `last`, of few at a time: the cache holds them."""
         forest = self._fitted()
         for start in range(first, last, PART):
             stop = min(start + PART, last)

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from balto.data.features import FEATURE_SETS, Features, FeatureTable
+from balto.data.features import FEATURE_SETS, Features, FeatureTable, drawn_sets
 from balto.data.outcomes import Outcomes
 from balto.data.pool import MOST_PROGRAMS, Pool
 from balto.data.task import Task
@@ -27,7 +27,7 @@ DEADLINE_S = 900.0
 def draw_all(
     tasks: Sequence[Task], count: int, seed: int, executor: Executor
 ) -> Iterator[tuple[Task, Sampled | str]]:
-    """Draw the programs of many tasks, with every feature set; yields the tasks in their order.
+    """Draw the programs of many tasks, with the usual features; yields the tasks in their order.
 
     A draw is fixed by `seed` and the task's name: it depends on no other task, nor on the executor.
 
@@ -44,7 +44,7 @@ def draw_all(
             "balto.programs.sample:sample_in_worker",
             (
                 *(task.require_module(), task.target, count, draw_seed(task, seed)),
-                tuple(FEATURE_SETS),
+                drawn_sets(),
             ),
             DEADLINE_S,
         )
@@ -81,7 +81,7 @@ def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool
         seed: fixes the draw.
 
     Returns:
-        A pool of them, with every feature set; nothing is measured in it.
+        A pool of them, with the usual feature sets; nothing is measured in it.
 
     Raises:
         InputError: TVM cannot sample a task, there is none, or something is no task.
@@ -115,6 +115,7 @@ def as_pool(tasks: Sequence[Task], drawn: Sequence[Sampled]) -> Pool:
             (rows for each in drawn for rows in each.features[name]), feature_set.width
         )
         for name, feature_set in FEATURE_SETS.items()
+        if all(name in each.features for each in drawn)
     }
     return Pool(
         tasks=list(tasks),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.data.features import DECISIONS, FEATURE_SETS, Features, FeatureTable
+from balto.data.features import DECISIONS, FEATURE_SETS, Features, FeatureTable, drawn_sets
 from balto.data.files import one_line
 from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool as read_files
@@ -26,7 +26,7 @@ from balto.workers.tvm_setup import import_tvm
 from balto.workers.worker import Worker
 
 #: Programs that a worker schedules in one call, and how long that may take, seconds.
-BATCH, DEADLINE_S = 256, 300.0
+BATCH, DEADLINE_S = 256, 900.0
 
 
 def read_pool(path: str | Path) -> Pool:
@@ -53,19 +53,23 @@ def read_pool(path: str | Path) -> Pool:
 
 
 def with_all_features(
-    pool: Pool, workers: int | None = None, on_task: Callable[[str], None] | None = None
+    pool: Pool,
+    workers: int | None = None,
+    on_task: Callable[[str], None] | None = None,
+    asked: Sequence[str] = (),
 ) -> Pool:
-    """The pool with every feature set of this balto: its traces are scheduled, nothing is measured.
+    """The pool with the feature sets of this balto: its traces are scheduled, nothing is measured.
 
     Args:
         pool: with traces, and tasks whose module is kept or can be made from their operator.
         workers: processes; None for one a core.
         on_task: called with a task's name when it is done.
+        asked: names of sets that are made on demand, and are wanted as well.
 
     Raises:
         InputError: a program has no trace, or TVM cannot make the programs of a task.
     """
-    missing = [name for name in FEATURE_SETS if name not in pool.features]
+    missing = [name for name in drawn_sets(asked) if name not in pool.features]
     if not missing:
         return pool
     if any(not trace for trace in pool.traces):

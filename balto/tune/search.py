@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 #: Seconds that making some programs may take.
 _DEADLINE_S = 300.0
 #: The forest that drafts: small, as it is trained anew in every generation.
-_DRAFT = "xgb:features=decisions"
+_DRAFT = "xgb:features=decisions,num_parallel_tree=8,colsample_bytree=0.3"
 
 
 @dataclass(frozen=True, kw_only=True)

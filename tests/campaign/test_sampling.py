@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from balto.campaign.sampling import draw_programs
+from balto.data.features import drawn_sets
 from balto.tasks import extract_tasks
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
@@ -30,7 +31,7 @@ def draw(task, folder, worker):
     folder.mkdir()
     path = folder / "programs.parquet"
     with LocalExecutor([worker]) as executor:
-        reasons = dict(draw_programs({0: task}, {0: path}, COUNT, 0, executor))
+        reasons = dict(draw_programs({0: task}, {0: path}, COUNT, 0, executor, drawn_sets()))
     return reasons[0], pq.read_table(path)["trace"].to_pylist() if path.exists() else []
 
 
