@@ -4,8 +4,8 @@
 
 Compiles programs of every task of a pool with traces (nothing is timed), and trains the same
 forest with and without the feature set `assembly`, on all labels and on 5 %. Prints Top-1 over
-random halves of the held-out programs, and the seconds a program that this costs beside building and
-timing it; the last line is one JSON object.
+random halves of the held-out programs, and the seconds a program that this costs beside building
+and timing it; the last line is one JSON object.
 """
 
 from __future__ import annotations
