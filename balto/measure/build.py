@@ -11,13 +11,10 @@ from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
-from balto.programs.schedule import program_of
+from balto.programs.schedule import CHECKS_OFF, program_of
 from balto.workers.child import note
 from balto.workers.tvm_setup import import_tvm
 
-#: Leaves out the checks of argument types and shapes at the entry of the program, a tenth of the
-#: time of building. The machine code of the computation itself is the same.
-_CHECKS_OFF = {"tirx.disable_assert": True}
 #: Object files: the machine that runs the program links them, so that none needs a cross-linker.
 _LIBRARY = "program.tar"
 #: Artifacts that a process keeps in memory, for programs that are timed again.
@@ -123,7 +120,7 @@ def build_module(module: Any, target: Target) -> Artifact:
     tvm = import_tvm(target)
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
     arguments = tuple((tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos)
-    with tvm.transform.PassContext(config=_CHECKS_OFF):
+    with tvm.transform.PassContext(config=CHECKS_OFF):
         runnable = tvm.tirx.build(module, tvm_target(target))
     return Artifact(target, arguments, _runnable=runnable)
 
@@ -169,15 +166,6 @@ def artifact_of(work: Program | Built) -> Artifact:
 @functools.lru_cache(maxsize=KEPT)
 def _built(program: Program) -> Artifact:
     return build(program)
-
-
-def assembly_of(module: Any, target: Any) -> str:
-    """The assembly of a scheduled TVM module, as `build` would compile it for TVM's `target`."""
-    import tvm
-
-    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
-    with tvm.transform.PassContext(config=_CHECKS_OFF):
-        return str(tvm.tirx.build(strip(module), target).inspect_source("asm"))
 
 
 @functools.lru_cache(maxsize=16)

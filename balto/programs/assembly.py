@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from balto.errors import InputError
 from balto.programs.extract import Drawn
+from balto.programs.schedule import CHECKS_OFF
 
 #: Name of the feature set, and the version of what its columns mean.
 NAME, VERSION = "assembly", 1
@@ -74,14 +75,21 @@ def extract(modules: Iterable[Any], target: Any) -> NDArray[np.float32]:
     Raises:
         InputError: the target is none.
     """
-    from balto.measure.build import assembly_of
-
     if target.kind.name != "llvm" or not _is_x86(target):
         raise InputError(
             f"expected a CPU of the x86 family for the feature set {NAME}, got {target}"
         )
     rows = [row(assembly_of(module, target)) for module in modules]
     return np.array(rows, dtype=np.float32).reshape(-1, len(COLUMNS))
+
+
+def assembly_of(module: Any, target: Any) -> str:
+    """The assembly of a scheduled TVM module, as it is measured, for TVM's `target`."""
+    import tvm
+
+    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
+    with tvm.transform.PassContext(config=CHECKS_OFF):
+        return str(tvm.tirx.build(strip(module), target).inspect_source("asm"))
 
 
 def _is_x86(target: Any) -> bool:

@@ -11,6 +11,11 @@ from balto.data.target import Target
 from balto.programs.nests import THREAD, read
 from balto.workers.tvm_setup import import_tvm
 
+#: Configuration of TVM's passes with which programs are compiled: it leaves out the checks of
+#: argument types and shapes at the entry of the program, a tenth of the time of building. The
+#: machine code of the computation itself is the same.
+CHECKS_OFF = {"tirx.disable_assert": True}
+
 
 def program_of(module: str, trace: str, target: Target) -> Any:
     """The TVM module that a trace makes of a task's, as it can be compiled for a target.

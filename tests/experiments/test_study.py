@@ -240,7 +240,10 @@ def test_growing_shares_end_at_the_accuracy_of_all_labels(pool_path):
     run = _replay.replay(cell, None)
     full = _replay.replay(replace(cell, scheme="full", shares=()), None)
     assert run.share.tolist() == pytest.approx([0.05, 0.3, 1.0], abs=0.02)  # whole programs
-    assert (run.values["top1"][-1] == full.values["top1"][-1]).all()
+    assert run.measurements[-1] == full.measurements[-1]
+    # Trees depend on the order of the labels, which is the same where they come in one round.
+    whole = _replay.replay(replace(cell, shares=(1.0,)), None)
+    assert (whole.values["top1"][-1] == full.values["top1"][-1]).all()
 
 
 def test_a_run_survives_its_file(pool_path, tmp_path):
