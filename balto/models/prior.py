@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Labels a task that the sources together are taken to be worth, before there is evidence.
-WORTH = 60.0
+WORTH = 20.0
 #: Weights that are tried, and how far the right one is expected from that which `WORTH` gives.
 GRID, SPREAD = np.linspace(0.0, 1.0, 11), 0.3
 #: Top-1 that another weight must bring in one task to be e times as likely.
