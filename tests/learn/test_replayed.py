@@ -1,9 +1,10 @@
 """What replays of the two recorded pools choose and reach does not change by accident.
 
-`replayed.json` holds the results of before the package was restructured: the cases of `xgb` are
-those of then, on the feature set that there was, `store`. The case of `xgb-tenset` was recorded
-anew afterwards, on purpose: since then T_max is corrected for every model, and not by `xgb` for
-itself alone. Networks are not among them: their last bits are those of the processor's kernels.
+`replayed.json` holds the results of `xgb` on the feature set that there was first, `store`, with
+sixteen trees a round, since when all were recorded anew, on purpose; until then those of before the
+package was restructured had held, and with the eight trees of then they hold still. T_max is
+corrected by such a forest for every model, so the case of `xgb-tenset` moved too. Networks are not
+among them: their last bits are those of the processor's kernels.
 
 A change that is meant to move them is recorded by ``python tests/learn/test_replayed.py NAME...``
 with the names of the cases, or ``all``.
