@@ -186,7 +186,7 @@ def test_choosing_well_beats_choosing_at_random_where_labels_can_be_learnt():
     chosen = {}
     for selector in ("random", "balto"):
         labels = []
-        for seed in range(2):
+        for seed in range(10):
             run = learner(pool, selector, budget=0.1, rounds=5, seed=seed)
             run.run()
             labels += [

@@ -204,7 +204,7 @@ def test_no_program_wins_because_the_untuned_one_had_a_slow_moment(task: balto.T
 
     session = Session(UntunedSlowAtFirst(), None, settings=SMALL, seed=4)
     try:
-        found = session.tune(task, 40)
+        found = session.tune(task, 30)
     finally:
         session.close()
     assert min(o.latency_median_s for _, o in found.programs if o.ok) < at_first_s
