@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from _replay import VALUES, Cell, Networks, Run, replay
 
+from balto.cli import raises_again
 from balto.data.files import make_folder, reading, write_atomically
 from balto.errors import BaltoError, InputError
 
@@ -146,11 +148,14 @@ def merged(cells: Iterable[Cell], out: Path, name: str) -> Path:
 def main(script: Callable[[], None]) -> None:
     """Run a script: what is wrong with its input is one line, exit code 2; so is Ctrl-C, 130."""
     name = Path(sys.argv[0]).name
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
+        signal.signal(signal.SIGINT, raises_again(KeyboardInterrupt))
     try:
         script()
     except BaltoError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         print(f"\n{name}: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -52,7 +52,7 @@ class _Terminated(BaseException):
     """SIGTERM came: everything is closed on the way out, as after Ctrl-C."""
 
 
-def _raises(error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
+def raises_again(error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
     """A handler of signals that raises ``error`` in the main thread, and again every 5 s.
 
     Again, as Python drops what is raised while a destructor or a callback from C runs. Not while
@@ -100,9 +100,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: every expected failure is one line on stderr."""
-    signal.signal(signal.SIGTERM, _raises(_Terminated))
+    signal.signal(signal.SIGTERM, raises_again(_Terminated))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
-        signal.signal(signal.SIGINT, _raises(KeyboardInterrupt))
+        signal.signal(signal.SIGINT, raises_again(KeyboardInterrupt))
     try:
         code = cli.main(prog_name="balto", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
