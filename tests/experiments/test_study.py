@@ -39,7 +39,13 @@ def test_no_script_is_called_as_a_module_of_pythons():
 
 def start(script, *arguments):
     command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, preexec_fn=heeds_ctrl_c, **pipes)
+
+
+def heeds_ctrl_c():
+    """A shell's background jobs ignore Ctrl-C, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(script, *arguments, code=0):
