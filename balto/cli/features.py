@@ -16,7 +16,7 @@ import click
 @click.option(
     "--assembly",
     is_flag=True,
-    help="Add the set assembly too: every program is compiled, a tenth of a second each.",
+    help="Add the set assembly too: every program is compiled, a quarter of a second each.",
 )
 def command(pool: Path, output: Path | None, workers: int, assembly: bool) -> None:
     """Schedule the traces in POOL again, and add the feature sets; nothing is measured."""
