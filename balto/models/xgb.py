@@ -129,7 +129,7 @@ class XGB(StackedModel):
         table = Table.of(features, self.reads, self.taught(features)).columns(forest.columns)
         place, threshold, _ = forest.trees
         found = np.empty((len(features), len(place)), np.uint16)
-        find_leaves(table, place, threshold, found)
+        find_leaves(np.ascontiguousarray(table), place, threshold, found)  # a row lies together
         return found
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -10,6 +10,7 @@ hottest loop, what comes with each product of floats. Counts are ``log2(1 + x)``
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -94,8 +95,8 @@ def assembly_of(module: Any, target: Any) -> str:
 
 
 def _is_x86(target: Any) -> bool:
-    triple = str(target.attrs.get("mtriple", "") or "")
-    return not triple or triple.startswith(("x86_64", "i386", "i686"))
+    triple = str(target.attrs.get("mtriple", "") or platform.machine())  # LLVM's default: this host
+    return triple.lower().startswith(("x86_64", "amd64", "i386", "i686"))
 
 
 def row(assembly: str) -> list[float]:

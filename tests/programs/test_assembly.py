@@ -106,6 +106,16 @@ def test_other_processors_are_refused(tvm):
             assembly.extract([], tvm.target.Target(description))
 
 
+def test_a_target_without_a_triple_is_this_host(tvm, monkeypatch):
+    target = tvm.target.Target({"kind": "llvm", "mcpu": "haswell"})
+    assert "mtriple" not in target.attrs
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    assert assembly.extract([], target).shape == (0, len(assembly.COLUMNS))
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(InputError, match="x86"):
+        assembly.extract([], target)
+
+
 def test_it_is_made_only_where_it_is_asked_for():
     assert ASSEMBLY.name not in drawn_sets()
     assert set(drawn_sets([ASSEMBLY.name])) == set(FEATURE_SETS)
