@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from balto import models, select, testing, tune
     from balto.campaign.config import Config
-    from balto.campaign.run import Campaign, Listener
+    from balto.campaign.campaign import Campaign, Listener
     from balto.campaign.status import CampaignStatus, pool_of, status
     from balto.data.candidate import Candidate
     from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from balto.data.target import Target
     from balto.data.task import Task
     from balto.errors import BaltoError
-    from balto.learn.ledger import OutcomeStore, RoundLog
+    from balto.learn.store import OutcomeStore, RoundLog
     from balto.learn.loop import ActiveLearner
     from balto.learn.metrics import Accuracy
     from balto.learn.replay import replay
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from balto.learn.settings import LoopSettings
     from balto.measure.live import LiveMeasurer
     from balto.measure.measurer import Measurer
-    from balto.measure.recorded import ReplayMeasurer
+    from balto.measure.replay import ReplayMeasurer
     from balto.measure.rpc import RpcMeasurer, RpcSettings
     from balto.measure.settings import MeasureSettings
     from balto.models import CostModel, ModelCard
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from balto.models import read_card as read_model_card
     from balto.models import save as save_model
     from balto.programs.draw import sample
-    from balto.programs.recorded import read_pool
+    from balto.programs.features import read_pool
     from balto.report.page import write_report
     from balto.select import Selector, TaskState
     from balto.select import get as get_selector
     from balto.tasks import extract_tasks
-    from balto.tune.networks import tune_network
-    from balto.tune.tuned import load_tuned
+    from balto.tune.network import tune_network
+    from balto.deploy.load import load_tuned
     from balto.version import __version__
 
 #: Public name -> where it is.
@@ -54,7 +54,7 @@ _WHERE = {
     "Accuracy": "balto.learn.metrics",
     "ActiveLearner": "balto.learn.loop",
     "BaltoError": "balto.errors",
-    "Campaign": "balto.campaign.run",
+    "Campaign": "balto.campaign.campaign",
     "CampaignStatus": "balto.campaign.status",
     "Candidate": "balto.data.candidate",
     "Config": "balto.campaign.config",
@@ -63,20 +63,20 @@ _WHERE = {
     "FeatureSet": "balto.data.features",
     "FeatureTable": "balto.data.features",
     "Features": "balto.data.features",
-    "Listener": "balto.campaign.run",
+    "Listener": "balto.campaign.campaign",
     "LiveMeasurer": "balto.measure.live",
     "LoopSettings": "balto.learn.settings",
     "MeasureSettings": "balto.measure.settings",
     "Measurer": "balto.measure.measurer",
     "ModelCard": "balto.models.file",
     "Outcome": "balto.data.outcome",
-    "OutcomeStore": "balto.learn.ledger",
+    "OutcomeStore": "balto.learn.store",
     "Outcomes": "balto.data.outcomes",
     "Pool": "balto.data.pool",
-    "ReplayMeasurer": "balto.measure.recorded",
+    "ReplayMeasurer": "balto.measure.replay",
     "Result": "balto.learn.result",
     "Round": "balto.learn.round",
-    "RoundLog": "balto.learn.ledger",
+    "RoundLog": "balto.learn.store",
     "RpcMeasurer": "balto.measure.rpc",
     "RpcSettings": "balto.measure.rpc",
     "Selector": "balto.select.base",
@@ -89,11 +89,11 @@ _WHERE = {
     "extract_tasks": "balto.tasks",
     "get_selector": "balto.select:get",
     "load_model": "balto.models:load",
-    "load_tuned": "balto.tune.tuned",
+    "load_tuned": "balto.deploy.load",
     "models": "balto.models:",
     "pool_of": "balto.campaign.status",
     "read_model_card": "balto.models:read_card",
-    "read_pool": "balto.programs.recorded",
+    "read_pool": "balto.programs.features",
     "replay": "balto.learn.replay",
     "sample": "balto.programs.draw",
     "save_model": "balto.models:save",
@@ -101,7 +101,7 @@ _WHERE = {
     "status": "balto.campaign.status",
     "testing": "balto.testing:",
     "tune": "balto.tune:",
-    "tune_network": "balto.tune.networks",
+    "tune_network": "balto.tune.network",
     "write_pool": "balto.data.pool_writer",
     "write_report": "balto.report.page",
 }

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from balto.campaign.config import Config
-from balto.campaign.journal import read
-from balto.campaign.run import MODEL, Campaign
+from balto.journal.file import read
+from balto.campaign.campaign import MODEL, Campaign
 from balto.campaign.status import status
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome

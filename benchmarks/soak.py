@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.campaign.journal import Journal, outcome_to_record, read
+from balto.journal.file import Journal, outcome_to_record, read
 from balto.data.candidate import Candidate
 from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings

@@ -36,8 +36,8 @@ from balto.data.task import Task  # noqa: E402
 from balto.errors import WorkerTimeout  # noqa: E402
 from balto.measure.live import LiveMeasurer  # noqa: E402
 from balto.models.starter import PATH  # noqa: E402
-from balto.tune.session import Session  # noqa: E402
-from balto.tune.stock import stock_search  # noqa: E402
+from balto.search.session import Session  # noqa: E402
+from balto.metaschedule.stock import stock_search  # noqa: E402
 
 TARGET = Target("llvm", cores=1, mcpu="znver3")
 QUICK = (

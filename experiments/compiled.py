@@ -23,7 +23,7 @@ from balto.data.features import ASSEMBLY
 from balto.learn.metrics import evaluate
 from balto.learn.split import Split
 from balto.learn.tmax import TMaxEstimator
-from balto.programs.recorded import with_all_features
+from balto.programs.features import with_all_features
 
 SETS = "decisions+loops+cycles"
 POOL = Path(__file__).resolve().parents[1] / "pools" / "epyc-sse"

@@ -5,7 +5,7 @@
 A quarter of all tasks is held out in turn, and a starter is trained on the others. Of the fastest
 quarter of each held-out task, by prediction, pairs are sorted by the share of trees in which both
 fall into the same leaf; the table has the correlation of what the forest got wrong of their
-logarithms, and its standard deviation. `balto.tune.belief` takes the correlation to be that share,
+logarithms, and its standard deviation. `balto.search.surrogate` takes the correlation to be that share,
 which is more than the table has: searches with it found faster programs (docs/tuning.md).
 """
 
@@ -19,8 +19,8 @@ from more_tasks import FOLDS, Study
 from starter import fitted
 
 import balto
-from balto.programs.recorded import with_all_features
-from balto.tune.belief import ERROR
+from balto.programs.features import with_all_features
+from balto.search.surrogate import ERROR
 
 #: Tasks of fewer programs are left out; of more, so many of the most promising ones count.
 LEAST, MOST = 90, 150

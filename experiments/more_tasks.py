@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from starter import fitted, together
 
 import balto
-from balto.programs.recorded import with_all_features
+from balto.programs.features import with_all_features
 
 FOLDS = 4
 #: Programs of a task among which the first choice is judged, at most half of them; how often.

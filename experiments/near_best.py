@@ -8,7 +8,7 @@ tasks (four folds), their labels as they are, and *levelled*: scaled so that a t
 average what the first starter predicts, as the best that a search found need not be the best there
 is. The rank correlations are means over the tasks; *first of 1, 8* is the best of the programs that
 are predicted to be fastest, relative to the best of the task; *16 trials* is what
-`balto.tune.belief` finds, in batches of four.
+`balto.search.surrogate` finds, in batches of four.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from starter import fitted, levelled, together
 
 import balto
 from balto.data.features import FeatureTable
-from balto.programs.recorded import with_all_features
-from balto.tune.belief import Belief
+from balto.programs.features import with_all_features
+from balto.search.surrogate import Belief
 
 FOLDS = 4
 COLUMNS = ("rank correlation", "of the faster half", "first of 1", "of 8", "16 trials")

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for our workers
 
 from balto.data.files import write_atomically
 from balto.data.target import Target
-from balto.tune import check, reference
-from balto.tune.assemble import LIBRARY
-from balto.tune.networks import tune_network
-from balto.tune.tuned import METADATA, read_metadata
+from balto.deploy import origin, verify
+from balto.deploy.assemble import LIBRARY
+from balto.tune.network import tune_network
+from balto.deploy.load import METADATA, read_metadata
 from balto.workers.worker import Worker
 
 NETWORKS = ("resnet-50", "mobilenet-v2", "bert-tiny")
@@ -36,7 +36,7 @@ def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]
     """Runs in a worker on one core: seconds of a run, by what runs it."""
     import torch
 
-    from balto.tune.network import compile_network
+    from balto.deploy.compile import compile_network
 
     target, inputs = Target.from_dict(metadata["target"]), metadata["network"]["inputs"]
     if not (folder / UNTUNED).exists():
@@ -44,22 +44,22 @@ def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]
             compile_network(name, target, {}, partial, suited=False)
     export(name, folder / EXPORTED)
     torch.set_num_threads(1)
-    arrays = check.random_inputs(inputs)
+    arrays = verify.random_inputs(inputs)
     ways = dict(zip(("untuned", "tuned"), (folder / UNTUNED, folder / LIBRARY), strict=True))
-    runs = dict(zip(ways, check.runs_of(list(ways.values()), inputs, target), strict=True))
+    runs = dict(zip(ways, verify.runs_of(list(ways.values()), inputs, target), strict=True))
     with (
-        reference.runtime(name, arrays, 1) as eager,
-        reference.runtime(str(folder / EXPORTED), arrays, 1) as runtime,
+        origin.runtime(name, arrays, 1) as eager,
+        origin.runtime(str(folder / EXPORTED), arrays, 1) as runtime,
     ):
         runs.update(each for each in (eager, runtime) if each is not None)
-        return dict(zip(runs, check.time_in_turns(list(runs.values())), strict=True))
+        return dict(zip(runs, verify.time_in_turns(list(runs.values())), strict=True))
 
 
 def export(name: str, path: Path) -> None:
     """A built-in network as ONNX."""
     import torch
 
-    from balto.tasks.networks import build
+    from balto.tasks.zoo import build
 
     if path.exists():
         return

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import balto
 from balto.models.starter import PATH
-from balto.programs.recorded import with_all_features
+from balto.programs.features import with_all_features
 
 SETS = ("decisions", "loops", "cycles")
 #: Larger than `xgb` usually is: .01 of Top-1 on pools that it has not seen, mean of six.

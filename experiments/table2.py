@@ -25,8 +25,8 @@ from _study import main
 import balto
 from balto.data.target import Target
 from balto.tune import tune_network
-from balto.tune.assemble import LIBRARY
-from balto.tune.tuned import read_metadata
+from balto.deploy.assemble import LIBRARY
+from balto.deploy.load import read_metadata
 from balto.workers.worker import Worker
 
 NETWORKS = {
@@ -107,7 +107,7 @@ def timed(network: str, folders: Sequence[Path]) -> tuning.Row:
     cpus = sorted(os.sched_getaffinity(0))[-cores:]
     with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(cores)}) as worker:
         latency_s, reference, _ = worker.call(
-            "balto.tune.check:time_beside",
+            "balto.deploy.verify:time_beside",
             *([folder / LIBRARY for folder in folders], network, inputs, target),
             deadline_s=1800,
         )

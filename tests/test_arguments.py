@@ -12,7 +12,7 @@ import pytest
 import balto
 from balto.data.features import Features, FeatureTable
 from balto.errors import InputError, PoolError
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 from balto.measure.remote import Tracker
 from balto.measure.timing import TimingSettings
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import balto
-from balto.campaign import compact
+from balto.journal import parts
 from balto.cli import COMMANDS
 from balto.models import file
-from balto.tune import records
+from balto.search import records
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,7 +58,7 @@ def test_the_page_of_files_has_every_kind_of_record_and_every_entry_of_a_model()
     sources = [p.read_text() for f in ("campaign", "tune") for p in (ROOT / "balto" / f).glob("*")
                if p.suffix == ".py"]  # fmt: skip
     kinds = {kind for text in sources for kind in re.findall(r'"kind": "(\w+)"', text)}
-    kinds |= {compact.KIND, records.TRIAL, records.AGAIN, records.BATCH, records.FOUND}
+    kinds |= {parts.KIND, records.TRIAL, records.AGAIN, records.BATCH, records.FOUND}
     said = set(re.findall(r"`(\w+)`", page))
     assert len(kinds) > 12
     assert kinds | set(file._KINDS) | {"format"} <= said

@@ -18,7 +18,7 @@ from balto.campaign.fleet import Fleet
 from balto.campaign.records import LARGEST, LEAST_PROBE_S, Programs
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, Outcomes
-from balto.learn.ledger import OutcomeStore
+from balto.learn.store import OutcomeStore
 
 Floats = NDArray[np.float64]
 _TEXT = ("kind", "task", "status", "message")
@@ -47,7 +47,7 @@ class Measurements:
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, sizes: Mapping[str, Programs]) -> Measurements | None:
-        """From rows of `balto.campaign.compact`; None if one of them says what cannot be.
+        """From rows of `balto.journal.parts`; None if one of them says what cannot be.
 
         Args:
             batch: all of measurements.

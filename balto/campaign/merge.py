@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from balto.campaign.journal import Follower
-from balto.campaign.ledger import Facts
-from balto.campaign.run import Campaign, Listener
+from balto.journal.file import Follower
+from balto.campaign.facts import Facts
+from balto.campaign.campaign import Campaign, Listener
 from balto.campaign.shards import LOOK_S, ShardId, unmeasured
 from balto.data.candidate import Candidate
 from balto.data.files import as_path

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.campaign.config import Config
-from balto.campaign.ledger import Facts
+from balto.campaign.facts import Facts
 from balto.learn.split import held_out_count, total_budget
 
 #: A pause between two measurements longer than this is no part of how fast they come, seconds.

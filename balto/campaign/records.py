@@ -12,7 +12,7 @@ same:
 - ``{"kind": "measurement", "task", "program", "status", "latency_s", ...}``;
 - ``{"kind": "selection", "selector", "round", "picks": {task: [program, ...]}, "rules"}``;
 - ``{"kind": "round", "selector", "round", ...}``: what `balto.learn.round.Round` holds;
-- ``{"kind": "reference", "measurements", "accuracy"}``: what `balto.learn.reference` found, once;
+- ``{"kind": "reference", "measurements", "accuracy"}``: what `balto.learn.all_labels` found, once;
 - ``{"kind": "finished"}``.
 """
 
@@ -24,14 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from balto.campaign.journal import outcome_from_record
+from balto.journal.file import outcome_from_record
 from balto.data.files import one_line, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import NUMBERS
 from balto.data.pool import MOST_PROGRAMS
 from balto.errors import CampaignError, InputError
-from balto.learn.ledger import Selection
-from balto.learn.reference import Reference
+from balto.learn.store import Selection
+from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_from_dict, round_from_dict
 from balto.units import check_number
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Follower
-from balto.campaign.ledger import Facts
+from balto.journal.file import Follower
+from balto.campaign.facts import Facts
 from balto.campaign.programs import make_pool, read_tasks
 from balto.campaign.progress import Progress, progress
 from balto.data.features import FeatureTable
@@ -24,7 +24,7 @@ from balto.data.pool_reader import read_pool_tasks
 from balto.data.task import Task
 from balto.errors import CampaignError
 from balto.learn.round import Round
-from balto.programs.recorded import read_pool
+from balto.programs.features import read_pool
 
 
 @dataclass(frozen=True)

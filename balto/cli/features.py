@@ -23,7 +23,7 @@ def command(pool: Path, output: Path | None, workers: int, assembly: bool) -> No
     from balto.cli.progress import Progress
     from balto.data.features import ASSEMBLY
     from balto.data.pool_writer import copy_networks, require_new, write_pool
-    from balto.programs.recorded import read_pool, with_all_features
+    from balto.programs.features import read_pool, with_all_features
 
     if output is not None and output.resolve() != pool.resolve():
         require_new(output)

@@ -175,7 +175,7 @@ def _follow(
 
 
 def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
-    from balto.campaign.run import Campaign
+    from balto.campaign.campaign import Campaign
     from balto.cli.live import Narrator
     from balto.cli.output import left_out_line
     from balto.report.captions import outlook_words

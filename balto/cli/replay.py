@@ -59,7 +59,7 @@ def command(
     from balto.learn.settings import LoopSettings
     from balto.models import create
     from balto.models.starter import sources
-    from balto.programs.recorded import read_pool
+    from balto.programs.features import read_pool
     from balto.select import get
     from balto.units import percent, points
     from balto.units import seconds as for_people

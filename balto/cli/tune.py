@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from balto.data.target import Target
-    from balto.tune.session import TunedTask
+    from balto.search.session import TunedTask
 
 
 class _TuneOrStatus(click.Command):
@@ -111,7 +111,7 @@ def _or(given: int | None, default: int) -> int:
 
 
 def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narrator: Any) -> None:
-    from balto.tune.stock import compare_with_stock
+    from balto.metaschedule.stock import compare_with_stock
 
     narrator.say(f"TVM's own search, {trials} trials each")
     for name, found in compare_with_stock(out, [each.task for each in tuned], trials, seed):
@@ -168,7 +168,7 @@ def narrator(trials: int) -> Any:
     """A listener that shows progress on stderr; a context."""
     from balto.cli.progress import Progress
     from balto.data.outcome import Outcome
-    from balto.tune.networks import NetworkListener
+    from balto.tune.network import NetworkListener
 
     class Narrator(NetworkListener):
         """Progress on stderr."""

@@ -10,7 +10,7 @@ import click
 
 from balto.cli.output import plain, print_json, print_table
 from balto.cli.tune import narrator, print_troubles, row
-from balto.tune.networks import TunedNetwork, tune_network
+from balto.tune.network import TunedNetwork, tune_network
 from balto.units import seconds
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from balto.tune.status import TaskStatus
-    from balto.tune.stock import StockSearch
+    from balto.metaschedule.stock import StockSearch
 
 
 @click.command("status")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import InputError
-from balto.learn.ledger import OutcomeStore, RoundLog, Selection, measure_missing
+from balto.learn.store import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round

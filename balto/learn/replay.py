@@ -11,7 +11,7 @@ from balto.learn.loop import ActiveLearner
 from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.settings import LoopSettings
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 from balto.models import create, load
 from balto.models.base import CostModel
 from balto.models.starter import model_path

@@ -15,7 +15,7 @@ import numpy as np
 
 from balto.data.target import Target
 from balto.measure.build import Artifact, build_module
-from balto.measure.run import time_artifact
+from balto.measure.execute import time_artifact
 from balto.measure.timing import TimingSettings
 from balto.programs.schedule import with_threads
 from balto.workers.tvm_setup import import_tvm

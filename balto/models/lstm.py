@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
+from balto.models.neural import NetworkModel, NetworkSettings, StoreNetwork
 
 
 class StoreLSTM(StoreNetwork):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from balto.models.network import NetworkModel, NetworkSettings, StoreNetwork
+from balto.models.neural import NetworkModel, NetworkSettings, StoreNetwork
 from balto.models.segments import segment_sum
 
 

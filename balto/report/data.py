@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from balto.campaign.status import CampaignStatus, pool_of, status
 from balto.data.pool import Pool
 from balto.learn.metrics import relative_throughput
-from balto.learn.reference import Reference
+from balto.learn.all_labels import Reference
 from balto.learn.round import Round
 from balto.learn.saturation import Outlook, outlook
 from balto.learn.split import Split

@@ -17,7 +17,7 @@ from balto.errors import InputError
 from balto.extras import needed_for
 from balto.tasks.simplify import simplified
 
-#: The paper's networks (section 4.2); `balto.tasks.networks` builds them.
+#: The paper's networks (section 4.2); `balto.tasks.zoo` builds them.
 NETWORKS = ("lenet-5", "resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")
 SUFFIXES = (".onnx", ".pt2")
 
@@ -89,7 +89,7 @@ def exported_program(spec: str) -> Any:
 
     if spec not in NETWORKS:
         return torch.export.load(spec)
-    from balto.tasks.networks import build
+    from balto.tasks.zoo import build
 
     with torch.no_grad():
         return torch.export.export(*build(spec))

@@ -6,31 +6,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from balto.tune.builder import Builder
-    from balto.tune.cost_model import CostModel
-    from balto.tune.deployed import DeployedNetwork
-    from balto.tune.networks import NetworkListener, TunedNetwork, tune_network
+    from balto.metaschedule.builder import Builder
+    from balto.metaschedule.cost_model import CostModel
+    from balto.deploy.network import DeployedNetwork
+    from balto.tune.network import NetworkListener, TunedNetwork, tune_network
     from balto.tune.operators import tune_operators
-    from balto.tune.runner import Runner
-    from balto.tune.search import SearchSettings
-    from balto.tune.session import Session, SessionListener, TunedTask
-    from balto.tune.tuned import Tuned, load_tuned
+    from balto.metaschedule.runner import Runner
+    from balto.search.task import SearchSettings
+    from balto.search.session import Session, SessionListener, TunedTask
+    from balto.deploy.load import Tuned, load_tuned
 
 #: Public name -> where it is; loaded only when asked for: some import TVM.
 _WHERE = {
-    "tune_network": "balto.tune.networks",
-    "TunedNetwork": "balto.tune.networks",
-    "NetworkListener": "balto.tune.networks",
-    "DeployedNetwork": "balto.tune.deployed",
-    "Builder": "balto.tune.builder",
-    "CostModel": "balto.tune.cost_model",
-    "SessionListener": "balto.tune.session",
-    "Runner": "balto.tune.runner",
-    "SearchSettings": "balto.tune.search",
-    "Session": "balto.tune.session",
-    "Tuned": "balto.tune.tuned",
-    "TunedTask": "balto.tune.session",
-    "load_tuned": "balto.tune.tuned",
+    "tune_network": "balto.tune.network",
+    "TunedNetwork": "balto.tune.network",
+    "NetworkListener": "balto.tune.network",
+    "DeployedNetwork": "balto.deploy.network",
+    "Builder": "balto.metaschedule.builder",
+    "CostModel": "balto.metaschedule.cost_model",
+    "SessionListener": "balto.search.session",
+    "Runner": "balto.metaschedule.runner",
+    "SearchSettings": "balto.search.task",
+    "Session": "balto.search.session",
+    "Tuned": "balto.deploy.load",
+    "TunedTask": "balto.search.session",
+    "load_tuned": "balto.deploy.load",
     "tune_operators": "balto.tune.operators",
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from balto import models
-from balto.campaign.journal import Journal
+from balto.journal.file import Journal
 from balto.campaign.programs import write_tasks
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
@@ -24,9 +24,9 @@ from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.models.base import CostModel
 from balto.tasks.extract import Extracted
-from balto.tune.records import CONFIG, JOURNAL, read_records
-from balto.tune.search import SearchSettings
-from balto.tune.session import TunedTask
+from balto.search.records import CONFIG, JOURNAL, read_records
+from balto.search.task import SearchSettings
+from balto.search.session import TunedTask
 from balto.units import shown
 from balto.workers.worker import Worker
 
@@ -149,7 +149,7 @@ def require_runs_here(task: Task, measurer: Measurer | str, worker: Worker) -> N
         return  # it says so itself
     try:
         worker.call_with_retries(
-            "balto.tune.deploy:error_of", task.module, "", task.target, deadline_s=EXPORT_S
+            "balto.deploy.operators:error_of", task.module, "", task.target, deadline_s=EXPORT_S
         )
     except WorkerError as error:
         raise InputError(
@@ -188,7 +188,7 @@ def write_database(out: Path, tuned: Sequence[TunedTask], target: Target, worker
     database = [(each.task.module, _right(each)) for each in tuned]
     partial = out / f".{DATABASE}.partial"
     worker.call_with_retries(
-        "balto.tune.deploy:write_database", partial, target, database, deadline_s=EXPORT_S
+        "balto.deploy.operators:write_database", partial, target, database, deadline_s=EXPORT_S
     )
     shutil.rmtree(out / DATABASE, ignore_errors=True)
     partial.rename(out / DATABASE)

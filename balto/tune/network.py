@@ -1,239 +1,325 @@
-"""From a network to its tasks, and from tuned tasks to one module. Runs in a worker with TVM.
-
-What is compiled has exactly the functions that the tasks were made of: both come from `_prepared`.
-"""
+"""`tune_network`: from a network to a folder that can be deployed; resumable."""
 
 from __future__ import annotations
 
-import functools
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import one_line
-from balto.data.target import LLVM, Target
+from balto.data.files import as_path, one_line, sha256, write_json
+from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.measure.build import tvm_target
-from balto.tasks import graphs, layouts
-from balto.tasks.devices import device_name, resolve
-from balto.tasks.extract import Merged
-from balto.tasks.simplify import inputs
-from balto.workers.tvm_setup import import_tvm
+from balto.extras import needed_for
+from balto.measure.measurer import Measurer
+from balto.measure.named import opened
+from balto.models import starter
+from balto.tasks import graphs
+from balto.tune import folder, found as earlier
+from balto.deploy.assemble import LIBRARY, Assembled, assemble, call
+from balto.search.task import SearchSettings
+from balto.search.session import Session, SessionListener, TaskTuning, TunedTask
+from balto.search.budget import Share, network_s, next_task, next_untried
+from balto.deploy.load import FORMAT, METADATA
+from balto.units import check_number
+from balto.workers.worker import Worker
 
-#: ``(name, shape, dtype)`` of an input or output.
-Tensor = tuple[str, list[int], str]
-_TRANSFORM = "main_transform_params"
+#: Running the network in its reference.
+_CHECK_S = 1200.0
 
 
-@dataclass(frozen=True)
-class Network:
-    """What tuning must know of a network.
+class NetworkListener(SessionListener):
+    """What tuning a network tells beside what its tasks tell."""
+
+    def planned(self, tasks: int, target: Target, layout: str) -> None:
+        """The network was read: number of tasks, what they are for, layout of convolutions.
+
+        The layout is empty where there are no convolutions.
+        """
+
+    def estimated(self, latency_s: float) -> None:
+        """What the tasks of the network take together, as far as is known."""
+
+    def left(self, task: str, reason: str) -> None:
+        """A task keeps TVM's default schedule, since it cannot be tuned."""
+
+    def mismatched(self, task: str) -> None:
+        """With this task's program the network is wrong or cannot be compiled; it is left out."""
+
+    def slower(self, tuned_s: float, untuned_s: float) -> None:
+        """The tuned network is not faster; the untuned one is deployed."""
+
+    def not_beside(self, reason: str) -> None:
+        """The runtime that the network came from does not run it, and is not timed beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedNetwork:
+    """What tuning a network found.
 
     Attributes:
-        tasks: with weights, in the order they were found; weight times FLOP is the network's.
-        left_out: ``(name, reason)`` of its functions that are no tasks; they are never tuned.
-        inputs: in order.
-        outputs: in order; of no names.
-        layout: of its convolutions, and why TVM could not change it; empty where it has none.
-        fingerprint: changes with the network's functions and weights.
+        name: of the network.
+        latency_s: of what is deployed, seconds.
+        untuned_s: of the network through TVM's default pipeline, seconds.
+        reference: seconds in the runtime that it came from, by the runtime's name, as many
+            threads, in turns with the two above; empty where that is not installed.
+        error: distance of its outputs from the reference, in tolerances: at most 1.
+        tasks: those that had trials, in the order they were begun; with the program that is
+            deployed, which is none where the untuned network is.
+        untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
+        wrong: tasks whose programs were left out, since the network came out wrong with them, or
+            could not be compiled.
+        weights: how often each task runs in the network.
     """
 
-    tasks: list[Task]
-    left_out: list[tuple[str, str]]
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    layout: str
-    fingerprint: str
+    name: str
+    latency_s: float
+    untuned_s: float
+    reference: Mapping[str, float]
+    error: float
+    tasks: Sequence[TunedTask] = field(repr=False)
+    untried: Sequence[tuple[str, str]] = field(repr=False)
+    wrong: Sequence[str]
+    weights: Mapping[str, int] = field(repr=False)
+
+    @property
+    def trials(self) -> int:
+        """How many programs were measured."""
+        return sum(each.trials for each in self.tasks)
 
 
-def read(spec: str, target: Target) -> Network:
-    """Import a network, and find its tasks.
+def tune_network(
+    network: Any,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    model: str | Path | None = starter.NAME,
+    trials: int = 400,
+    out: str | Path = "tuned",
+    target: Target | str = "llvm",
+    seed: int = 0,
+    measurer: Measurer | str = "live",
+    listener: NetworkListener | None = None,
+    settings: SearchSettings | None = None,
+) -> TunedNetwork:
+    """Tune a network on this machine, and write what `balto.load_tuned` loads.
+
+    Killed at any moment, the same call goes on: what was measured is in a journal.
+
+    Args:
+        network: a torch module, a built-in network's name, or the path of an ``.onnx`` or ``.pt2``
+            file.
+        example_inputs: of a torch module, for ``torch.export``; its shapes become the network's.
+        model: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none`` or
+            None to learn from the trials alone.
+        trials: programs measured, all tasks together.
+        out: folder, made if it is not there: the compiled network, metadata, MetaSchedule's JSON
+            database, the journal, and the model with what it learnt.
+        target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
+        seed: fixes every choice.
+        measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
+        listener: is told what happens.
+        settings: of the search of each task.
 
     Raises:
-        InputError: the file or the target is not what was expected, or a shape is not constant.
+        InputError: the network, the number of trials, the target or the model is not what was
+            expected.
+        ConfigurationChanged: the folder was tuned with other settings, or is another network's.
+        CampaignError: the folder holds something else, or is in use.
+        MeasurerError: measuring cannot go on.
+        BaltoError: what TVM makes of the network computes something else, before any tuning.
     """
-    _load(spec, target)
-    target = resolve(target)
-    _require_static(spec)
-    fused, _, layout = _prepared(spec, target, suited=True)
-    found = _tasks(spec, target)
-    main = fused["main"]
-    count = inputs(main)
-    weights = zlib.crc32(b"")
-    for each in [*graphs_of(spec)[1], *_constants(main)]:
-        weights = zlib.crc32(each.numpy().tobytes(), weights)
-    functions = sorted(f"{key} {task.weight}" for key, task in found.tasks.items())
-    return Network(
-        tasks=list(found.tasks.values()),
-        left_out=found.left_out,
-        inputs=[_tensor(p.name, p.ty) for p in main.params[:count]],
-        outputs=[_tensor("", each) for each in _flat(main.ret_ty)],
-        layout=layout if any("conv" in task.op for task in found.tasks.values()) else "",
-        fingerprint=f"{zlib.crc32(' '.join(functions).encode()):08x}{weights:08x}",
+    check_number("trials", trials, 1, whole=True)
+    check_number("seed", seed, 0, 2**63 - 1, whole=True)
+    out, listener = as_path(out), listener or NetworkListener()
+    path = folder.model_path(model, target)
+    base, trained_on = folder.load_model(path)
+    folder.require_usable(out)
+    wanted, settings = Target.of(target), settings or SearchSettings()
+    with _spec(network, example_inputs) as (spec, name), Worker(memory_bytes=0) as worker:
+        graphs.check(spec)
+        found = call(worker, "balto.deploy.compile:read", spec, wanted)
+        if not found.tasks:
+            raise InputError(f"TVM finds nothing to tune in {name}")
+        resolved: Target = found.tasks[0].target
+        folder.check_kind(path, trained_on, resolved)
+        folder.require_cores(resolved)
+        config = {
+            "network": name,
+            "fingerprint": found.fingerprint,
+            "model": folder.checksum(path),
+            "trials": trials,
+            "target": resolved.to_json(),
+            "seed": seed,
+            **folder.unusual(settings, measurer),
+        }
+        with folder.opened(out, config, found.tasks) as (journal, records):
+            listener.planned(len(found.tasks), resolved, found.layout)
+            known = earlier.known(out, records, found.tasks, listener)
+            if known is not None:
+                tuned, untried = known
+                if (metadata := earlier.deployed(out)) is not None:
+                    whole = Assembled.of(metadata, {t.task.name: t.trace for t in tuned})
+                    return _tuned_network(name, whole, tuned, untried, found.tasks)
+            else:
+                call(
+                    worker, "balto.deploy.verify:expected_of", spec, found.inputs, deadline_s=_CHECK_S
+                )
+                folder.require_runs_here(found.tasks[0], measurer, worker)
+                with opened(measurer, resolved) as own:
+                    session = Session(own, base, journal, records, settings, seed, listener)
+                    with contextlib.closing(session):
+                        tuned, untried = _search(session, found.tasks, trials, settings, listener)
+                folder.write_model(out, session.model, resolved, config)
+                earlier.keep(journal, tuned, untried)
+            traces = {each.task.name: each.trace for each in tuned if each.trace}
+            whole = assemble(worker, spec, name, found, traces, out, listener)
+            done = _tuned_network(name, whole, tuned, untried, found.tasks)
+            right = [each for each in tuned if each.task.name not in whole.wrong]
+            folder.write_database(out, right, resolved, worker)
+            _write(out, done, found, resolved)
+    return done
+
+
+def _tuned_network(
+    name: str,
+    whole: Assembled,
+    tuned: Sequence[TunedTask],
+    untried: Sequence[tuple[str, str]],
+    tasks: Sequence[Task],
+) -> TunedNetwork:
+    return TunedNetwork(
+        name=name,
+        latency_s=whole.latency_s,
+        untuned_s=whole.untuned_s,
+        reference=whole.reference,
+        error=whole.error,
+        tasks=[as_deployed(each, whole.traces) for each in tuned],
+        untried=untried,
+        wrong=whole.wrong,
+        weights={task.name: task.weight for task in tasks},
     )
 
 
-def compile_network(
-    spec: str, target: Target, traces: Mapping[str, str], path: Path, suited: bool = True
-) -> None:
-    """Compile a network to a shared library that TVM's virtual machine runs; weights are in it.
+@contextlib.contextmanager
+def _spec(network: Any, example_inputs: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
+    """What `balto.tasks.graphs` takes, and a name; a torch module is exported for a while."""
+    if isinstance(network, str | Path):
+        spec = str(network)
+        yield (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
+        return
+    if example_inputs is None:
+        raise InputError("a torch module needs example_inputs, a tuple of tensors")
+    with needed_for("a torch module"):
+        import torch
 
-    Args:
-        spec: as `read` took it.
-        target: as `read` resolved it.
-        traces: of each task that has a program of its own; the others are compiled as they are.
-        path: of the library.
-        suited: in the layout that suits the target, as the tasks are; otherwise in its own.
-    """
-    _load(spec, target)
-    from tvm import relax
-
-    fused, weights, _ = _prepared(spec, target, suited)
-    with tvm_target(target):
-        fused = _scheduled(fused, _tasks(spec, target).tasks if traces else {}, traces)
-        fused = relax.transform.SplitLayoutRewritePreproc()(fused)
-        fused = relax.transform.LiftTransformParams()(fused)
-        fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
-        main, transform = _apart(fused)
-        if transform is not None:
-            weights = _run(transform, weights, target)
-        relax.build(with_weights(main, weights), target=tvm_target(target)).export_library(
-            str(path)
-        )
-
-
-def with_weights(module: Any, weights: Sequence[Any]) -> Any:
-    """A module whose ``main`` has its weights in it, and takes the inputs alone."""
-    from tvm import relax
-
-    main = module["main"]
-    # By variable: TVM gives several the same name.
-    bound = dict(zip(main.params[inputs(main) :], weights, strict=True))
-    return relax.transform.BindParams("main", bound)(module)
-
-
-def _scheduled(fused: Any, tasks: Mapping[int, Task], traces: Mapping[str, str]) -> Any:
-    """The module with the programs of traces in the place of its functions."""
-    import tvm
-    import tvm_ffi
-    from tvm.s_tir.meta_schedule.tune_context import _normalize_mod
-    from tvm.tirx import PrimFunc
-
-    from balto.programs.schedule import schedule
-
-    before, fused = fused, tvm.IRModule(dict(fused.functions.items()))  # it is kept for later
-    for var, function in before.functions.items():
-        if not isinstance(function, PrimFunc):
-            continue
-        task = tasks.get(tvm_ffi.structural_hash(_normalize_mod(function)))
-        if task is not None and task.name in traces:
-            program = schedule(task.require_module(), traces[task.name]).mod["main"]
-            program = program.without_attr("global_symbol").with_attr("tirx.is_scheduled", True)
-            fused.update_func(var, program)
-    return fused
-
-
-def _apart(fused: Any) -> tuple[Any, Any]:
-    """``main`` with what it calls; and what prepares the weights for it, or None."""
-    import tvm
-    from tvm import relax
-
-    functions = {var.name_hint: (var, function) for var, function in fused.functions.items()}
-    parts: list[Any] = []
-    for name, other in (("main", _TRANSFORM), (_TRANSFORM, "main")):
-        if name not in functions:
-            parts.append(None)
-            continue
-        kept = tvm.IRModule({var: f for each, (var, f) in functions.items() if each != other})
-        parts.append(relax.transform.DeadCodeElimination([name])(kept))
-    return parts[0], parts[1]
-
-
-def _constants(main: Any) -> list[Any]:
-    """Tensors in the function itself: weights that the file has as nodes, not as such."""
-    from tvm.ir import GenericConst
-    from tvm.relax.analysis import post_order_visit
-
-    found: list[Any] = []
-
-    def visit(expression: Any) -> None:
-        if isinstance(expression, GenericConst):
-            found.append(expression.value)
-
-    post_order_visit(main, visit)
-    return found
-
-
-def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:
-    """What a module's ``main_transform_params`` makes of weights, on this machine's processor."""
-    import tvm
-    from tvm import relax
-
-    host = tvm_target(target if target.on_cpu else LLVM)
-    with host:
-        machine = relax.VirtualMachine(relax.build(module, target=host), tvm.cpu())
-    return list(machine[_TRANSFORM](list(weights)))
-
-
-def _load(spec: str, target: Target) -> None:
-    graphs.load_library(spec)
     try:
-        import_tvm(target)
-    except ImportError as error:
-        raise InputError(f"TVM refuses the target {target}: {error}") from error
+        with torch.no_grad():
+            program = torch.export.export(network.eval(), tuple(example_inputs))
+    except Exception as error:
+        raise InputError(f"torch.export cannot export the module: {one_line(error)}") from error
+    with tempfile.TemporaryDirectory(prefix="balto-") as exported:
+        path = Path(exported) / "network.pt2"
+        torch.export.save(program, path)
+        yield str(path), type(network).__name__
 
 
-@functools.lru_cache(maxsize=1)
-def graphs_of(spec: str) -> tuple[Any, list[Any]]:
-    """`balto.tasks.graphs.imported`, once a process."""
-    return graphs.imported(spec)
-
-
-@functools.lru_cache(maxsize=2)
-def _prepared(spec: str, target: Target, suited: bool) -> tuple[Any, list[Any], str]:
-    """The fused network, its weights as it takes them, and the layout of its convolutions."""
-    module, weights = graphs_of(spec)
-    if suited:
-        fused, transform, layout = layouts.suited(module, target)
-    else:
-        (fused, transform), layout = graphs.lowered(module, tvm_target(target)), "NCHW"
-    if transform.functions:
-        weights = _run(transform, weights, target)
-    return fused, weights, layout
-
-
-@functools.lru_cache(maxsize=1)
-def _tasks(spec: str, target: Target) -> Merged:
-    fused = _prepared(spec, target, suited=True)[0]
-    found = Merged(target, device_name(target))
-    found.add_all(graphs.tasks_of(fused, tvm_target(target)))
-    return found
-
-
-def _require_static(spec: str) -> None:
-    """Refuse a network whose inputs have no constant shape.
-
-    Raises:
-        InputError: it is one.
-    """
-    for parameter in graphs_of(spec)[0]["main"].params:
+def _search(
+    session: Session,
+    tasks: Sequence[Any],
+    trials: int,
+    settings: SearchSettings,
+    listener: NetworkListener,
+) -> tuple[list[TunedTask], list[tuple[str, str]]]:
+    """Slices of trials, each to the task from which the network gains most."""
+    shares = [Share(task.weight, task.flop) for task in tasks]
+    begun: dict[int, TaskTuning] = {}
+    untried: dict[int, str] = {}
+    # Few trials for many tasks: one good program of each is worth more than a best one of some.
+    size = max(1, min(settings.batch, trials // (2 * len(tasks))))
+    spent = 0
+    while spent < trials:
+        k = next_task(shares)
+        if k is None:
+            break
+        if k not in begun:
+            try:
+                begun[k] = session.begin(tasks[k])
+            except InputError as error:
+                shares[k].dry, untried[k] = True, one_line(error)
+                listener.left(tasks[k].name, untried[k])
+                continue
+            shares[k].untuned_s = begun[k].untuned_s
+            following = next_untried(shares)
+            session.expect(None if following is None else tasks[following])
+        stepping = spent >= trials * (1 - settings.steps)
         try:
-            [int(n) for n in parameter.ty.shape]
-        except (TypeError, AttributeError) as error:
-            raise InputError(
-                f"expected constant shapes, the input {parameter.name} of {spec} is "
-                f"{one_line(parameter.ty)}; export the network for the shape that it will run with"
-            ) from error
+            measured = begun[k].advance(min(size, trials - spent), stepping)
+        except InputError as error:  # its neighbours go on
+            shares[k].dry = True
+            listener.left(tasks[k].name, one_line(error))
+            continue
+        shares[k].dry = not measured
+        shares[k].had(min(begun[k].best_s, default=math.inf))
+        spent += measured
+        listener.estimated(network_s(shares))
+    reasons = [
+        (task.name, untried.get(k, "other tasks promised more"))
+        for k, task in enumerate(tasks)
+        if k not in begun
+    ]
+    return [each.finish() for each in begun.values()], reasons
 
 
-def _tensor(name: str, kind: Any) -> Tensor:
-    return name, [int(n) for n in kind.shape], str(kind.dtype)
+def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
+    """A task with its program, if that one is deployed."""
+    if tuned.task.name in traces:
+        return tuned
+    return replace(tuned, trace="", latency_s=tuned.untuned_s)
 
 
-def _flat(kind: Any) -> list[Any]:
-    """Tensor types of a function's result."""
-    fields = getattr(kind, "fields", None)
-    return [kind] if fields is None else [leaf for field in fields for leaf in _flat(field)]
+def _write(out: Path, done: TunedNetwork, found: Any, target: Target) -> None:
+    """The metadata, which says that the rest is whole."""
+    flop = {task.name: task.flop for task in found.tasks}
+    tasks: dict[str, Any] = {
+        each.task.name: {
+            "weight": done.weights[each.task.name],
+            "flop": flop[each.task.name],
+            "latency_s": _finite(each.latency_s),
+            "untuned_s": _finite(each.untuned_s),
+            "trials": each.trials,
+            "tuned": bool(each.trace),
+        }
+        for each in done.tasks
+    }
+    metadata = {
+        "format": FORMAT,
+        "target": target.to_dict(),
+        "cores": target.cores,
+        "device": found.tasks[0].device,
+        "network": {
+            "name": done.name,
+            "library": LIBRARY,
+            "sha256": sha256(out / LIBRARY),
+            "inputs": found.inputs,
+            "outputs": found.outputs,
+            "layout": found.layout,
+            "latency_s": done.latency_s,
+            "untuned_s": done.untuned_s,
+            "reference": dict(done.reference),
+            "error": done.error,
+            "wrong": list(done.wrong),
+        },
+        "tasks": tasks,
+        "untried": dict(done.untried),
+        "operators": {},
+        "versions": folder.versions(),
+    }
+    write_json(out / METADATA, metadata)
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None

@@ -15,10 +15,10 @@ from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
 from balto.tasks import check, extract_tasks
-from balto.tune import folder, kept
-from balto.tune.search import SearchSettings
-from balto.tune.session import Session, SessionListener, TunedTask
-from balto.tune.tuned import FORMAT, METADATA
+from balto.tune import folder, found as earlier
+from balto.search.task import SearchSettings
+from balto.search.session import Session, SessionListener, TunedTask
+from balto.deploy.load import FORMAT, METADATA
 from balto.units import check_number
 from balto.workers.worker import Worker
 
@@ -83,10 +83,10 @@ def tune_operators(
         **folder.unusual(settings, measurer),
     }
     with folder.opened(out, config, tasks) as (journal, records):
-        known = kept.known(out, records, tasks, listener or SessionListener())
+        known = earlier.known(out, records, tasks, listener or SessionListener())
         if known is not None:
             tuned, _ = known
-            if kept.deployed(out) is not None:
+            if earlier.deployed(out) is not None:
                 return tuned
         else:
             with Worker() as worker:
@@ -99,7 +99,7 @@ def tune_operators(
                         session.expect(following)
                         tuned.append(session.tune(task, trials))
             folder.write_model(out, session.model, target, config)
-            kept.keep(journal, tuned)
+            earlier.keep(journal, tuned)
         _write(out, tuned, target)
     return tuned
 
@@ -111,7 +111,7 @@ def _write(out: Path, tuned: Sequence[TunedTask], target: Target) -> None:
         for each in tuned:
             library = f"{each.task.name}.so"
             arguments = worker.call_with_retries(
-                "balto.tune.deploy:export",
+                "balto.deploy.operators:export",
                 *(each.task.module, each.trace, target, out / library),
                 deadline_s=folder.EXPORT_S,
             )

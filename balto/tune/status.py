@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balto.campaign.journal import outcome_from_record, read
+from balto.journal.file import outcome_from_record, read
 from balto.campaign.status import locked
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.errors import CampaignError
-from balto.tune.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
-from balto.tune.stock import StockSearch, read_stock, running_best
-from balto.tune.tuned import METADATA
+from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
+from balto.metaschedule.stock import StockSearch, read_stock, running_best
+from balto.deploy.load import METADATA
 
 
 @dataclass(kw_only=True)

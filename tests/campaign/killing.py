@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from balto.campaign.journal import Journal, read
+from balto.journal.file import Journal, read
 
 
 def write(path: str, report: int) -> None:

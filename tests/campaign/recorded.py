@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from balto.campaign.config import Config
-from balto.campaign.journal import read
+from balto.journal.file import read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
-from balto.learn.ledger import OutcomeStore
+from balto.learn.store import OutcomeStore
 from balto.measure.measurer import Measurer
 
 OPERATORS = ("matmul:32x32x32", "softmax_mn:32x32", "matmul:48x32x32", "matmul_relu:32x32x32")

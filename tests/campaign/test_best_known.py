@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from balto.campaign.config import Config
-from balto.campaign.journal import read
-from balto.campaign.run import Campaign
+from balto.journal.file import read
+from balto.campaign.campaign import Campaign
 from balto.data.pool_reader import read_pool
 from balto.errors import MeasurerError
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 
 
 class Listening(ReplayMeasurer):

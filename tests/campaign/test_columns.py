@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.campaign import compact
+from balto.journal import parts
 from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal, encode, outcome_to_record, read
-from balto.campaign.ledger import Facts
-from balto.campaign.run import Campaign
+from balto.journal.file import Journal, encode, outcome_to_record, read
+from balto.campaign.facts import Facts
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import Watcher, status
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
@@ -115,8 +115,8 @@ def test_a_wrong_measurement_is_refused_and_named(tmp_path: Path, wrong: dict[st
     right = Outcome(Status.OK, 1.0, 1.0, 0.1, 0.1, 3, 0.0)
     record = {"kind": "measurement", "task": "a", "program": 1, **outcome_to_record(right)}
     records = [*begin, record, {**record, **wrong}, record]
-    first = compact.write_part(tmp_path, [], records)
-    assert sum(map(len, compact.read_parts(tmp_path, first))) == len(records)
+    first = parts.write_part(tmp_path, [], records)
+    assert sum(map(len, parts.read_parts(tmp_path, first))) == len(records)
     path = tmp_path / "journal.jsonl"
     path.write_bytes(encode(first))
     with pytest.raises(CampaignError, match="record 5 of the folded part") as refused:
@@ -133,7 +133,7 @@ def test_right_measurements_are_taken_by_columns(tmp_path: Path) -> None:
     right = Outcome(Status.OK, 1.0, 1.0, 0.1, 0.1, 3, 0.0)
     record = {"kind": "measurement", "task": "a", "program": 1, **outcome_to_record(right)}
     facts = Facts(begin)
-    (batch,) = compact.read_parts(tmp_path, compact.write_part(tmp_path, [], [record] * 3))
+    (batch,) = parts.read_parts(tmp_path, parts.write_part(tmp_path, [], [record] * 3))
     taken = Measurements.of(batch, facts.programs)
     assert taken is not None
     assert len(taken.outcomes) == 3

@@ -12,9 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from balto.campaign import compact
-from balto.campaign.journal import Journal, encode, outcome_to_record, read
-from balto.campaign.ledger import Facts
+from balto.journal import parts
+from balto.journal.file import Journal, encode, outcome_to_record, read
+from balto.campaign.facts import Facts
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
 
@@ -78,9 +78,9 @@ def test_a_first_line_that_says_what_cannot_be_is_refused(tmp_path, parts):
 
 FOLDER = """
 import sys
-from balto.campaign import compact
-from balto.campaign.journal import Journal
-compact.LIMIT = 0
+from balto.journal import parts
+from balto.journal.file import Journal
+parts.LIMIT = 0
 print("ready", flush=True)
 while True:
     Journal.open(sys.argv[1]).close()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.campaign.journal import (
+from balto.journal.file import (
     Journal,
     encode,
     outcome_from_record,
@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
     """A real limit on the file's size stands for the disk's: the kernel refuses the write."""
     path = tmp_path / "journal"
     code = (
-        "import resource, signal, sys; from balto.campaign.journal import Journal\n"
+        "import resource, signal, sys; from balto.journal.file import Journal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "journal = Journal.open(sys.argv[1]); n = 0\n"

@@ -15,9 +15,9 @@ import pytest
 
 import balto
 from balto.campaign.config import Config
-from balto.campaign.journal import read
+from balto.journal.file import read
 from balto.campaign.programs import read_tasks, write_tasks
-from balto.campaign.run import Campaign, Listener
+from balto.campaign.campaign import Campaign, Listener
 from balto.campaign.status import pool_of, status
 from balto.data.candidate import Candidate
 from balto.data.pool_reader import read_pool

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from balto.campaign.journal import read
-from balto.campaign.run import Campaign
+from balto.journal.file import read
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import status
 from tests.campaign.recorded import CONFIG, ByName, selections, traces
 from tests.workers.cluster import Cluster

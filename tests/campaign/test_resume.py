@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal, read
-from balto.campaign.run import Campaign
+from balto.journal.file import Journal, read
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import pool_of, status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from balto.campaign import run
+from balto.campaign import campaign as module
 from balto.campaign.config import Config
-from balto.campaign.journal import read
+from balto.journal.file import read
 from balto.campaign.merge import Merge
 from balto.campaign.programs import make_pool
-from balto.campaign.run import Campaign
+from balto.campaign.campaign import Campaign
 from balto.campaign.shards import Shard, ShardId
 from balto.campaign.status import status
 from balto.data import mapped
@@ -34,7 +34,7 @@ from balto.errors import (
     InputError,
     PartsMissing,
 )
-from balto.learn.ledger import OutcomeStore
+from balto.learn.store import OutcomeStore
 from balto.measure.live import LiveMeasurer
 from tests.campaign.recorded import CONFIG, ByName, selections, traces
 
@@ -204,7 +204,7 @@ def test_a_live_campaign_unpacks_only_what_its_model_reads(
         return made[-1]
 
     monkeypatch.setattr(mapped, "MAPPED", -1)
-    monkeypatch.setattr(run, "make_pool", watched)
+    monkeypatch.setattr(module, "make_pool", watched)
     with Campaign(alone, CONFIG) as campaign:
         result = campaign.run(ByName(known))
     assert selections(alone) == before

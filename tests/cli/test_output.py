@@ -11,7 +11,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from balto.campaign.journal import Journal
+from balto.journal.file import Journal
 from balto.cli import cli
 from balto.cli.output import left_out_line, plain, print_table
 from balto.cli.progress import Progress

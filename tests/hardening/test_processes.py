@@ -15,8 +15,8 @@ import pytest
 
 import balto
 from balto.campaign.config import Config
-from balto.campaign.journal import read
-from balto.campaign.run import Campaign
+from balto.journal.file import read
+from balto.campaign.campaign import Campaign
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
 from balto.data.pool_writer import write_pool

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from balto.campaign.compact import read_parts, records_of, write_part
+from balto.journal.parts import read_parts, records_of, write_part
 from balto.campaign.config import Config
-from balto.campaign.journal import encode, outcome_to_record, read
+from balto.journal.file import encode, outcome_to_record, read
 from balto.campaign.programs import read_tasks, write_tasks
-from balto.campaign.run import Campaign
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import status
 from balto.data.files import write_json
 from balto.data.outcome import Outcome, Status
@@ -30,8 +30,8 @@ from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
 from balto.testing import made_up_pool
 from balto.testing.models import labelled_programs
-from balto.tune.records import read_records
-from balto.tune.tuned import read_metadata
+from balto.search.records import read_records
+from balto.deploy.load import read_metadata
 from balto.workers.worker import Worker
 from tests.hardening.damage import damaged
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal, encode, outcome_to_record
-from balto.campaign.ledger import JournalledFacts
+from balto.journal.file import Journal, encode, outcome_to_record
+from balto.campaign.facts import JournalledFacts
 from balto.campaign.programs import encode_programs, write_tasks
-from balto.campaign.run import Campaign
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import pool_of, status
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged, StorageError
 from balto.models import load

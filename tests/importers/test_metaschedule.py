@@ -12,7 +12,7 @@ from balto.data.pool_reader import read_pool
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.importers.metaschedule import RECORDS, WORKLOADS, import_metaschedule
-from balto.programs.recorded import with_all_features
+from balto.programs.features import with_all_features
 from balto.workers.worker import Worker
 
 TARGET = {"kind": "llvm", "keys": ["cpu"], "mcpu": "znver3", "num-cores": 4, "tag": ""}

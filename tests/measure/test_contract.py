@@ -10,7 +10,7 @@ from balto.data.candidate import Candidate
 from balto.data.outcome import Status
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 from balto.measure.settings import MeasureSettings
 from balto.testing import made_up_pool
 from balto.testing.measurer import MeasurerContract

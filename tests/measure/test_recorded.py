@@ -13,7 +13,7 @@ from balto.data.pool import Pool
 from balto.data.target import LLVM
 from balto.data.task import Task
 from balto.errors import MeasurerError
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 
 TASKS = [Task(name, "matmul", "[]", 1, LLVM, "a CPU") for name in ("a", "b")]
 OUTCOMES = [

@@ -16,8 +16,8 @@ import pytest
 
 import balto
 from balto.campaign.config import Config
-from balto.campaign.journal import read
-from balto.campaign.run import Campaign
+from balto.journal.file import read
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
@@ -200,8 +200,8 @@ def test_a_live_campaign_compares_with_all_that_it_measured_outside_the_test_sha
     """Its programs have no labels but those: the same pool with all others forgotten."""
     pool = read_pool(recorded)
     measured = [status(campaign).facts.outcomes.of(t.name, 60).measured for t in pool.tasks]
-    from balto.learn.ledger import OutcomeStore
-    from balto.learn.reference import all_labels
+    from balto.learn.store import OutcomeStore
+    from balto.learn.all_labels import all_labels
     from balto.models import create
 
     settings = balto.LoopSettings(test_share=0.25)

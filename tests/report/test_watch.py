@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Follower, Journal, encode, read
-from balto.campaign.ledger import Facts
-from balto.campaign.run import Campaign
+from balto.journal.file import Follower, Journal, encode, read
+from balto.campaign.facts import Facts
+from balto.campaign.campaign import Campaign
 from balto.campaign.status import Watcher, status
 from balto.data.pool_writer import write_pool
 from balto.errors import CampaignError, InputError

@@ -14,7 +14,7 @@ from balto.data.target import LLVM, Target
 from balto.errors import InputError
 from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
-from balto.tasks.networks import build
+from balto.tasks.zoo import build
 from balto.workers.worker import Worker
 from tests.workers.killing import killed
 
@@ -76,7 +76,7 @@ def test_identical_operators_of_a_pt2_file_are_one_task_with_their_weight(tmp_pa
     assert json.loads(twin.args)[:2] == [[1, 12, 12, 8], [8, 3, 3, 8]]
     assert twin.flop >= 2 * 12 * 12 * 8 * 8 * 9
     tuned = worker.call(
-        "balto.tune.network:read", str(tmp_path / "twins.pt2"), LLVM, deadline_s=120
+        "balto.deploy.compile:read", str(tmp_path / "twins.pt2"), LLVM, deadline_s=120
     ).tasks
     assert tuned == tasks  # so a model knows what it is asked about
     own = extract_tasks([str(tmp_path / "twins.pt2")], worker=worker, own_layout=True).tasks

@@ -48,13 +48,13 @@ def worker() -> Iterator[Worker]:
 
 def outputs(spec: str, library: Path, inputs: list[np.ndarray]) -> list[list[np.ndarray]]:
     """Runs in a worker: what the compiled network gives for each input."""
-    from balto.tune import check
-    from balto.tune.network import compile_network, read
+    from balto.deploy import verify
+    from balto.deploy.compile import compile_network, read
 
     target = read(spec, LLVM).tasks[0].target
     compile_network(spec, target, {}, library)
-    main = check.load(library, target)["main"]
-    return [check.outputs(main, [x], target) for x in inputs]
+    main = verify.load(library, target)["main"]
+    return [verify.outputs(main, [x], target) for x in inputs]
 
 
 def called(own_layout: bool, path: str, worker: Worker) -> set[str]:

@@ -247,11 +247,11 @@ def test_a_residual_network_of_onnx_is_tuned_channels_last(worker: Worker, tmp_p
         weights |= {f"variance{k}": normal(4) ** 2 + 1, f"w{k}": normal(4, 4, 3, 3)}
     save_onnx(tmp_path / "net.onnx", [*block("x", 0, "h"), *block("h", 1, "y0")], 1, **weights)
     spec = str(tmp_path / "net.onnx")
-    found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+    found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
     assert found.layout == "NHWC"
     assert {task.op for task in found.tasks} == {"conv2d_add_multiply_add_relu"}
     worker.call(
-        "balto.tune.network:compile_network", spec, LLVM, {}, tmp_path / "net.so", deadline_s=120
+        "balto.deploy.compile:compile_network", spec, LLVM, {}, tmp_path / "net.so", deadline_s=120
     )
     checked = (spec, tmp_path / "net.so", found.inputs, LLVM)
-    assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
+    assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1

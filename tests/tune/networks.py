@@ -150,7 +150,7 @@ def of_twins(x: float, weights: tuple[float, float]) -> float:
     import tvm
     from tvm import relax
 
-    from balto.tune.network import with_weights
+    from balto.deploy.compile import with_weights
 
     variables = [relax.Var(name, relax.TensorType([1], "float32")) for name in ("x", "w", "w")]
     builder = relax.BlockBuilder()

@@ -13,7 +13,7 @@ from sklearn.gaussian_process.kernels import Kernel
 
 import balto
 from balto.testing.models import labelled_programs
-from balto.tune.belief import ERROR, LEVEL, NOISE, Belief, Judged
+from balto.search.surrogate import ERROR, LEVEL, NOISE, Belief, Judged
 
 FEATURES, Y, TASK = labelled_programs(n=90)
 
@@ -170,7 +170,7 @@ def test_failures_teach_nothing(forest, programs):
 
 
 def test_of_very_many_trials_the_latest_of_the_task_count(forest, programs, monkeypatch):
-    monkeypatch.setattr("balto.tune.belief._TRIALS", 4)
+    monkeypatch.setattr("balto.search.surrogate._TRIALS", 4)
     many, few = Belief(forest), Belief(forest)
     seconds = 1e-4 / Y
     for task, each in (("a", 3), ("b", 9), ("a", 5), ("b", 8), ("a", 1), ("a", 2)):

@@ -9,7 +9,7 @@ import pytest
 
 import balto
 from balto.testing.models import labelled_programs
-from balto.tune.learner import Learner
+from balto.search.learner import Learner
 from balto.workers.worker import Worker
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import balto
 from balto.programs.decisions import extract
-from balto.tune.decisions import Sketch, Sketches
+from balto.search.sketches import Sketch, Sketches
 
 POOL = Path(balto.__file__).parent.parent / "pools" / "epyc-avx2"
 

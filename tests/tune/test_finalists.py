@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balto.data.outcome import Outcome, Status
-from balto.tune.finalists import finalists, settled
+from balto.search.finalists import finalists, settled
 
 FAILED = Outcome(Status.CRASH, message="made up")
 TIMES = st.lists(st.floats(1e-6, 1.0) | st.none(), min_size=1, max_size=30)

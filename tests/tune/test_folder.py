@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import balto
-from balto.campaign.journal import Journal
+from balto.journal.file import Journal
 from balto.errors import ConfigurationChanged, InputError, WorkerDied, WorkerRaised
 from balto.tune import folder
-from balto.tune.assemble import call
-from balto.tune.search import SearchSettings
+from balto.deploy.assemble import call
+from balto.search.task import SearchSettings
 from balto.workers.worker import Worker
 
 BOARD = '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}'

@@ -18,15 +18,15 @@ import torch
 
 import balto
 from balto import models
-from balto.campaign.journal import read
+from balto.journal.file import read
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.models import starter
-from balto.tune import reference
-from balto.tune.assemble import right_traces
-from balto.tune.check import time_in_turns
-from balto.tune.networks import as_deployed
-from balto.tune.session import TunedTask
+from balto.deploy import origin
+from balto.deploy.assemble import right_traces
+from balto.deploy.verify import time_in_turns
+from balto.tune.network import as_deployed
+from balto.search.session import TunedTask
 from balto.workers.worker import Worker
 from tests.tune.networks import (
     Small,
@@ -151,15 +151,15 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
     save_onnx(tmp_path / "net.onnx")
     spec, library = str(tmp_path / "net.onnx"), tmp_path / "network.so"
     with Worker() as worker:
-        found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+        found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
         [task] = found.tasks
         trace = worker.call("tests.tune.networks:spoiled", task.module, deadline_s=60)
 
         def error_with(traces: dict[str, str]) -> float:
             arguments = (spec, task.target, traces, library)
-            worker.call("balto.tune.network:compile_network", *arguments, deadline_s=120)
+            worker.call("balto.deploy.compile:compile_network", *arguments, deadline_s=120)
             checked = (spec, library, found.inputs, task.target)
-            error: float = worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60)
+            error: float = worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60)
             return error
 
         assert error_with({task.name: trace}) > 1
@@ -200,7 +200,7 @@ def test_a_network_runs_where_it_came_from_with_as_many_threads(
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with reference.runtime(spec, arrays, 2) as found:
+        with origin.runtime(spec, arrays, 2) as found:
             assert found is not None
             assert found[0] == ("PyTorch" if spec == "lenet-5" else "ONNX Runtime")
             assert torch.get_num_threads() == (2 if spec == "lenet-5" else 3)
@@ -208,7 +208,7 @@ def test_a_network_runs_where_it_came_from_with_as_many_threads(
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    [expected] = reference.expected(spec, arrays)
+    [expected] = origin.expected(spec, arrays)
     np.testing.assert_allclose(got[0] if isinstance(got, list) else got, expected, atol=1e-5)
 
 
@@ -217,7 +217,7 @@ def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     save_onnx(tmp_path / "net.onnx")
-    with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
+    with origin.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
         assert found is None
 
 
@@ -227,7 +227,7 @@ def test_batches_are_normalised_as_at_inference_whatever_the_version(
 ) -> None:
     save_batch_normalization(tmp_path / "net.onnx", version)
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
-    [y] = reference.expected(str(tmp_path / "net.onnx"), [x])
+    [y] = origin.expected(str(tmp_path / "net.onnx"), [x])
     np.testing.assert_allclose(y, x - 1, atol=1e-6)
 
 
@@ -236,12 +236,12 @@ def test_a_dropout_is_no_reason_to_keep_a_layout(tmp_path: Path) -> None:
     library, spec = tmp_path / "network.so", str(tmp_path / "net.onnx")
     save_dropout(tmp_path / "net.onnx")
     with Worker() as worker:
-        found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+        found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
         assert found.layout == "NHWC"
         compiled = (spec, LLVM, {}, library)
-        worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+        worker.call("balto.deploy.compile:compile_network", *compiled, deadline_s=120)
         checked = (spec, library, found.inputs, LLVM)
-        assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
+        assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1
 
 
 @pytest.mark.slow
@@ -251,13 +251,13 @@ def test_weights_that_are_nodes_of_the_file_are_laid_out_once_too(tmp_path: Path
     for node in (False, True):
         save_convolution(tmp_path / "net.onnx", weight_is_a_node=node)
         with Worker() as worker:
-            found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+            found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
             [task] = found.tasks
             traces = {task.name: balto.sample(task, 1, seed=0).traces[0]}
             compiled = (spec, LLVM, traces, library)
-            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            worker.call("balto.deploy.compile:compile_network", *compiled, deadline_s=120)
             checked = (spec, library, found.inputs, LLVM)
-            assert worker.call("balto.tune.check:error_of_network", *checked, deadline_s=60) <= 1
+            assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1
             run[node] = worker.call(
                 "tests.tune.networks:functions_run", library, (1, 32, 8, 8), deadline_s=60
             )
@@ -273,7 +273,7 @@ def test_other_weights_make_another_network_wherever_the_file_has_them(tmp_path:
         for seed in (0, 1, 1):
             save_convolution(tmp_path / "net.onnx", weight_is_a_node=node, seed=seed)
             with Worker() as worker:
-                found.append(worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120))
+                found.append(worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120))
         first, other, again = (each.fingerprint for each in found)
         assert first != other == again
 
@@ -286,12 +286,12 @@ def test_a_runtime_that_refuses_a_network_is_told_and_costs_nothing(tmp_path: Pa
         save(tmp_path / "net.onnx")
         spec = str(tmp_path / "net.onnx")
         with Worker() as worker:
-            found = worker.call("balto.tune.network:read", spec, LLVM, deadline_s=120)
+            found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
             compiled = (spec, LLVM, {}, library)
-            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            worker.call("balto.deploy.compile:compile_network", *compiled, deadline_s=120)
             timed = ([library], spec, found.inputs, LLVM)
             [latency_s], beside, refused = worker.call(
-                "balto.tune.check:time_beside", *timed, deadline_s=60
+                "balto.deploy.verify:time_beside", *timed, deadline_s=60
             )
         assert latency_s > 0
         if save is save_onnx:
@@ -327,12 +327,12 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
             save_softmax(Path(old), operator, 9)
             save_softmax(Path(meant), operator, 17, flattened=True)
             save_softmax(Path(new), operator, 17)
-            found = worker.call("balto.tune.network:read", old, LLVM, deadline_s=120)
+            found = worker.call("balto.deploy.compile:read", old, LLVM, deadline_s=120)
             compiled = (old, LLVM, {}, library)
-            worker.call("balto.tune.network:compile_network", *compiled, deadline_s=120)
+            worker.call("balto.deploy.compile:compile_network", *compiled, deadline_s=120)
             errors = [
                 worker.call(
-                    "balto.tune.check:error_of_network",
+                    "balto.deploy.verify:error_of_network",
                     *(spec, library, found.inputs, LLVM),
                     deadline_s=60,
                 )

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 import balto
-from balto.campaign.journal import Journal, read
+from balto.journal.file import Journal, read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.errors import InputError, MeasurerError
 from balto.measure.measurer import Measurer
 from balto.select.registry import SELECTORS
-from balto.tune.finalists import ROUNDS
-from balto.tune.learner import Learner
-from balto.tune.search import SearchSettings, TaskSearch, _in_turns
-from balto.tune.session import Session, SessionListener
+from balto.search.finalists import ROUNDS
+from balto.search.learner import Learner
+from balto.search.task import SearchSettings, TaskSearch, _in_turns
+from balto.search.session import Session, SessionListener
 from balto.workers.worker import Worker
 from tests.workers.killing import gone, killed
 
@@ -288,7 +288,7 @@ def test_the_expected_task_is_drawn_while_another_is_measured_and_found_the_same
         finally:
             session.close()
 
-    monkeypatch.setattr("balto.tune.session.TaskSearch", Tells)
+    monkeypatch.setattr("balto.search.session.TaskSearch", Tells)
     assert found(expects=True) == found(expects=False)
 
 

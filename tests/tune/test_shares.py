@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balto.tune.assemble import right_traces
-from balto.tune.shares import Share, network_s, next_task, next_untried
+from balto.deploy.assemble import right_traces
+from balto.search.budget import Share, network_s, next_task, next_untried
 
 
 def made_up(weights: list[int], untuned_s: list[float], slices: int) -> list[int]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import balto
-from balto.campaign.journal import Journal, outcome_to_record
+from balto.journal.file import Journal, outcome_to_record
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
 from balto.report.tuning import DRAWN, best_latency, curve_words, render, write_tuning_report
-from balto.tune.pool import pool_of
+from balto.tune.export import pool_of
 from balto.tune.status import TaskStatus, is_tuning, tune_status
-from balto.tune.stock import STOCK, StockSearch, running_best
+from balto.metaschedule.stock import STOCK, StockSearch, running_best
 
 CONFIG = {"kind": "config", "operators": ["a", "b"], "trials": 3, "target": "{}", "seed": 0}
 
@@ -260,7 +260,7 @@ def test_trials_that_make_no_pool_cost_one_line(folder: Path, tmp_path: Path) ->
 @pytest.mark.slow
 def test_stocks_search_measures_so_many_programs_and_they_are_kept(tmp_path: Path) -> None:
     pytest.importorskip("tvm")
-    from balto.tune.stock import compare_with_stock, read_stock
+    from balto.metaschedule.stock import compare_with_stock, read_stock
 
     [task] = balto.extract_tasks([], ["matmul:32x32x32"]).tasks
     [(name, found)] = compare_with_stock(tmp_path, [task], trials=6)

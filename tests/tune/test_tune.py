@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import balto
-from balto.campaign.journal import read
+from balto.journal.file import read
 from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
-from balto.tune.session import TunedTask
+from balto.search.session import TunedTask
 from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from balto.campaign.journal import Journal, numbered
+from balto.journal.file import Journal, numbered
 from balto.campaign.records import at, text_of
 from balto.data.target import Target
 from balto.data.task import Task
@@ -85,7 +85,7 @@ def stock_search(
     """
     with Worker() as worker:
         found: StockSearch = worker.call(
-            "balto.tune.stock:search_in_worker",
+            "balto.metaschedule.stock:search_in_worker",
             *(task.module, task.target, trials, seed, own),
             deadline_s=limit_s,
         )
@@ -175,8 +175,8 @@ def search_in_worker(module: str, target: Target, trials: int, seed: int, own: b
 
 
 def _our_parts(stack: contextlib.ExitStack, target: Target) -> dict[str, Any]:
-    from balto.tune.builder import Builder
-    from balto.tune.runner import Runner
+    from balto.metaschedule.builder import Builder
+    from balto.metaschedule.runner import Runner
 
     measurer = stack.enter_context(LiveMeasurer.for_target(target))
     return {"builder": Builder(), "runner": Runner(measurer)}

@@ -1,12 +1,12 @@
 """Our own search of one task's space: draft, then verify; choose what to measure; step at last.
 
 Nearly all of what a candidate costs MetaSchedule's search is lowering it and reading its features.
-Here thousands of candidates are made as genes (`balto.tune.decisions`) and judged by a *draft*: a
+Here thousands of candidates are made as genes (`balto.search.sketches`) and judged by a *draft*: a
 small forest on the decisions alone, trained in every generation on what the cost model said of
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
 What is measured is not near-copies of the model's favourite. A trained forest says how far its
-errors go together, so a batch is what promises most improvement (`balto.tune.belief`). Of other
+errors go together, so a batch is what promises most improvement (`balto.search.surrogate`). Of other
 models, and while nothing was trained, most of a batch are favourites, and a selector chooses the
 rest, which weighs what the model believes against what it does not know. The last trials are drawn
 from the neighbours of the best programs measured.
@@ -31,10 +31,10 @@ from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
-from balto.tune.belief import Belief, Judged
-from balto.tune.decisions import Genes, Sketches
-from balto.tune.learner import Learner
-from balto.tune.space import Made
+from balto.search.surrogate import Belief, Judged
+from balto.search.sketches import Genes, Sketches
+from balto.search.learner import Learner
+from balto.search.programs import Made
 from balto.units import check_field
 from balto.workers.worker import Worker
 
@@ -62,7 +62,7 @@ class SearchSettings:
         favourites: share of a batch that has the highest predictions, of a model that is no
             trained forest; the selector chooses the rest.
         shortlist: programs a trial among which the selector chooses: those with the highest
-            predictions, of every niche in turn (`balto.tune.decisions.Sketch.niches`).
+            predictions, of every niche in turn (`balto.search.sketches.Sketch.niches`).
         selector: of the rest.
         steps: share of the trials, the last ones, that goes to neighbours of the best programs.
         batch: programs measured at a time.
@@ -340,7 +340,7 @@ class TaskSearch:
     def _draw(self, seed: int) -> None:
         count = -(-self.settings.population // len(self._workers))
         jobs = [(count, seed * len(self._workers) + k) for k in range(len(self._workers))]
-        parts = self._call("balto.tune.space:draw", jobs)
+        parts = self._call("balto.search.programs:draw", jobs)
         traces = [trace for part in parts for trace in part.traces]
         if not traces and self.lost:
             raise InputError(
@@ -360,7 +360,7 @@ class TaskSearch:
         shares = [asked[k : k + size] for k in range(0, len(asked), size or 1)]
         traces = [[self._sketches.sketches[n].trace(g) for n, g in share] for share in shares]
         for share, part in zip(
-            shares, self._call("balto.tune.space:make", [(t,) for t in traces]), strict=True
+            shares, self._call("balto.search.programs:make", [(t,) for t in traces]), strict=True
         ):
             self._add(part, [share[k] for k in part.asked])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from balto.data.target import Target
 from balto.measure.build import tvm_target
-from balto.measure.run import device_of
+from balto.measure.execute import device_of
 from balto.programs.schedule import program_of, schedule
 from balto.workers.tvm_setup import import_tvm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from balto.campaign.journal import numbered
+from balto.journal.file import numbered
 from balto.campaign.records import at, possible_outcome, text_of
 from balto.errors import InputError
 from balto.units import check_number
@@ -14,7 +14,7 @@ from balto.units import check_number
 JOURNAL = "journal.jsonl"
 #: Kinds of records: the settings, first; a program when it was measured, the untuned one too; one
 #: of the fastest when it was measured again; what a batch of them took; what the search found, when
-#: it is over (`balto.tune.kept`).
+#: it is over (`balto.tune.found`).
 CONFIG, TRIAL, AGAIN, BATCH, FOUND = "config", "trial", "again", "batch", "found"
 #: What a task's search found, seconds; null where that is not known.
 SECONDS = ("latency_s", "untuned_s", "asking_s", "seconds")

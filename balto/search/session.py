@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from balto.campaign.journal import Journal, outcome_from_record, outcome_to_record
+from balto.journal.file import Journal, outcome_from_record, outcome_to_record
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import MeasurerError, WorkerError
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
-from balto.tune.finalists import ROUNDS, finalists, settled
-from balto.tune.learner import Learner
-from balto.tune.records import AGAIN, BATCH, TRIAL
-from balto.tune.search import SearchSettings, TaskSearch, warm
-from balto.tune.stock import running_best
+from balto.search.finalists import ROUNDS, finalists, settled
+from balto.search.learner import Learner
+from balto.search.records import AGAIN, BATCH, TRIAL
+from balto.search.task import SearchSettings, TaskSearch, warm
+from balto.metaschedule.stock import running_best
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0
@@ -309,7 +309,7 @@ class Session:
     def _error(self, task: Task, trace: str) -> float:
         error = self._making.submit(
             self._workers[0].call_with_retries,
-            *("balto.tune.deploy:error_of", task.module, trace, task.target),
+            *("balto.deploy.operators:error_of", task.module, trace, task.target),
             deadline_s=_CHECK_S,
         )
         try:

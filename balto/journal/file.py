@@ -4,7 +4,7 @@ One record a line: eight hexadecimal digits of CRC-32, a space, the record as JS
 dies leaves at most an unfinished last line, which readers leave out and the next writer cuts off.
 Records are written at once and fsynced together, at most `MAX_AGE_S` or `MAX_PENDING` later
 (group commit): a killed process loses nothing that `append` took, a power cut at most that much.
-A journal that has become long is folded into Parquet (`balto.campaign.compact`).
+A journal that has become long is folded into Parquet (`balto.journal.parts`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from balto.campaign import compact
+from balto.journal import parts
 from balto.data.files import fsync_folder, one_line, reading, write_atomically
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError, CampaignLocked, StorageError
@@ -62,7 +62,7 @@ class Journal:
             if whole < os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, whole)
             os.fsync(descriptor)
-            if whole > compact.LIMIT:
+            if whole > parts.LIMIT:
                 descriptor = _fold(path, descriptor)
         except BaseException:
             os.close(descriptor)
@@ -91,7 +91,7 @@ class Journal:
                 self._sync()
             elif self._pending == 1:
                 self._wake.notify()
-            if self._size > compact.LIMIT:
+            if self._size > parts.LIMIT:
                 self._fold()
 
     def sync(self) -> None:
@@ -194,9 +194,9 @@ def numbered(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     path = Path(path)
     for number, record in lines(path):
-        if number == 1 and compact.parts_of(record):
-            runs = compact.read_parts(path.parent, record)
-            folded = (each for run in runs for each in compact.records_of(run))
+        if number == 1 and parts.parts_of(record):
+            runs = parts.read_parts(path.parent, record)
+            folded = (each for run in runs for each in parts.records_of(run))
             yield from ((f"record {k} of the folded part", r) for k, r in enumerate(folded, 1))
         else:
             yield f"line {number}", record
@@ -354,13 +354,13 @@ def _fold(path: Path, descriptor: int) -> int:
         The descriptor to go on with, which holds the lock.
     """
     records = (record for _, record in _records(path))
-    parts: list[dict[str, Any]] = []
+    folded: list[dict[str, Any]] = []
     unfolded = next(records, None)
-    if unfolded is not None and (parts := compact.parts_of(unfolded)):
+    if unfolded is not None and (folded := parts.parts_of(unfolded)):
         unfolded = next(records, None)
     if unfolded is None:
         return descriptor
-    first = compact.write_part(path.parent, parts, chain([unfolded], records))
+    first = parts.write_part(path.parent, folded, chain([unfolded], records))
     made = -1
     try:
         with write_atomically(path) as partial:

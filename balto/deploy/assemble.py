@@ -15,8 +15,8 @@ from balto.errors import BaltoError, InputError, WorkerDied, WorkerRaised
 from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from balto.tune.network import Network
-    from balto.tune.networks import NetworkListener
+    from balto.deploy.compile import Network
+    from balto.tune.network import NetworkListener
 
 #: In the folder of a tuning: the compiled network.
 LIBRARY = "network.so"
@@ -81,7 +81,7 @@ def assemble(
 
     def error_with(chosen: Mapping[str, str]) -> float:
         try:
-            call(worker, "balto.tune.network:compile_network", spec, target, chosen, library)
+            call(worker, "balto.deploy.compile:compile_network", spec, target, chosen, library)
             return _error(worker, spec, library, found.inputs, target)
         except InputError:
             if not chosen:
@@ -94,11 +94,11 @@ def assemble(
             f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
             "away from the reference: one of the two reads it wrongly; nothing was deployed"
         )
-    call(worker, "balto.tune.network:compile_network", spec, target, {}, plain, False)
+    call(worker, "balto.deploy.compile:compile_network", spec, target, {}, plain, False)
     cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
     with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(target.cores or 1)}) as timer:
         (latency_s, untuned_s), reference, refused = timer.call(
-            "balto.tune.check:time_beside",
+            "balto.deploy.verify:time_beside",
             *([library, plain], spec, found.inputs, target),
             deadline_s=_RUN_S,
         )
@@ -142,7 +142,7 @@ def call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _CO
 
 def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
     arguments = (spec, library, inputs, target)
-    return float(call(worker, "balto.tune.check:error_of_network", *arguments, deadline_s=_RUN_S))
+    return float(call(worker, "balto.deploy.verify:error_of_network", *arguments, deadline_s=_RUN_S))
 
 
 def right_traces(

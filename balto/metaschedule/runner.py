@@ -17,7 +17,7 @@ from balto.data.task import Task
 from balto.errors import InputError
 from balto.measure.measurer import Measurer
 from balto.measure.named import create
-from balto.tune.builder import MODULE, TARGET
+from balto.metaschedule.builder import MODULE, TARGET
 
 
 @derived_object

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from balto.campaign import compact
+from balto.journal import parts
 from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
 from balto.campaign.fleet import Fleet
-from balto.campaign.journal import Follower, Journal, lines, outcome_to_record
+from balto.journal.file import Follower, Journal, lines, outcome_to_record
 from balto.campaign.records import (
     Programs,
     at,
@@ -28,8 +28,8 @@ from balto.campaign.records import (
 )
 from balto.data.outcome import Outcome
 from balto.errors import InputError
-from balto.learn.ledger import OutcomeStore, RoundLog, Selection
-from balto.learn.reference import Reference
+from balto.learn.store import OutcomeStore, RoundLog, Selection
+from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
 from balto.units import check_number
 
@@ -90,7 +90,7 @@ class Facts:
 
     def _add_lines(self, path: Path, records: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         for number, record in records:
-            if number == 1 and compact.parts_of(record):
+            if number == 1 and parts.parts_of(record):
                 self._add_folded(path, record)
                 continue
             with at(f"{path}: line {number}"):
@@ -99,13 +99,13 @@ class Facts:
     def _add_folded(self, path: Path, first: Mapping[str, Any]) -> None:
         """Take in what was folded, measurements by columns."""
         number, gathered = 1, []
-        for run in compact.read_parts(path.parent, first):
-            measured = compact.is_measurements(run)
+        for run in parts.read_parts(path.parent, first):
+            measured = parts.is_measurements(run)
             columns = Measurements.of(run, self.programs) if measured else None
             if columns is not None:
                 gathered.append(columns)
             else:  # no measurements, or one of them is wrong: then this says which
-                for k, record in enumerate(compact.records_of(run)):
+                for k, record in enumerate(parts.records_of(run)):
                     with at(f"{path}: record {number + k} of the folded part"):
                         self.add(record)
             number += len(run)

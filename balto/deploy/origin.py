@@ -125,7 +125,7 @@ def _inputs(model: Any) -> list[str]:
 @functools.lru_cache(maxsize=1)
 def _module(spec: str) -> Any:
     if spec in graphs.NETWORKS:
-        from balto.tasks.networks import build
+        from balto.tasks.zoo import build
 
         return build(spec)[0]
     # What an exported module checks of its inputs takes longer than a small network.

@@ -18,7 +18,7 @@ from balto.data.features import FEATURE_SETS, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
 from balto.programs.extract import Drawn, extract
 from balto.programs.sample import trace_json
-from balto.tune.learner import Learner
+from balto.search.learner import Learner
 
 #: Programs of a task that keep the model from forgetting (`Learner`).
 _ANCHORS = 128
@@ -36,7 +36,7 @@ class CostModel(PyCostModel):  # type: ignore[misc]
     Args:
         model: a model file, or a fitted model.
         mode: ``frozen`` leaves the model as it is; ``finetune`` learns from the trials too
-            (`balto.tune.learner.Learner`).
+            (`balto.search.learner.Learner`).
         seed: of what ``finetune`` trains.
 
     Raises:

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from balto.campaign.config import Config
-from balto.campaign.journal import Journal
-from balto.campaign.ledger import JournalledFacts, JournalledOutcomes, JournalledRounds
+from balto.journal.file import Journal
+from balto.campaign.facts import JournalledFacts, JournalledOutcomes, JournalledRounds
 from balto.campaign.programs import make_pool, read_features, read_tasks, write_tasks
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
@@ -22,19 +22,19 @@ from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
-from balto.learn.ledger import OutcomeStore, measure_missing
+from balto.learn.store import OutcomeStore, measure_missing
 from balto.learn.loop import ActiveLearner
-from balto.learn.reference import all_labels
+from balto.learn.all_labels import all_labels
 from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.split import Split
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
-from balto.measure.recorded import ReplayMeasurer
+from balto.measure.replay import ReplayMeasurer
 from balto.models import load, read_card, save
 from balto.models.base import CostModel
 from balto.models.starter import model_path
-from balto.programs.recorded import read_pool
+from balto.programs.features import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
 from balto.units import check_type

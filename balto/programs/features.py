@@ -85,7 +85,7 @@ def with_all_features(
         parts = []
         for start in range(place.start, place.stop, BATCH):
             traces = [str(pool.traces[i]) for i in range(start, min(start + BATCH, place.stop))]
-            call = "balto.programs.recorded:extract_in_worker"
+            call = "balto.programs.features:extract_in_worker"
             try:
                 part = worker.call_with_retries(
                     *(call, _module(task, worker), task.target, traces, missing),
@@ -117,7 +117,7 @@ def with_all_features(
 def _require_tvm(worker: Worker) -> None:
     """Say it first and once if there is no TVM: no task is to blame for that."""
     try:
-        worker.call_with_retries("balto.programs.recorded:tvm_in_worker", deadline_s=DEADLINE_S)
+        worker.call_with_retries("balto.programs.features:tvm_in_worker", deadline_s=DEADLINE_S)
     except WorkerError as error:
         kind = error.kind if isinstance(error, WorkerRaised) else ""
         raise InputError(one_line(str(error).removeprefix(f"{kind}: "))) from error
@@ -161,7 +161,7 @@ def _module(task: Task, worker: Worker) -> str:
     try:
         args = json.loads(task.args)
         made: str = worker.call_with_retries(
-            "balto.programs.recorded:module_in_worker", task.op, args, deadline_s=DEADLINE_S
+            "balto.programs.features:module_in_worker", task.op, args, deadline_s=DEADLINE_S
         )
     except (WorkerError, ValueError) as error:
         raise InputError(

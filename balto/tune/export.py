@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.campaign.journal import outcome_from_record
+from balto.journal.file import outcome_from_record
 from balto.campaign.programs import read_tasks
 from balto.data.features import DECISIONS, Features, FeatureTable
 from balto.data.files import as_path
@@ -15,9 +15,9 @@ from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import CampaignError
 from balto.programs import decisions
-from balto.programs.recorded import with_all_features
+from balto.programs.features import with_all_features
 from balto.tune.folder import DATABASE, TASKS
-from balto.tune.records import JOURNAL, TRIAL, read_records
+from balto.search.records import JOURNAL, TRIAL, read_records
 
 
 def pool_of(folder: str | Path) -> Pool:

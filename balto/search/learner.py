@@ -13,7 +13,7 @@ from balto.learn.tmax import TMaxEstimator
 from balto.models import create
 from balto.models.base import CostModel, StackedModel
 from balto.models.xgb import XGB
-from balto.tune.belief import Belief
+from balto.search.surrogate import Belief
 
 #: However many trials there are: labels stay in the units of the anchors' labels.
 _T_MAX = TMaxEstimator(trusted=sys.maxsize)

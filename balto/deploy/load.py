@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.measure.run import device_of
+from balto.measure.execute import device_of
 from balto.units import check_number, shown
 from balto.workers.tvm_setup import import_tvm, use_cores
 
 if TYPE_CHECKING:
-    from balto.tune.deployed import DeployedNetwork
+    from balto.deploy.network import DeployedNetwork
 
 #: Says what is in a folder that was tuned.
 METADATA = "tuned.json"
@@ -169,7 +169,7 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     folder = as_path(folder)
     metadata = read_metadata(folder)
     if "network" in metadata:
-        from balto.tune.deployed import DeployedNetwork
+        from balto.deploy.network import DeployedNetwork
 
         return DeployedNetwork(folder, metadata)
     return Tuned(folder, metadata)

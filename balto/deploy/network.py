@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.tune.check import load, outputs, runs_of, time_in_turns
-from balto.tune.tuned import Timed, cast_inputs, load_tuned
+from balto.deploy.verify import load, outputs, runs_of, time_in_turns
+from balto.deploy.load import Timed, cast_inputs, load_tuned
 from balto.units import seconds
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from balto.data.files import one_line
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.measure.run import device_of
-from balto.tune import reference
-from balto.tune.deploy import distance, random_arrays
-from balto.tune.network import Tensor
+from balto.measure.execute import device_of
+from balto.deploy import origin
+from balto.deploy.operators import distance, random_arrays
+from balto.deploy.compile import Tensor
 from balto.workers.tvm_setup import import_tvm, use_cores
 
 #: Networks are timed in turns of so many seconds, for so many seconds each, in so many turns at
@@ -81,7 +81,7 @@ def time_beside(
     runs = runs_of(paths, inputs, target)
     arrays, threads = random_inputs(inputs), target.cores or 1
     try:
-        with reference.runtime(spec, arrays, threads, device_of(target)) as found:
+        with origin.runtime(spec, arrays, threads, device_of(target)) as found:
             if found is not None:
                 name, run = found
                 *latency_s, other_s = time_in_turns([*runs, run])
@@ -175,4 +175,4 @@ def _seconds(run: Callable[[], object]) -> float:
 
 @functools.lru_cache(maxsize=2)
 def _expected(spec: str, inputs: tuple[Any, ...]) -> list[NDArray[Any]]:
-    return reference.expected(spec, random_inputs(inputs))
+    return origin.expected(spec, random_inputs(inputs))
