@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from balto import models, select, testing, tune
-    from balto.campaign.config import Config
     from balto.campaign.campaign import Campaign, Listener
-    from balto.campaign.status import CampaignStatus, pool_of, status
+    from balto.campaign.config import Config
+    from balto.campaign.pool import pool_of
+    from balto.campaign.status import CampaignStatus, status
     from balto.data.candidate import Candidate
     from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
     from balto.data.outcome import Outcome, Status
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
     from balto.data.pool_writer import write_pool
     from balto.data.target import Target
     from balto.data.task import Task
+    from balto.deploy.load import load_tuned
     from balto.errors import BaltoError
-    from balto.learn.store import OutcomeStore, RoundLog
     from balto.learn.loop import ActiveLearner
     from balto.learn.metrics import Accuracy
     from balto.learn.replay import replay
     from balto.learn.result import Result
     from balto.learn.round import Round
     from balto.learn.settings import LoopSettings
+    from balto.learn.store import OutcomeStore, RoundLog
     from balto.measure.live import LiveMeasurer
     from balto.measure.measurer import Measurer
     from balto.measure.replay import ReplayMeasurer
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from balto.select import get as get_selector
     from balto.tasks import extract_tasks
     from balto.tune.network import tune_network
-    from balto.deploy.load import load_tuned
     from balto.version import __version__
 
 #: Public name -> where it is.

@@ -23,12 +23,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.campaign.campaign import MODEL, Campaign
+from balto.campaign.config import Config
 from balto.campaign.status import status
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
+from balto.journal.file import read
 from balto.measure.measurer import Measurer
 
 #: Long enough to be hit forty times and more, short enough to end.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from balto.data.candidate import Candidate
 from balto.data.target import Target
 from balto.errors import WorkerError
-from balto.measure.live import LiveMeasurer
 from balto.measure.execute import _tensor
+from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings
 from balto.programs.schedule import schedule
 from balto.workers.tvm_setup import import_tvm

@@ -27,8 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
-from balto.journal.file import Journal, outcome_to_record, read
 from balto.data.candidate import Candidate
+from balto.journal.file import Journal, read
+from balto.journal.records import outcome_to_record
 from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings
 

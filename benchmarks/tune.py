@@ -35,9 +35,9 @@ from balto.data.target import Target  # noqa: E402
 from balto.data.task import Task  # noqa: E402
 from balto.errors import WorkerTimeout  # noqa: E402
 from balto.measure.live import LiveMeasurer  # noqa: E402
+from balto.metaschedule.stock import stock_search  # noqa: E402
 from balto.models.starter import PATH  # noqa: E402
 from balto.search.session import Session  # noqa: E402
-from balto.metaschedule.stock import stock_search  # noqa: E402
 
 TARGET = Target("llvm", cores=1, mcpu="znver3")
 QUICK = (

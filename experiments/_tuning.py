@@ -24,8 +24,8 @@ from _study import Parser, count
 
 import balto
 from balto.measure.live import LiveMeasurer
-from balto.search.session import Session
 from balto.metaschedule.stock import stock_search
+from balto.search.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The searches that a figure compares: name -> selector of the model's training, its budget.

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import balto
-from balto.deploy import origin
+from balto.deploy import reference
 from balto.tune.network import tune_network
 
 
@@ -39,7 +39,7 @@ def row(path: Path, trials: int, out: Path) -> str:
     verified = f"yes, {done.error:.2g} of the tolerance"
     if done.wrong:
         verified += f", without {', '.join(done.wrong)}"
-    runtime_s = done.origin.get(reference.ONNX_RUNTIME)
+    runtime_s = done.reference.get(reference.ONNX_RUNTIME)
     beside = "-" if runtime_s is None else f"{1e3 * runtime_s:,.1f} ms"
     return (
         f"{head} | {done.trials} | {1e3 * done.untuned_s:,.1f} ms | "

@@ -24,9 +24,9 @@ from _study import main
 
 import balto
 from balto.data.target import Target
-from balto.tune import tune_network
 from balto.deploy.assemble import LIBRARY
 from balto.deploy.load import read_metadata
+from balto.tune import tune_network
 from balto.workers.worker import Worker
 
 NETWORKS = {

@@ -12,8 +12,8 @@ import pytest
 import balto
 from balto.data.features import Features, FeatureTable
 from balto.errors import InputError, PoolError
-from balto.measure.replay import ReplayMeasurer
 from balto.measure.remote import Tracker
+from balto.measure.replay import ReplayMeasurer
 from balto.measure.timing import TimingSettings
 
 TRACKER = Tracker("127.0.0.1", 9190, "pi")

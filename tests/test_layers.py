@@ -20,11 +20,13 @@ ORDER = (
         "extras",
         "registry",
         "data",
+        "journal",
         "workers",
         "tasks",
         "programs",
     ),
-    *("importers", "measure", "models", "select", "learn", "campaign", "tune", "report", "testing"),
+    *("importers", "measure", "models", "select", "learn", "campaign"),
+    *("search", "metaschedule", "deploy", "tune", "report", "testing"),
     *("doctor", "cli", "__main__"),
 )
 

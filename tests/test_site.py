@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import balto
-from balto.journal import parts
 from balto.cli import COMMANDS
+from balto.journal import parts
 from balto.models import file
 from balto.search import records
 

@@ -10,9 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from balto.campaign.config import Config
-from balto.journal.file import Journal
 from balto.campaign.facts import JournalledFacts, JournalledOutcomes, JournalledRounds
-from balto.campaign.programs import make_pool, read_features, read_tasks, write_tasks
+from balto.campaign.programs import make_pool, read_features
 from balto.campaign.records import Programs
 from balto.campaign.sampling import draw_programs
 from balto.data.features import drawn_sets
@@ -22,12 +21,13 @@ from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import BaltoError, CampaignError, InputError, ModelFileError
-from balto.learn.store import OutcomeStore, measure_missing
-from balto.learn.loop import ActiveLearner
+from balto.journal.file import Journal
 from balto.learn.all_labels import all_labels
+from balto.learn.loop import ActiveLearner
 from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.split import Split
+from balto.learn.store import OutcomeStore, measure_missing
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.measure.replay import ReplayMeasurer
@@ -37,6 +37,7 @@ from balto.models.starter import model_path
 from balto.programs.features import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.tasks.files import read_tasks, write_tasks
 from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from balto.campaign.fleet import Fleet
-from balto.campaign.records import LARGEST, LEAST_PROBE_S, Programs
+from balto.campaign.records import Programs
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, Outcomes
+from balto.journal.records import LARGEST, LEAST_PROBE_S
 from balto.learn.store import OutcomeStore
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,7 @@ class Measurements:
         return made if made._possible(dated) and made._there(sizes) else None
 
     def _possible(self, dated: NDArray[np.bool_]) -> bool:
-        """Whether every row could be an outcome; see `balto.campaign.records.possible_outcome`."""
+        """Whether every row could be an outcome; see `balto.journal.records.possible_outcome`."""
         outcomes = self.outcomes
         ok, numbers = outcomes.ok, outcomes.numbers
         named = pc.not_equal(self.device, "").to_numpy(zero_copy_only=False)

@@ -11,26 +11,25 @@ from typing import Any, Self
 
 import numpy as np
 
-from balto.journal import parts
 from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
 from balto.campaign.fleet import Fleet
-from balto.journal.file import Follower, Journal, lines, outcome_to_record
 from balto.campaign.records import (
     Programs,
-    at,
     outcome_of,
     programs_of,
     reference_of,
     round_of,
     selection_of,
-    text_of,
 )
 from balto.data.outcome import Outcome
 from balto.errors import InputError
-from balto.learn.store import OutcomeStore, RoundLog, Selection
+from balto.journal import parts
+from balto.journal.file import Follower, Journal, lines
+from balto.journal.records import at, outcome_to_record, text_of
 from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
+from balto.learn.store import OutcomeStore, RoundLog, Selection
 from balto.units import check_number
 
 

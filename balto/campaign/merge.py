@@ -11,15 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from balto.journal.file import Follower
-from balto.campaign.facts import Facts
 from balto.campaign.campaign import Campaign, Listener
+from balto.campaign.facts import Facts
 from balto.campaign.shards import LOOK_S, ShardId, unmeasured
 from balto.data.candidate import Candidate
 from balto.data.files import as_path
 from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import CampaignError, PartsMissing
+from balto.journal.file import Follower
 from balto.learn.result import Result
 from balto.learn.split import held_out_indices
 from balto.measure.measurer import Measurer

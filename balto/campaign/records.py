@@ -18,27 +18,19 @@ same:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balto.journal.file import outcome_from_record
-from balto.data.files import one_line, reading
+from balto.data.files import one_line
 from balto.data.outcome import Outcome
-from balto.data.outcomes import NUMBERS
 from balto.data.pool import MOST_PROGRAMS
-from balto.errors import CampaignError, InputError
-from balto.learn.store import Selection
+from balto.errors import InputError
+from balto.journal.records import Record, _check, possible_outcome, text_of
 from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_from_dict, round_from_dict
+from balto.learn.store import Selection
 from balto.units import check_number
-
-Record = Mapping[str, Any]
-
-#: No number of an outcome is larger; no probe takes less, seconds.
-LARGEST, LEAST_PROBE_S = 1e30, 1e-12
 
 
 @dataclass(frozen=True)
@@ -54,21 +46,6 @@ class Programs:
     count: int
     file: str | None = None
     traces: str | None = None
-
-
-@contextmanager
-def at(place: str) -> Iterator[None]:
-    """Name the record in whatever turns out to be wrong with it.
-
-    Raises:
-        CampaignError: with `place`, on one line.
-    """
-    advice = "restore the file from a copy"
-    with reading(place, CampaignError, advice):
-        try:
-            yield
-        except InputError as error:
-            raise CampaignError(f"{place}: {one_line(error)}; {advice}") from error
 
 
 def programs_of(record: Record, known: Programs | None) -> Programs:
@@ -99,36 +76,6 @@ def outcome_of(record: Record, sizes: Mapping[str, Programs]) -> tuple[str, int,
     task, program = record["task"], record["program"]
     _check_program(task, program, sizes)
     return task, program, possible_outcome(record)
-
-
-def possible_outcome(record: Record) -> Outcome:
-    """The outcome in a record.
-
-    Raises:
-        InputError: there can be no such outcome.
-    """
-    outcome = outcome_from_record(record)
-    for name in NUMBERS:
-        value = getattr(outcome, name)
-        # Asked first, as nearly all are so: a journal may have a million of them.
-        if type(value) is float and (0 <= value <= LARGEST or value != value):
-            continue
-        check_number(name, value, 0, LARGEST)
-    check_number("repeats", outcome.repeats, 0, 2**31 - 1, whole=True)
-    _check(isinstance(outcome.message, str), "message", "text", outcome.message)
-    _check(isinstance(outcome.device, str), "device", "text", outcome.device)
-    if outcome.device and not math.isnan(outcome.probe_s):
-        check_number("probe_s", outcome.probe_s, LEAST_PROBE_S, LARGEST)
-    if "at" in record:
-        check_number("at", record["at"], 0, LARGEST)
-    for name in ("latency_s", "latency_median_s"):
-        value = getattr(outcome, name)
-        if outcome.ok != (value > 0):
-            raise InputError(
-                f"expected {name} above 0 of an ok program and null of another, got {value} "
-                f"with the status {outcome.status.value}"
-            )
-    return outcome
 
 
 def selection_of(
@@ -188,17 +135,6 @@ def reference_of(record: Record) -> Reference:
     return Reference(record["measurements"], accuracy)
 
 
-def text_of(record: Record, name: str) -> str:
-    """One value that is text.
-
-    Raises:
-        InputError: it is not.
-    """
-    value = record[name]
-    _check(isinstance(value, str), name, "text", value)
-    return str(value)
-
-
 def _key(record: Record) -> tuple[str, int]:
     check_number("round", record["round"], 1, whole=True)
     return text_of(record, "selector"), record["round"]
@@ -211,8 +147,3 @@ def _check_program(task: Any, program: Any, sizes: Mapping[str, Programs]) -> No
     elif not isinstance(task, str) or task not in sizes:
         raise InputError(f"expected a task of this campaign, got {one_line(repr(task))}")
     check_number(f"program of {task}", program, 0, sizes[task].count - 1, whole=True)
-
-
-def _check(holds: bool, name: str, expected: str, got: object) -> None:
-    if not holds:
-        raise InputError(f"expected {name} to be {expected}, got {one_line(repr(got))}")

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from balto.campaign.campaign import Campaign, Listener
 from balto.campaign.config import Config
-from balto.journal.file import Follower, Journal
 from balto.campaign.facts import Facts
 from balto.campaign.programs import make_pool
-from balto.campaign.campaign import Campaign, Listener
 from balto.data.files import make_folder
 from balto.data.task import Task
 from balto.errors import InputError
+from balto.journal.file import Follower, Journal
 from balto.learn.store import measure_missing
 from balto.measure.measurer import Measurer
 from balto.workers.executor import Executor

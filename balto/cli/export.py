@@ -12,7 +12,7 @@ import click
 @click.argument("pool", type=click.Path(path_type=Path))
 def command(work_dir: Path, pool: Path) -> None:
     """Write what the campaign, or the tuning, in WORK_DIR has measured to POOL."""
-    from balto.campaign import status as campaign
+    from balto.campaign import pool as campaign
     from balto.data.pool_writer import require_new, write_pool
     from balto.tune import export as tuning
     from balto.tune.status import is_tuning

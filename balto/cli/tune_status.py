@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from balto.tune.status import TaskStatus
     from balto.metaschedule.stock import StockSearch
+    from balto.tune.status import TaskStatus
 
 
 @click.command("status")

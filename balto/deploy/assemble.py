@@ -16,7 +16,7 @@ from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
     from balto.deploy.compile import Network
-    from balto.tune.network import NetworkListener
+    from balto.deploy.listener import NetworkListener
 
 #: In the folder of a tuning: the compiled network.
 LIBRARY = "network.so"
@@ -142,7 +142,9 @@ def call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _CO
 
 def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
     arguments = (spec, library, inputs, target)
-    return float(call(worker, "balto.deploy.verify:error_of_network", *arguments, deadline_s=_RUN_S))
+    return float(
+        call(worker, "balto.deploy.verify:error_of_network", *arguments, deadline_s=_RUN_S)
+    )
 
 
 def right_traces(

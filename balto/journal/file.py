@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import threading
 import time
@@ -22,10 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from balto.journal import parts
 from balto.data.files import fsync_folder, one_line, reading, write_atomically
-from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError, CampaignLocked, StorageError
+from balto.journal import parts
 
 MAX_AGE_S = 0.5
 MAX_PENDING = 64
@@ -254,29 +252,6 @@ def encode(record: Mapping[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
-    """An outcome for JSON; unknown numbers are null, what no device of a fleet gave is left out."""
-    record = {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in vars(outcome).items()
-    }
-    record["status"] = outcome.status.value
-    for name in ("device", "probe_s"):
-        if not record[name]:
-            del record[name]
-    return record
-
-
-def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
-    """The inverse of `outcome_to_record`; keys of other things are left alone."""
-    fields: dict[str, Any] = {
-        name: math.nan if record[name] is None else record[name]
-        for name in Outcome.__dataclass_fields__
-        if name in record
-    }
-    return Outcome(**{**fields, "status": Status(fields["status"])})
-
-
 def _records(
     path: Path, start: int = 0, before: int = 0, inode: int | None = None
 ) -> Iterator[tuple[bytes, dict[str, Any]]]:
@@ -401,3 +376,15 @@ def _holder(path: Path) -> str:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def locked(journal: Path) -> bool:
+    """Whether a process has a journal open for writing."""
+    if not journal.exists():
+        return False
+    with journal.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from balto.data.pool import Pool
-from balto.learn.store import OutcomeStore, RoundLog, Selection
 from balto.learn.loop import ActiveLearner
 from balto.learn.metrics import Accuracy
 from balto.learn.settings import LoopSettings
 from balto.learn.split import Split
+from balto.learn.store import OutcomeStore, RoundLog, Selection
 from balto.measure.replay import ReplayMeasurer
 from balto.models.base import CostModel
 from balto.select.random import Random

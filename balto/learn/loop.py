@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import InputError
-from balto.learn.store import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round
@@ -36,6 +35,7 @@ from balto.learn.split import (
     selection_rng,
     total_budget,
 )
+from balto.learn.store import OutcomeStore, RoundLog, Selection, measure_missing
 from balto.learn.tmax import TMaxEstimator
 from balto.measure.measurer import Measurer
 from balto.models import create

@@ -12,8 +12,8 @@ from typing import Any
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.measure.build import Built, Program, artifact_of
-from balto.measure.placement import CpuPlacement
 from balto.measure.execute import device_of, time_artifact
+from balto.measure.placement import CpuPlacement
 from balto.measure.timing import TimingSettings
 from balto.workers.child import note, pin, stage
 from balto.workers.tvm_setup import import_tvm, load_back_end

@@ -12,9 +12,9 @@ from typing import Any, Self
 from balto.data.target import Target
 from balto.errors import DeviceLost, InputError, NoDevice
 from balto.measure.build import artifact_of
+from balto.measure.execute import time_artifact
 from balto.measure.local import Job
 from balto.measure.probes import PROBE_S, time_probes
-from balto.measure.execute import time_artifact
 from balto.workers.child import note, stage
 
 

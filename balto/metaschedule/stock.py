@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from balto.journal.file import Journal, numbered
-from balto.campaign.records import at, text_of
 from balto.data.target import Target
 from balto.data.task import Task
+from balto.journal.file import Journal, numbered
+from balto.journal.records import at, text_of
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
+from balto.search.finalists import running_best
 from balto.units import check_number
 from balto.workers.tvm_setup import import_tvm
 from balto.workers.worker import Worker
@@ -56,15 +57,6 @@ class StockSearch:
     def best_s(self) -> list[float]:
         """Smallest latency after each trial, seconds; infinity before the first success."""
         return running_best(self.latency_s)
-
-
-def running_best(latency_s: Sequence[float]) -> list[float]:
-    """Smallest latency after each trial; NaN is a failure, infinity is before any success."""
-    best, found = math.inf, []
-    for seconds in latency_s:
-        best = best if math.isnan(seconds) else min(best, seconds)
-        found.append(best)
-    return found
 
 
 def stock_search(

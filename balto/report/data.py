@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.campaign.status import CampaignStatus, pool_of, status
+from balto.campaign.pool import pool_of
+from balto.campaign.status import CampaignStatus, status
 from balto.data.pool import Pool
-from balto.learn.metrics import relative_throughput
 from balto.learn.all_labels import Reference
+from balto.learn.metrics import relative_throughput
 from balto.learn.round import Round
 from balto.learn.saturation import Outlook, outlook
 from balto.learn.split import Split

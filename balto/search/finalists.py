@@ -6,6 +6,7 @@ fastest of many trials is also the one whose errors were the luckiest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from balto.data.outcome import Outcome
@@ -39,3 +40,12 @@ def settled(outcomes: Sequence[Outcome]) -> Outcome:
     """What several measurements of one program say: the median, the lower one of two."""
     ok = sorted((each for each in outcomes if each.ok), key=lambda each: each.latency_median_s)
     return ok[(len(ok) - 1) // 2] if ok else outcomes[0]
+
+
+def running_best(latency_s: Sequence[float]) -> list[float]:
+    """Smallest latency after each trial; NaN is a failure, infinity is before any success."""
+    best, found = math.inf, []
+    for seconds in latency_s:
+        best = best if math.isnan(seconds) else min(best, seconds)
+        found.append(best)
+    return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from balto.journal.file import numbered
-from balto.campaign.records import at, possible_outcome, text_of
 from balto.errors import InputError
+from balto.journal.file import numbered
+from balto.journal.records import at, possible_outcome, text_of
 from balto.units import check_number
 
 #: In the folder of a tuning.

@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from balto.journal.file import Journal, outcome_from_record, outcome_to_record
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import MeasurerError, WorkerError
+from balto.journal.file import Journal
+from balto.journal.records import outcome_from_record, outcome_to_record
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
-from balto.search.finalists import ROUNDS, finalists, settled
+from balto.search.finalists import ROUNDS, finalists, running_best, settled
 from balto.search.learner import Learner
 from balto.search.records import AGAIN, BATCH, TRIAL
 from balto.search.task import SearchSettings, TaskSearch, warm
-from balto.metaschedule.stock import running_best
 from balto.workers.worker import Worker
 
 _CHECK_S = 300.0

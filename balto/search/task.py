@@ -29,12 +29,12 @@ from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
 from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
-from balto.select import TaskState, get
-from balto.select.program_features import program_features
-from balto.search.surrogate import Belief, Judged
-from balto.search.sketches import Genes, Sketches
 from balto.search.learner import Learner
 from balto.search.programs import Made
+from balto.search.sketches import Genes, Sketches
+from balto.search.surrogate import Belief, Judged
+from balto.select import TaskState, get
+from balto.select.program_features import program_features
 from balto.units import check_field
 from balto.workers.worker import Worker
 

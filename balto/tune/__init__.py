@@ -6,22 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from balto.deploy.listener import NetworkListener
+    from balto.deploy.load import DeployedNetwork, Tuned, load_tuned
     from balto.metaschedule.builder import Builder
     from balto.metaschedule.cost_model import CostModel
-    from balto.deploy.network import DeployedNetwork
-    from balto.tune.network import NetworkListener, TunedNetwork, tune_network
-    from balto.tune.operators import tune_operators
     from balto.metaschedule.runner import Runner
-    from balto.search.task import SearchSettings
     from balto.search.session import Session, SessionListener, TunedTask
-    from balto.deploy.load import Tuned, load_tuned
+    from balto.search.task import SearchSettings
+    from balto.tune.network import TunedNetwork, tune_network
+    from balto.tune.operators import tune_operators
 
 #: Public name -> where it is; loaded only when asked for: some import TVM.
 _WHERE = {
     "tune_network": "balto.tune.network",
     "TunedNetwork": "balto.tune.network",
     "NetworkListener": "balto.tune.network",
-    "DeployedNetwork": "balto.deploy.network",
+    "DeployedNetwork": "balto.deploy.load",
     "Builder": "balto.metaschedule.builder",
     "CostModel": "balto.metaschedule.cost_model",
     "SessionListener": "balto.search.session",

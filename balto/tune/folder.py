@@ -13,20 +13,20 @@ from typing import Any
 from zlib import crc32
 
 from balto import models
-from balto.journal.file import Journal
-from balto.campaign.programs import write_tasks
 from balto.data.files import make_folder, reading
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged, InputError, WorkerError
+from balto.journal.file import Journal
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.models.base import CostModel
-from balto.tasks.extract import Extracted
 from balto.search.records import CONFIG, JOURNAL, read_records
-from balto.search.task import SearchSettings
 from balto.search.session import TunedTask
+from balto.search.task import SearchSettings
+from balto.tasks.extract import Extracted
+from balto.tasks.files import write_tasks
 from balto.units import shown
 from balto.workers.worker import Worker
 

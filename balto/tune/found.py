@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balto.journal.file import Journal, outcome_from_record
 from balto.data.outcome import Outcome
 from balto.data.task import Task
+from balto.deploy.load import read_metadata
 from balto.errors import CampaignError, InputError
-from balto.search.finalists import settled
-from balto.tune.folder import DATABASE, MODEL, versions
+from balto.journal.file import Journal
+from balto.journal.records import outcome_from_record
+from balto.search.finalists import running_best, settled
 from balto.search.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
 from balto.search.session import SessionListener, TunedTask
-from balto.metaschedule.stock import running_best
-from balto.deploy.load import read_metadata
+from balto.tune.folder import DATABASE, MODEL, versions
 
 #: A task's name, and why it keeps TVM's default schedule.
 Untried = tuple[str, str]

@@ -13,48 +13,25 @@ from typing import Any
 from balto.data.files import as_path, one_line, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
+from balto.deploy.assemble import LIBRARY, Assembled, assemble, call
+from balto.deploy.listener import NetworkListener
+from balto.deploy.load import FORMAT, METADATA
 from balto.errors import InputError
 from balto.extras import needed_for
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
-from balto.tasks import graphs
-from balto.tune import folder, found as earlier
-from balto.deploy.assemble import LIBRARY, Assembled, assemble, call
-from balto.search.task import SearchSettings
-from balto.search.session import Session, SessionListener, TaskTuning, TunedTask
 from balto.search.budget import Share, network_s, next_task, next_untried
-from balto.deploy.load import FORMAT, METADATA
+from balto.search.session import Session, TaskTuning, TunedTask
+from balto.search.task import SearchSettings
+from balto.tasks import graphs
+from balto.tune import folder
+from balto.tune import found as earlier
 from balto.units import check_number
 from balto.workers.worker import Worker
 
 #: Running the network in its reference.
 _CHECK_S = 1200.0
-
-
-class NetworkListener(SessionListener):
-    """What tuning a network tells beside what its tasks tell."""
-
-    def planned(self, tasks: int, target: Target, layout: str) -> None:
-        """The network was read: number of tasks, what they are for, layout of convolutions.
-
-        The layout is empty where there are no convolutions.
-        """
-
-    def estimated(self, latency_s: float) -> None:
-        """What the tasks of the network take together, as far as is known."""
-
-    def left(self, task: str, reason: str) -> None:
-        """A task keeps TVM's default schedule, since it cannot be tuned."""
-
-    def mismatched(self, task: str) -> None:
-        """With this task's program the network is wrong or cannot be compiled; it is left out."""
-
-    def slower(self, tuned_s: float, untuned_s: float) -> None:
-        """The tuned network is not faster; the untuned one is deployed."""
-
-    def not_beside(self, reason: str) -> None:
-        """The runtime that the network came from does not run it, and is not timed beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +143,11 @@ def tune_network(
                     return _tuned_network(name, whole, tuned, untried, found.tasks)
             else:
                 call(
-                    worker, "balto.deploy.verify:expected_of", spec, found.inputs, deadline_s=_CHECK_S
+                    worker,
+                    "balto.deploy.verify:expected_of",
+                    spec,
+                    found.inputs,
+                    deadline_s=_CHECK_S,
                 )
                 folder.require_runs_here(found.tasks[0], measurer, worker)
                 with opened(measurer, resolved) as own:

@@ -11,14 +11,15 @@ from typing import Any
 
 from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
+from balto.deploy.load import FORMAT, METADATA
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models import starter
-from balto.tasks import check, extract_tasks
-from balto.tune import folder, found as earlier
-from balto.search.task import SearchSettings
 from balto.search.session import Session, SessionListener, TunedTask
-from balto.deploy.load import FORMAT, METADATA
+from balto.search.task import SearchSettings
+from balto.tasks import check, extract_tasks
+from balto.tune import folder
+from balto.tune import found as earlier
 from balto.units import check_number
 from balto.workers.worker import Worker
 

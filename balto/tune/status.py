@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balto.journal.file import outcome_from_record, read
-from balto.campaign.status import locked
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
-from balto.errors import CampaignError
-from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
-from balto.metaschedule.stock import StockSearch, read_stock, running_best
 from balto.deploy.load import METADATA
+from balto.errors import CampaignError
+from balto.journal.file import locked, read
+from balto.journal.records import outcome_from_record
+from balto.metaschedule.stock import StockSearch, read_stock
+from balto.search.finalists import running_best
+from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
 
 
 @dataclass(kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
+from balto.journal.file import read
 from balto.learn.store import OutcomeStore
 from balto.measure.measurer import Measurer
 

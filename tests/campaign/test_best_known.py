@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
 from balto.data.pool_reader import read_pool
 from balto.errors import MeasurerError
+from balto.journal.file import read
 from balto.measure.replay import ReplayMeasurer
 
 

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.journal import parts
+from balto.campaign.campaign import Campaign
 from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
-from balto.journal.file import Journal, encode, outcome_to_record, read
 from balto.campaign.facts import Facts
-from balto.campaign.campaign import Campaign
 from balto.campaign.status import Watcher, status
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
+from balto.journal import parts
+from balto.journal.file import Journal, encode, read
+from balto.journal.records import outcome_to_record
 
 TASKS, PROGRAMS = ("a", "b", "c"), 5
 
@@ -85,7 +86,7 @@ def test_columns_say_what_the_records_say_one_by_one(
             with Journal.open(path) as journal:
                 for record in records[start:stop]:
                     journal.append(record)
-            patch.setattr(compact, "LIMIT", -1)
+            patch.setattr(parts, "LIMIT", -1)
             Journal.open(path).close()  # folds it
             patch.undo()
     assert list(read(path)) == records
@@ -147,7 +148,7 @@ def test_a_campaign_says_the_same_before_and_after_folding(
         campaign.run()
     watcher = Watcher(tmp_path / "w")
     before = json.dumps(watcher.look().to_dict())
-    monkeypatch.setattr(compact, "LIMIT", 1000)
+    monkeypatch.setattr(parts, "LIMIT", 1000)
     Journal.open(tmp_path / "w" / "journal.jsonl").close()
     assert (tmp_path / "w" / "journal.jsonl").stat().st_size < 1000
     for now in (status(tmp_path / "w"), watcher.look(), watcher.look()):
@@ -162,7 +163,7 @@ def test_a_running_campaign_folds_its_journal_and_goes_on(
     config = Config(pool=str(pool_path), budget=0.4, rounds=4, test_share=0.25)
     with Campaign(tmp_path / "whole", config) as campaign:
         whole = campaign.run()
-    monkeypatch.setattr(compact, "LIMIT", 4000)
+    monkeypatch.setattr(parts, "LIMIT", 4000)
     with Campaign(tmp_path / "folded", config) as campaign:
         watcher, seen = Watcher(tmp_path / "folded"), []
         monkeypatch.setattr(

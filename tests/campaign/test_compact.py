@@ -12,11 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from balto.journal import parts
-from balto.journal.file import Journal, encode, outcome_to_record, read
 from balto.campaign.facts import Facts
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
+from balto.journal import parts
+from balto.journal.file import Journal, encode, read
+from balto.journal.records import outcome_to_record
 
 
 def records(count, start=0):
@@ -48,7 +49,7 @@ def test_folding_keeps_every_record_and_its_order(tmp_path, monkeypatch):
         write(path, new)
         everything += new
         assert list(read(path)) == everything
-        monkeypatch.setattr(compact, "LIMIT", 5000)  # from the next opening on
+        monkeypatch.setattr(parts, "LIMIT", 5000)  # from the next opening on
     assert path.stat().st_size < 7000
     first = json.loads(path.read_bytes().splitlines()[0][9:])
     there = {file.name for file in tmp_path.glob("journal.*.parquet")}
@@ -59,7 +60,7 @@ def test_folding_keeps_every_record_and_its_order(tmp_path, monkeypatch):
 def test_a_missing_or_damaged_parquet_file_is_named(tmp_path, monkeypatch):
     path = tmp_path / "journal.jsonl"
     write(path, records(50))
-    monkeypatch.setattr(compact, "LIMIT", 1000)
+    monkeypatch.setattr(parts, "LIMIT", 1000)
     Journal.open(path).close()
     (file,) = tmp_path.glob("journal.*.parquet")
     file.write_bytes(file.read_bytes()[:-50])

@@ -15,15 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.journal.file import (
-    Journal,
-    encode,
-    outcome_from_record,
-    outcome_to_record,
-    read,
-)
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError, CampaignLocked, StorageError
+from balto.journal.file import Journal, encode, read
+from balto.journal.records import outcome_from_record, outcome_to_record
 
 ROOT = Path(__file__).parents[2]
 KILLS = 120

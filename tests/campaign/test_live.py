@@ -14,21 +14,22 @@ import numpy as np
 import pytest
 
 import balto
-from balto.campaign.config import Config
-from balto.journal.file import read
-from balto.campaign.programs import read_tasks, write_tasks
 from balto.campaign.campaign import Campaign, Listener
-from balto.campaign.status import pool_of, status
+from balto.campaign.config import Config
+from balto.campaign.pool import pool_of
+from balto.campaign.status import status
 from balto.data.candidate import Candidate
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
 from balto.data.target import LLVM
 from balto.errors import ConfigurationChanged
+from balto.journal.file import read
 from balto.learn.split import Split
 from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings
 from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
+from balto.tasks.files import read_tasks, write_tasks
 
 OPERATORS = ("matmul:32x32x32", "softmax_mn:32x32")
 

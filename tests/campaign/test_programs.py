@@ -7,13 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from balto.campaign.programs import (
-    encode_programs,
-    make_pool,
-    read_features,
-    read_tasks,
-    write_tasks,
-)
+from balto.campaign.programs import encode_programs, make_pool, read_features
 from balto.campaign.records import Programs
 from balto.data import mapped
 from balto.data.features import FEATURE_SETS
@@ -23,6 +17,7 @@ from balto.data.task import Task
 from balto.errors import CampaignError
 from balto.programs.sample import Sampled
 from balto.tasks.extract import Extracted
+from balto.tasks.files import read_tasks, write_tasks
 
 TASKS = [Task(f"t{k}", "op", "[]", 1, LLVM, "none", 1.0) for k in range(3)]
 

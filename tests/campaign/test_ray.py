@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from balto.journal.file import read
 from balto.campaign.campaign import Campaign
 from balto.campaign.status import status
+from balto.journal.file import read
 from tests.campaign.recorded import CONFIG, ByName, selections, traces
 from tests.workers.cluster import Cluster
 

@@ -11,10 +11,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from balto.campaign.config import Config
-from balto.journal.file import Journal, read
 from balto.campaign.campaign import Campaign
-from balto.campaign.status import pool_of, status
+from balto.campaign.config import Config
+from balto.campaign.pool import pool_of
+from balto.campaign.status import status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
 from balto.errors import (
@@ -24,6 +24,7 @@ from balto.errors import (
     InputError,
     ModelFileError,
 )
+from balto.journal.file import Journal, read
 from balto.learn.replay import replay
 from balto.learn.round import round_to_dict
 from balto.models import XGB, load

@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 
 from balto.campaign import campaign as module
+from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.campaign.merge import Merge
 from balto.campaign.programs import make_pool
-from balto.campaign.campaign import Campaign
 from balto.campaign.shards import Shard, ShardId
 from balto.campaign.status import status
 from balto.data import mapped
@@ -34,6 +33,7 @@ from balto.errors import (
     InputError,
     PartsMissing,
 )
+from balto.journal.file import read
 from balto.learn.store import OutcomeStore
 from balto.measure.live import LiveMeasurer
 from tests.campaign.recorded import CONFIG, ByName, selections, traces

@@ -94,8 +94,8 @@ def test_what_was_recorded_is_not_written_over(tmp_path, args):
 
 
 def test_a_campaign_of_one_job_has_nothing_to_merge(tmp_path, pool_path):
-    from balto.campaign.config import Config
     from balto.campaign.campaign import Campaign
+    from balto.campaign.config import Config
 
     with Campaign(tmp_path / "w", Config(pool=str(pool_path))):
         pass

@@ -99,8 +99,8 @@ def test_a_campaign_from_pretrain_to_report(tmp_path, pool_path):
 
 
 def test_status_and_report_of_a_campaign_that_has_just_begun(tmp_path, pool_path):
-    from balto.campaign.config import Config
     from balto.campaign.campaign import Campaign
+    from balto.campaign.config import Config
 
     with Campaign(tmp_path / "w", Config(pool=str(pool_path))):
         assert json.loads(run("status", tmp_path / "w", "-f", "json"))["state"] == "running"

@@ -11,10 +11,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from balto.journal.file import Journal
 from balto.cli import cli
 from balto.cli.output import left_out_line, plain, print_table
 from balto.cli.progress import Progress
+from balto.journal.file import Journal
 from balto.models import create, save
 from balto.testing import made_up_pool
 

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from balto.campaign.config import Config
-from balto.campaign.programs import read_tasks, write_tasks
 from balto.data.files import read_json, write_json
 from balto.data.pool_reader import read_pool
 from balto.data.target import Target
 from balto.errors import CampaignError, ConfigurationChanged, InputError, PoolError
 from balto.tasks.extract import Extracted
+from balto.tasks.files import read_tasks, write_tasks
 
 SPECS = [
     {"kind": "llvm"},

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 import balto
-from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
 from balto.data.pool_writer import write_pool
 from balto.data.target import Target
 from balto.errors import CampaignError, InputError
+from balto.journal.file import read
 from balto.measure.live import LiveMeasurer
 from balto.testing import made_up_pool
 

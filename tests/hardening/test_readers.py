@@ -14,24 +14,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from balto.journal.parts import read_parts, records_of, write_part
-from balto.campaign.config import Config
-from balto.journal.file import encode, outcome_to_record, read
-from balto.campaign.programs import read_tasks, write_tasks
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
 from balto.campaign.status import status
 from balto.data.files import write_json
 from balto.data.outcome import Outcome, Status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
+from balto.deploy.load import read_metadata
 from balto.errors import BaltoError, CampaignError, InputError, ModelFileError, PoolError
+from balto.journal.file import encode, read
+from balto.journal.parts import read_parts, records_of, write_part
+from balto.journal.records import outcome_to_record
 from balto.models import create, load, read_card, save, starter
+from balto.search.records import read_records
 from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
+from balto.tasks.files import read_tasks, write_tasks
 from balto.testing import made_up_pool
 from balto.testing.models import labelled_programs
-from balto.search.records import read_records
-from balto.deploy.load import read_metadata
 from balto.workers.worker import Worker
 from tests.hardening.damage import damaged
 

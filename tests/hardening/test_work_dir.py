@@ -7,16 +7,19 @@ import shutil
 import numpy as np
 import pytest
 
-from balto.campaign.config import Config
-from balto.journal.file import Journal, encode, outcome_to_record
-from balto.campaign.facts import JournalledFacts
-from balto.campaign.programs import encode_programs, write_tasks
 from balto.campaign.campaign import Campaign
-from balto.campaign.status import pool_of, status
+from balto.campaign.config import Config
+from balto.campaign.facts import JournalledFacts
+from balto.campaign.pool import pool_of
+from balto.campaign.programs import encode_programs
+from balto.campaign.status import status
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged, StorageError
+from balto.journal.file import Journal, encode
+from balto.journal.records import outcome_to_record
 from balto.models import load
 from balto.programs.sample import Sampled
 from balto.tasks.extract import Extracted
+from balto.tasks.files import write_tasks
 from balto.testing import made_up_pool
 from tests.hardening.damage import flips
 

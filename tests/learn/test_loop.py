@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
 from balto.errors import InputError
-from balto.learn.store import OutcomeStore, RoundLog
 from balto.learn.loop import ActiveLearner
 from balto.learn.replay import replay, summary
 from balto.learn.round import round_from_dict, round_to_dict
 from balto.learn.settings import LoopSettings
 from balto.learn.split import Split
+from balto.learn.store import OutcomeStore, RoundLog
 from balto.measure.replay import ReplayMeasurer
 from balto.models import create
 from balto.select import get

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balto.campaign.config import Config
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
 from balto.campaign.status import status
 from balto.data.pool_writer import write_pool
 from balto.errors import InputError

@@ -11,9 +11,9 @@ import numpy as np
 
 from balto.data.candidate import Candidate
 from balto.measure.build import Artifact, Program, artifact_of, build
+from balto.measure.execute import time_artifact
 from balto.measure.local import _timing_core
 from balto.measure.placement import CpuPlacement
-from balto.measure.execute import time_artifact
 from balto.measure.timing import Timing, TimingSettings
 from balto.workers.tvm_setup import import_tvm
 

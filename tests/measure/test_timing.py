@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balto.measure.noise import DisturbanceDetector, fixed_kernel, measure_noise
 from balto.measure.execute import on_this_cpu
+from balto.measure.noise import DisturbanceDetector, fixed_kernel, measure_noise
 from balto.measure.timing import Timing, TimingSettings, time_program
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 import balto
-from balto.campaign.config import Config
-from balto.journal.file import read
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
 from balto.campaign.status import status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
+from balto.journal.file import read
 from balto.learn.metrics import evaluate, relative_throughput
 from balto.learn.split import Split
 from balto.learn.tmax import TMaxEstimator
@@ -200,8 +200,8 @@ def test_a_live_campaign_compares_with_all_that_it_measured_outside_the_test_sha
     """Its programs have no labels but those: the same pool with all others forgotten."""
     pool = read_pool(recorded)
     measured = [status(campaign).facts.outcomes.of(t.name, 60).measured for t in pool.tasks]
-    from balto.learn.store import OutcomeStore
     from balto.learn.all_labels import all_labels
+    from balto.learn.store import OutcomeStore
     from balto.models import create
 
     settings = balto.LoopSettings(test_share=0.25)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from balto.campaign.config import Config
-from balto.journal.file import Follower, Journal, encode, read
-from balto.campaign.facts import Facts
 from balto.campaign.campaign import Campaign
+from balto.campaign.config import Config
+from balto.campaign.facts import Facts
 from balto.campaign.status import Watcher, status
 from balto.data.pool_writer import write_pool
 from balto.errors import CampaignError, InputError
+from balto.journal.file import Follower, Journal, encode, read
 from balto.report.metrics import metrics_text
 from balto.report.watch import WatchServer, snapshot
 from balto.testing import made_up_pool

@@ -12,8 +12,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel
 
 import balto
-from balto.testing.models import labelled_programs
 from balto.search.surrogate import ERROR, LEVEL, NOISE, Belief, Judged
+from balto.testing.models import labelled_programs
 
 FEATURES, Y, TASK = labelled_programs(n=90)
 

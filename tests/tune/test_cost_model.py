@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import balto
-from balto.testing.models import labelled_programs
 from balto.search.learner import Learner
+from balto.testing.models import labelled_programs
 from balto.workers.worker import Worker
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import balto
-from balto.journal.file import Journal
-from balto.errors import ConfigurationChanged, InputError, WorkerDied, WorkerRaised
-from balto.tune import folder
 from balto.deploy.assemble import call
+from balto.errors import ConfigurationChanged, InputError, WorkerDied, WorkerRaised
+from balto.journal.file import Journal
 from balto.search.task import SearchSettings
+from balto.tune import folder
 from balto.workers.worker import Worker
 
 BOARD = '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}'

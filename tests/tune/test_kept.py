@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from balto.journal.file import Journal, encode, outcome_to_record
 from balto.data.files import write_json
 from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
+from balto.deploy.load import FORMAT, METADATA
 from balto.errors import CampaignError
-from balto.tune import found
-from balto.tune.folder import DATABASE, MODEL, versions
+from balto.journal.file import Journal, encode
+from balto.journal.records import outcome_to_record
 from balto.search.records import JOURNAL, read_records
 from balto.search.session import SessionListener, TunedTask
-from balto.deploy.load import FORMAT, METADATA
+from balto.tune import found as earlier
+from balto.tune.folder import DATABASE, MODEL, versions
 
 TASK = Task("matmul", "matmul", "[]", 1, LLVM, "here")
 FAILED = Outcome(Status.BUILD_ERROR)
@@ -80,10 +81,10 @@ class Told(SessionListener):
 
 def test_what_was_found_is_known_again(folder: Path) -> None:
     told = Told()
-    assert found.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
+    assert earlier.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
     with Journal.open(folder / JOURNAL) as journal:
-        found.keep(journal, [FOUND], [("softmax", "other tasks promised more")])
-    known = found.known(folder, read_records(folder / JOURNAL), [TASK], told)
+        earlier.keep(journal, [FOUND], [("softmax", "other tasks promised more")])
+    known = earlier.known(folder, read_records(folder / JOURNAL), [TASK], told)
     assert known is not None
     [tuned], untried = known
     assert math.isnan(tuned.untuned_s)
@@ -93,27 +94,27 @@ def test_what_was_found_is_known_again(folder: Path) -> None:
     assert untried == [("softmax", "other tasks promised more")]
     assert told.best_s == FOUND.best_s  # as by a search that goes on
     (folder / MODEL).unlink()  # what it learnt must be made again
-    assert found.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
+    assert earlier.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
 
 
 def test_only_a_whole_folder_of_these_versions_is_deployed(folder: Path) -> None:
-    assert found.deployed(folder) is None
+    assert earlier.deployed(folder) is None
     metadata = {"format": FORMAT, "operators": {}, "versions": versions()}
     write_json(folder / METADATA, metadata)
-    assert found.deployed(folder) is None  # no database
+    assert earlier.deployed(folder) is None  # no database
     (folder / DATABASE).mkdir()
-    found = found.deployed(folder)
+    found = earlier.deployed(folder)
     assert found is not None
     assert found["versions"] == versions()
     write_json(folder / METADATA, {**metadata, "versions": {"balto": "0"}})
-    assert found.deployed(folder) is None
+    assert earlier.deployed(folder) is None
 
 
 def test_another_networks_task_costs_one_line(folder: Path) -> None:
     with Journal.open(folder / JOURNAL) as journal:
-        found.keep(journal, [FOUND])
+        earlier.keep(journal, [FOUND])
     with pytest.raises(CampaignError, match="has found matmul, which is not tuned here"):
-        found.known(folder, read_records(folder / JOURNAL), [], Told())
+        earlier.known(folder, read_records(folder / JOURNAL), [], Told())
 
 
 def test_a_program_that_was_only_measured_again_costs_one_line(folder: Path) -> None:
@@ -140,7 +141,7 @@ def test_what_cannot_have_been_found_costs_one_line(
     folder: Path, changed: dict[str, Any], words: str
 ) -> None:
     with Journal.open(folder / JOURNAL) as journal:
-        found.keep(journal, [FOUND])
+        earlier.keep(journal, [FOUND])
     *before, found = read_records(folder / JOURNAL)
     write(folder, *before[1:], {**found, "tasks": [{**found["tasks"][0], **changed}]})
     with pytest.raises(CampaignError, match=words) as caught:

@@ -18,15 +18,15 @@ import torch
 
 import balto
 from balto import models
-from balto.journal.file import read
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
-from balto.models import starter
-from balto.deploy import origin
+from balto.deploy import reference
 from balto.deploy.assemble import right_traces
-from balto.deploy.verify import time_in_turns
-from balto.tune.network import as_deployed
+from balto.deploy.machine import time_in_turns
+from balto.journal.file import read
+from balto.models import starter
 from balto.search.session import TunedTask
+from balto.tune.network import as_deployed
 from balto.workers.worker import Worker
 from tests.tune.networks import (
     Small,
@@ -159,7 +159,9 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
             arguments = (spec, task.target, traces, library)
             worker.call("balto.deploy.compile:compile_network", *arguments, deadline_s=120)
             checked = (spec, library, found.inputs, task.target)
-            error: float = worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60)
+            error: float = worker.call(
+                "balto.deploy.verify:error_of_network", *checked, deadline_s=60
+            )
             return error
 
         assert error_with({task.name: trace}) > 1
@@ -200,7 +202,7 @@ def test_a_network_runs_where_it_came_from_with_as_many_threads(
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with origin.runtime(spec, arrays, 2) as found:
+        with reference.runtime(spec, arrays, 2) as found:
             assert found is not None
             assert found[0] == ("PyTorch" if spec == "lenet-5" else "ONNX Runtime")
             assert torch.get_num_threads() == (2 if spec == "lenet-5" else 3)
@@ -208,7 +210,7 @@ def test_a_network_runs_where_it_came_from_with_as_many_threads(
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    [expected] = origin.expected(spec, arrays)
+    [expected] = reference.expected(spec, arrays)
     np.testing.assert_allclose(got[0] if isinstance(got, list) else got, expected, atol=1e-5)
 
 
@@ -217,7 +219,7 @@ def test_without_onnx_runtime_nothing_is_timed_beside_an_onnx_file(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     save_onnx(tmp_path / "net.onnx")
-    with origin.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
+    with reference.runtime(str(tmp_path / "net.onnx"), [np.zeros((4, 16), "float32")], 1) as found:
         assert found is None
 
 
@@ -227,7 +229,7 @@ def test_batches_are_normalised_as_at_inference_whatever_the_version(
 ) -> None:
     save_batch_normalization(tmp_path / "net.onnx", version)
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
-    [y] = origin.expected(str(tmp_path / "net.onnx"), [x])
+    [y] = reference.expected(str(tmp_path / "net.onnx"), [x])
     np.testing.assert_allclose(y, x - 1, atol=1e-6)
 
 

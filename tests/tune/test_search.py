@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 import balto
-from balto.journal.file import Journal, read
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
 from balto.errors import InputError, MeasurerError
+from balto.journal.file import Journal, read
 from balto.measure.measurer import Measurer
-from balto.select.registry import SELECTORS
 from balto.search.finalists import ROUNDS
 from balto.search.learner import Learner
-from balto.search.task import SearchSettings, TaskSearch, _in_turns
 from balto.search.session import Session, SessionListener
+from balto.search.task import SearchSettings, TaskSearch, _in_turns
+from balto.select.registry import SELECTORS
 from balto.workers.worker import Worker
 from tests.workers.killing import gone, killed
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 import balto
-from balto.journal.file import Journal, outcome_to_record
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
+from balto.journal.file import Journal
+from balto.journal.records import outcome_to_record
+from balto.metaschedule.stock import STOCK, StockSearch
 from balto.report.tuning import DRAWN, best_latency, curve_words, render, write_tuning_report
+from balto.search.finalists import running_best
 from balto.tune.export import pool_of
 from balto.tune.status import TaskStatus, is_tuning, tune_status
-from balto.metaschedule.stock import STOCK, StockSearch, running_best
 
 CONFIG = {"kind": "config", "operators": ["a", "b"], "trials": 3, "target": "{}", "seed": 0}
 

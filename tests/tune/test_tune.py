@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import balto
-from balto.journal.file import read
 from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
+from balto.journal.file import read
 from balto.search.session import TunedTask
 from balto.workers.worker import Worker
 

@@ -1,0 +1,121 @@
+"""What the two commands of ``balto tune`` tell and print alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from balto.cli.output import plain
+from balto.cli.progress import Progress
+from balto.data.outcome import Outcome
+from balto.data.target import Target
+from balto.deploy.listener import NetworkListener
+from balto.search.session import TunedTask
+from balto.units import seconds
+
+
+class Narrator(NetworkListener):
+    """Shows a tuning's progress on stderr while it is used as a context.
+
+    Args:
+        trials: programs that will be measured, all tasks together.
+    """
+
+    def __init__(self, trials: int) -> None:
+        self._trials = trials
+        self._network = ""
+
+    def __enter__(self) -> Self:
+        self._progress = Progress()
+        self._progress.begin("tune", self._trials, "trial")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.close()
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
+
+    def began(self, task: str, untuned_s: float) -> None:
+        self._progress.say(f"{task}: {seconds(untuned_s)} untuned")
+
+    def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
+        best = "none yet" if math.isinf(best_s) else seconds(best_s)
+        self._progress.advance("tune", f"{task}: best {best}{self._network}")
+
+    def again(self, task: str, programs: int) -> None:
+        self._progress.say(f"{task}: timing the fastest {programs} again")
+
+    def wrong(self, task: str, error: float) -> None:
+        self._progress.say(
+            f"WRONG RESULT: the fastest program of {task} is {error:.3g} times the tolerance "
+            "away from the untuned one; it is left out, and the next one is taken"
+        )
+
+    def planned(self, tasks: int, target: Target, layout: str) -> None:
+        cores = target.cores or 1
+        where = "one core" if cores == 1 else f"{cores} cores"
+        where = where if target.on_cpu else f"a {target.kind} device"
+        counted = f"{tasks} task{'' if tasks == 1 else 's'}"
+        laid_out = f", convolutions in {layout}" if layout else ""
+        self._progress.say(f"{counted}, tuned for {where}{laid_out}")
+        if self._trials < tasks:
+            self._progress.say(
+                f"fewer trials ({self._trials}) than tasks: those that matter least keep TVM's "
+                "default schedules"
+            )
+
+    def estimated(self, latency_s: float) -> None:
+        self._network = f"; network about {seconds(latency_s)}"
+
+    def left(self, task: str, reason: str) -> None:
+        self._progress.say(f"{task} keeps TVM's default schedule: {reason}")
+
+    def mismatched(self, task: str) -> None:
+        self._progress.say(
+            f"WRONG RESULT: with the program of {task} the network computes something else, "
+            "or TVM cannot compile it; the task keeps TVM's default schedule"
+        )
+
+    def slower(self, tuned_s: float, untuned_s: float) -> None:
+        self._progress.say(
+            f"NOT FASTER: {seconds(tuned_s)} tuned, {seconds(untuned_s)} untuned; "
+            "the untuned network is deployed"
+        )
+
+    def not_beside(self, reason: str) -> None:
+        self._progress.say(f"not timed beside the runtime it came from: {reason}")
+
+
+def print_troubles(tuned: Sequence[TunedTask]) -> None:
+    """What went wrong that the table does not tell."""
+    for each in tuned:
+        if each.lost:
+            click.echo(f"{each.task.name}: TVM died {each.lost} times making programs", err=True)
+        if each.failure:
+            line = f"{each.task.name}: no trial ran; most often: {each.failure}"
+            click.echo(plain(line), err=True)
+
+
+def row(tuned: TunedTask) -> dict[str, Any]:
+    """A task, for JSON."""
+    return {
+        "untuned_s": tuned.untuned_s,
+        "latency_s": tuned.latency_s,
+        "trials": tuned.trials,
+        "failed": sum(not outcome.ok for _, outcome in tuned.programs),
+        "wrong": tuned.wrong,
+        "lost": tuned.lost,
+        "seconds": tuned.seconds,
+        "asking_s": tuned.asking_s,
+        "tuned": bool(tuned.trace),
+    }
