@@ -92,7 +92,7 @@ _WHERE = {
     "load_model": "balto.models:load",
     "load_tuned": "balto.deploy.load",
     "models": "balto.models:",
-    "pool_of": "balto.campaign.status",
+    "pool_of": "balto.campaign.pool",
     "read_model_card": "balto.models:read_card",
     "read_pool": "balto.programs.features",
     "replay": "balto.learn.replay",

@@ -6,12 +6,12 @@ import os
 import platform
 import shutil
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
 
 from balto.data.target import Target
+from balto.data.versions import version_of
 from balto.errors import WorkerError
 from balto.measure.noise import measure_noise
 from balto.tasks.devices import processor
@@ -57,24 +57,17 @@ def examine() -> list[Check]:
 def _versions() -> list[Check]:
     checks = [Check("python", platform.python_version())]
     for name, wanted in PINNED.items():
-        found = _version(name)
+        found = version_of(name)
         ok = found == wanted
         advice = "" if ok else f"pip install {name}=={wanted}; other versions are known to crash"
         checks.append(Check(name, found or "not installed", ok, advice))
     for name, extra in (("torch", "torch"), ("onnx", "onnx")):
-        found = _version(name)
+        found = version_of(name)
         advice = "" if found else f"pip install 'balto[{extra}]' to read such networks"
         checks.append(Check(name, found or "not installed", True, advice))
-    xgboost = _version("xgboost-cpu") or _version("xgboost")
+    xgboost = version_of("xgboost-cpu") or version_of("xgboost")
     checks.append(Check("xgboost", xgboost or "not installed", xgboost is not None))
     return checks
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _cores() -> list[Check]:
@@ -132,7 +125,7 @@ def _cuda_compiler() -> Check:
     """
     chosen = os.environ.get("TVM_CUDA_COMPILE_MODE", "nvrtc")
     if chosen == "nvrtc":
-        there = _version("cuda-bindings") is not None
+        there = version_of("cuda-bindings") is not None
         advice = "pip install cuda-bindings, or set TVM_CUDA_COMPILE_MODE=nvcc where nvcc is"
     else:
         there = shutil.which(chosen) is not None

@@ -78,7 +78,9 @@ def study() -> None:
         for (name, seed), folder in folders.items():
             folder.parent.mkdir(parents=True, exist_ok=True)
             model = models[name]["path"]
-            tune_network(network, model=model, trials=trials, out=folder, target=target, seed=seed)
+            tune_network(
+                network, start_from=model, trials=trials, out=folder, target=target, seed=seed
+            )
             print(network, name, seed, "tuned", flush=True)
         of = ["timed", network, trials, *(f"{name} {seed}" for name, seed in folders)]
         row = rows.get(of, lambda n=network, f=folders: timed(n, list(f.values())))

@@ -13,7 +13,7 @@ from balto.learn.round import Round
 from balto.units import percent, seconds
 
 
-class Narrator(Listener):
+class CampaignNarrator(Listener):
     """Progress of sampling and measuring, a line a round, failures by kind."""
 
     def __init__(self) -> None:

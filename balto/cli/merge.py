@@ -17,7 +17,7 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
     Where shards have to run first it says which, and ends; run them and merge again.
     """
     from balto.campaign.merge import Merge
-    from balto.cli.live import Narrator
+    from balto.cli.live import CampaignNarrator
     from balto.cli.output import left_out_line, plain
     from balto.errors import PartsMissing
 
@@ -26,7 +26,7 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
             if campaign.finished:
                 click.echo(f"{work_dir} is finished already, nothing to do", err=True)
                 return
-            with Narrator() as narrator:
+            with CampaignNarrator() as narrator:
                 campaign.run(listener=narrator)
             if campaign.facts.left_out:
                 click.echo(left_out_line(campaign.facts.left_out), err=True)

@@ -14,11 +14,11 @@ from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.deploy.listener import NetworkListener
-from balto.search.session import TunedTask
+from balto.search.tuning import TunedTask
 from balto.units import seconds
 
 
-class Narrator(NetworkListener):
+class TuningNarrator(NetworkListener):
     """Shows a tuning's progress on stderr while it is used as a context.
 
     Args:
@@ -43,25 +43,31 @@ class Narrator(NetworkListener):
         self._progress.close()
 
     def say(self, line: str) -> None:
+        """Print a line above the progress."""
         self._progress.say(line)
 
     def began(self, task: str, untuned_s: float) -> None:
+        """Say how slow the task is untuned."""
         self._progress.say(f"{task}: {seconds(untuned_s)} untuned")
 
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
+        """One trial more."""
         best = "none yet" if math.isinf(best_s) else seconds(best_s)
         self._progress.advance("tune", f"{task}: best {best}{self._network}")
 
-    def again(self, task: str, programs: int) -> None:
+    def retiming(self, task: str, programs: int) -> None:
+        """Say that the fastest programs are timed again."""
         self._progress.say(f"{task}: timing the fastest {programs} again")
 
     def wrong(self, task: str, error: float) -> None:
+        """Say which program is left out."""
         self._progress.say(
             f"WRONG RESULT: the fastest program of {task} is {error:.3g} times the tolerance "
             "away from the untuned one; it is left out, and the next one is taken"
         )
 
     def planned(self, tasks: int, target: Target, layout: str) -> None:
+        """Say what will be tuned, and for what."""
         cores = target.cores or 1
         where = "one core" if cores == 1 else f"{cores} cores"
         where = where if target.on_cpu else f"a {target.kind} device"
@@ -75,24 +81,29 @@ class Narrator(NetworkListener):
             )
 
     def estimated(self, latency_s: float) -> None:
+        """Show what the network would take now."""
         self._network = f"; network about {seconds(latency_s)}"
 
-    def left(self, task: str, reason: str) -> None:
+    def task_left_untuned(self, task: str, reason: str) -> None:
+        """Say which task, and why."""
         self._progress.say(f"{task} keeps TVM's default schedule: {reason}")
 
-    def mismatched(self, task: str) -> None:
+    def task_rejected(self, task: str) -> None:
+        """Say which task."""
         self._progress.say(
             f"WRONG RESULT: with the program of {task} the network computes something else, "
             "or TVM cannot compile it; the task keeps TVM's default schedule"
         )
 
-    def slower(self, tuned_s: float, untuned_s: float) -> None:
+    def untuned_deployed(self, tuned_s: float, untuned_s: float) -> None:
+        """Say that tuning made it no faster."""
         self._progress.say(
             f"NOT FASTER: {seconds(tuned_s)} tuned, {seconds(untuned_s)} untuned; "
             "the untuned network is deployed"
         )
 
-    def not_beside(self, reason: str) -> None:
+    def reference_skipped(self, reason: str) -> None:
+        """Say why."""
         self._progress.say(f"not timed beside the runtime it came from: {reason}")
 
 

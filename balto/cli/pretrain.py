@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--selector", default="biased-lcmd", show_default=True, help="Such as balto:C=0.5.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
 @click.option(
+    "--start-from",
     "--from",
     "start_from",
     multiple=True,
@@ -162,11 +163,11 @@ def _follow(
     work_dir: Path, config: Any, shard: ShardId, wait: bool, measurer: Any, executor: Any
 ) -> None:
     from balto.campaign.shards import Shard
-    from balto.cli.live import Narrator
+    from balto.cli.live import CampaignNarrator
     from balto.cli.output import left_out_line
 
     with Shard(work_dir, config, shard) as part:
-        with Narrator() as narrator:
+        with CampaignNarrator() as narrator:
             finished = part.follow(measurer, narrator, executor, wait=wait)
         if part.facts.left_out:
             click.echo(left_out_line(part.facts.left_out), err=True)
@@ -176,7 +177,7 @@ def _follow(
 
 def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
     from balto.campaign.campaign import Campaign
-    from balto.cli.live import Narrator
+    from balto.cli.live import CampaignNarrator
     from balto.cli.output import left_out_line
     from balto.report.captions import outlook_words
 
@@ -184,7 +185,7 @@ def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_o
         if campaign.finished and not (retry_left_out and campaign.facts.left_out):
             click.echo(f"{work_dir} is finished already, nothing to do", err=True)
         else:
-            with Narrator() as narrator:
+            with CampaignNarrator() as narrator:
                 result = campaign.run(
                     measurer, narrator, executor=executor, retry_left_out=retry_left_out
                 )

@@ -33,6 +33,7 @@ from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated
 )
 @until_saturated_option
 @click.option(
+    "--start-from",
     "--from",
     "start_from",
     multiple=True,

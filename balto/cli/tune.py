@@ -14,7 +14,7 @@ from balto.units import seconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from balto.search.session import TunedTask
+    from balto.search.tuning import TunedTask
 
 
 class _TuneOrStatus(click.Command):
@@ -39,7 +39,9 @@ class _TuneOrStatus(click.Command):
 @click.argument("network", required=False)
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
 @click.option(
+    "--start-from",
     "--model",
+    "start_from",
     default="starter",
     show_default=True,
     help="A model file; starter is balto's own, for CPUs; none: learn from the trials alone.",
@@ -90,9 +92,9 @@ def command(
     from balto.tune.operators import tune_operators
 
     settings["trials"] = _or(settings["trials"], 64)
-    from balto.cli.narrator import Narrator, print_troubles, row
+    from balto.cli.narrator import TuningNarrator, print_troubles, row
 
-    with Narrator(len(operators) * settings["trials"]) as told:
+    with TuningNarrator(len(operators) * settings["trials"]) as told:
         tuned = tune_operators(operators, out, listener=told, **settings)
         if compare:
             _compare(out, tuned, settings["trials"], settings["seed"], told)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from balto.cli.narrator import Narrator, print_troubles, row
+from balto.cli.narrator import TuningNarrator, print_troubles, row
 from balto.cli.output import plain, print_json, print_table
 from balto.tune.network import TunedNetwork, tune_network
 from balto.units import seconds
@@ -16,7 +16,7 @@ from balto.units import seconds
 
 def run(network: str, out: Path, output: str, **settings: Any) -> None:
     """Tune, and print what was found."""
-    with Narrator(settings["trials"]) as told:
+    with TuningNarrator(settings["trials"]) as told:
         done = tune_network(network, out=out, listener=told, **settings)
     if output == "json":
         print_json({"out": str(out), **_json(done)})

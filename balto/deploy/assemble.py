@@ -7,21 +7,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from balto.data.files import one_line
 from balto.data.target import Target
+from balto.deploy.compile import Network
+from balto.deploy.listener import NetworkListener
+from balto.deploy.settings import DeploySettings
 from balto.errors import BaltoError, InputError, WorkerDied, WorkerRaised
 from balto.workers.worker import Worker
-
-if TYPE_CHECKING:
-    from balto.deploy.compile import Network
-    from balto.deploy.listener import NetworkListener
 
 #: In the folder of a tuning: the compiled network.
 LIBRARY = "network.so"
 _UNTUNED = ".untuned.so"
-_COMPILE_S, _RUN_S = 1800.0, 1200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +59,7 @@ def assemble(
     traces: Mapping[str, str],
     out: Path,
     listener: NetworkListener,
+    settings: DeploySettings,
 ) -> Assembled:
     """Compile, compare with the reference, time beside the untuned network; `LIBRARY` is deployed.
 
@@ -72,41 +71,37 @@ def assemble(
         traces: of each task that has a program of its own.
         out: folder for the library.
         listener: is told what is left out, and what is slower.
+        settings: how long each step may take.
 
     Raises:
-        BaltoError: the network is wrong with nothing tuned.
-        InputError: TVM cannot compile it with nothing tuned.
+        BaltoError: If the network is wrong with nothing tuned.
+        InputError: If TVM cannot compile it with nothing tuned.
     """
-    target, library, plain = found.tasks[0].target, out / LIBRARY, out / _UNTUNED
+    steps = _Steps(worker, spec, found, settings)
+    library, plain = out / LIBRARY, out / _UNTUNED
 
     def error_with(chosen: Mapping[str, str]) -> float:
         try:
-            call(worker, "balto.deploy.compile:compile_network", spec, target, chosen, library)
-            return _error(worker, spec, library, found.inputs, target)
+            steps.compile(chosen, library)
+            return steps.error(library)
         except InputError:
             if not chosen:
                 raise
             return math.inf  # some programs compile, or run, only outside of a network
 
-    traces, wrong, error = right_traces(traces, error_with, listener.mismatched)
+    traces, wrong, error = right_traces(traces, error_with, listener.task_rejected)
     if not error <= 1:
         raise BaltoError(
             f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
             "away from the reference: one of the two reads it wrongly; nothing was deployed"
         )
-    call(worker, "balto.deploy.compile:compile_network", spec, target, {}, plain, False)
-    cpus = sorted(os.sched_getaffinity(0))[-(target.cores or 1) :]
-    with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(target.cores or 1)}) as timer:
-        (latency_s, untuned_s), reference, refused = timer.call(
-            "balto.deploy.verify:time_beside",
-            *([library, plain], spec, found.inputs, target),
-            deadline_s=_RUN_S,
-        )
+    steps.compile({}, plain, suited=False)
+    (latency_s, untuned_s), reference, refused = steps.time([library, plain])
     if refused:
-        listener.not_beside(refused)
+        listener.reference_skipped(refused)
     if latency_s > untuned_s:
-        listener.slower(latency_s, untuned_s)
-        error = _error(worker, spec, plain, found.inputs, target)
+        listener.untuned_deployed(latency_s, untuned_s)
+        error = steps.error(plain)
         plain.replace(library)
         latency_s, traces = untuned_s, {}
     plain.unlink(missing_ok=True)
@@ -120,7 +115,50 @@ def assemble(
     )
 
 
-def call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _COMPILE_S) -> Any:
+@dataclass(frozen=True)
+class _Steps:
+    """What is done with a network on the way, each step in a worker and within its deadline."""
+
+    worker: Worker
+    spec: str
+    found: Network
+    settings: DeploySettings
+
+    @property
+    def target(self) -> Target:
+        return self.found.tasks[0].target
+
+    def compile(self, traces: Mapping[str, str], library: Path, suited: bool = True) -> None:
+        """Compile with the programs of some tasks, in the layout of the tasks or the file's own."""
+        call(
+            *(self.worker, "balto.deploy.compile:compile_network", self.spec, self.target),
+            *(traces, library, suited),
+            deadline_s=self.settings.compile_timeout,
+        )
+
+    def error(self, library: Path) -> float:
+        """How far a library is from the reference, in tolerances: right up to 1."""
+        error: float = call(
+            *(self.worker, "balto.deploy.verify:error_of_network", self.spec, library),
+            *(self.found.inputs, self.target),
+            deadline_s=self.settings.run_timeout,
+        )
+        return error
+
+    def time(self, libraries: Sequence[Path]) -> tuple[list[float], dict[str, float], str]:
+        """Seconds of libraries and of the reference, and why it was not timed if it was not."""
+        cores = self.target.cores or 1
+        cpus = sorted(os.sched_getaffinity(0))[-cores:]
+        with Worker(cpus=cpus, env={"TVM_NUM_THREADS": str(cores)}) as timer:
+            times: tuple[list[float], dict[str, float], str] = timer.call(
+                *("balto.deploy.verify:time_beside", libraries, self.spec),
+                *(self.found.inputs, self.target),
+                deadline_s=self.settings.run_timeout,
+            )
+        return times
+
+
+def call(worker: Worker, function: str, *arguments: Any, deadline_s: float) -> Any:
     """Call in a worker; what TVM says of a network, the first argument, is bad input.
 
     Raises:
@@ -138,13 +176,6 @@ def call(worker: Worker, function: str, *arguments: Any, deadline_s: float = _CO
         if error.killed:
             raise
         raise InputError(f"TVM did not survive {arguments[0]}: {one_line(error)}") from error
-
-
-def _error(worker: Worker, spec: str, library: Path, inputs: Any, target: Target) -> float:
-    arguments = (spec, library, inputs, target)
-    return float(
-        call(worker, "balto.deploy.verify:error_of_network", *arguments, deadline_s=_RUN_S)
-    )
 
 
 def right_traces(

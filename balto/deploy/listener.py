@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from balto.data.target import Target
-from balto.search.session import SessionListener
+from balto.search.listener import SessionListener
 
 
 class NetworkListener(SessionListener):
@@ -15,17 +15,11 @@ class NetworkListener(SessionListener):
         The layout is empty where there are no convolutions.
         """
 
-    def estimated(self, latency_s: float) -> None:
-        """What the tasks of the network take together, as far as is known."""
-
-    def left(self, task: str, reason: str) -> None:
-        """A task keeps TVM's default schedule, since it cannot be tuned."""
-
-    def mismatched(self, task: str) -> None:
+    def task_rejected(self, task: str) -> None:
         """With this task's program the network is wrong or cannot be compiled; it is left out."""
 
-    def slower(self, tuned_s: float, untuned_s: float) -> None:
+    def untuned_deployed(self, tuned_s: float, untuned_s: float) -> None:
         """The tuned network is not faster; the untuned one is deployed."""
 
-    def not_beside(self, reason: str) -> None:
+    def reference_skipped(self, reason: str) -> None:
         """The runtime that the network came from does not run it, and is not timed beside it."""

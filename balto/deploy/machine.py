@@ -1,4 +1,4 @@
-"""TVM's virtual machine: load a compiled network, run it, time it in turns with others. Runs in a worker."""
+"""TVM's virtual machine: load a compiled network, run it, time it in turns with others."""
 
 from __future__ import annotations
 

@@ -15,13 +15,13 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 from balto.data.features import FEATURE_SETS, FeatureSet
 from balto.data.files import as_path, one_line, reading, write_atomically
 from balto.data.target import Target
+from balto.data.versions import versions_of
 from balto.errors import InputError, ModelFileError
 from balto.models.base import CostModel
 from balto.models.prior import Prior
@@ -114,7 +114,7 @@ def to_bytes(model: CostModel, trained_on: dict[str, Any]) -> bytes:
         "prior": model.prior.to_dict(),
         "sources": len(model.sources),
         "trained_on": trained_on,
-        "versions": _versions(),
+        "versions": versions_of(*_LIBRARIES),
         "payload": sorted(payload),
     }
     members = {_META: json.dumps(meta, indent=1, allow_nan=False).encode(), **payload}
@@ -283,13 +283,3 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [inner for v in level for inner in (v.values() if isinstance(v, dict) else v)]
     return depth
-
-
-def _versions() -> dict[str, str]:
-    versions: dict[str, str] = {}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -42,7 +42,7 @@ class Share:
     slices: int = 0
     dry: bool = False
 
-    def had(self, best_s: float) -> None:
+    def record(self, best_s: float) -> None:
         """A slice ended with this smallest latency."""
         before, self.best_s = self.latency_s, min(self.best_s, best_s)
         after = self.latency_s

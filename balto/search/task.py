@@ -6,10 +6,10 @@ small forest on the decisions alone, trained in every generation on what the cos
 this task's programs so far. Only the best of them become programs and are judged by the model.
 
 What is measured is not near-copies of the model's favourite. A trained forest says how far its
-errors go together, so a batch is what promises most improvement (`balto.search.surrogate`). Of other
-models, and while nothing was trained, most of a batch are favourites, and a selector chooses the
-rest, which weighs what the model believes against what it does not know. The last trials are drawn
-from the neighbours of the best programs measured.
+errors go together, so a batch is what promises most improvement (`balto.search.surrogate`). Of
+other models, and while nothing was trained, most of a batch are favourites, and a selector chooses
+the rest, which weighs what the model believes against what it does not know. The last trials are
+drawn from the neighbours of the best programs measured.
 """
 
 from __future__ import annotations
@@ -66,6 +66,9 @@ class SearchSettings:
         selector: of the rest.
         steps: share of the trials, the last ones, that goes to neighbours of the best programs.
         batch: programs measured at a time.
+        makers: workers that make programs, on the cores on which nothing is timed. Another number
+            makes other programs.
+        check_timeout: seconds that comparing a program with the untuned one may take.
 
     Raises:
         InputError: a value that cannot be.
@@ -81,11 +84,22 @@ class SearchSettings:
     selector: str = "biased-lcmd"
     steps: float = 0.25
     batch: int = 8
+    makers: int = 2
+    check_timeout: float = 300.0
 
     def __post_init__(self) -> None:
-        for name in ("population", "drafted", "verified", "parents", "shortlist", "batch"):
+        for name in (
+            "population",
+            "drafted",
+            "verified",
+            "parents",
+            "shortlist",
+            "batch",
+            "makers",
+        ):
             check_field(self, name, 1, whole=True)
         check_field(self, "generations", 0, whole=True)
+        check_field(self, "check_timeout", 0.1, 1e6)
         check_field(self, "favourites", 0, 1)
         check_field(self, "steps", 0, 1)
         get(self.selector)

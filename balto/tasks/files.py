@@ -1,4 +1,4 @@
-"""A file of tasks with their modules, checked by a checksum: `tasks.json` of campaigns and tunings."""
+"""``tasks.json`` of campaigns and tunings: tasks with their modules, and a checksum."""
 
 from __future__ import annotations
 

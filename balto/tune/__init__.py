@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from balto.metaschedule.builder import Builder
     from balto.metaschedule.cost_model import CostModel
     from balto.metaschedule.runner import Runner
-    from balto.search.session import Session, SessionListener, TunedTask
+    from balto.search.listener import SessionListener
+    from balto.search.session import Session
     from balto.search.task import SearchSettings
+    from balto.search.tuning import TunedTask
     from balto.tune.network import TunedNetwork, tune_network
     from balto.tune.operators import tune_operators
 
@@ -24,12 +26,12 @@ _WHERE = {
     "DeployedNetwork": "balto.deploy.load",
     "Builder": "balto.metaschedule.builder",
     "CostModel": "balto.metaschedule.cost_model",
-    "SessionListener": "balto.search.session",
+    "SessionListener": "balto.search.listener",
     "Runner": "balto.metaschedule.runner",
     "SearchSettings": "balto.search.task",
     "Session": "balto.search.session",
     "Tuned": "balto.deploy.load",
-    "TunedTask": "balto.search.session",
+    "TunedTask": "balto.search.tuning",
     "load_tuned": "balto.deploy.load",
     "tune_operators": "balto.tune.operators",
 }

@@ -11,13 +11,14 @@ from balto.data.files import as_path
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
+from balto.deploy.database import DATABASE
 from balto.errors import CampaignError
 from balto.journal.records import outcome_from_record
 from balto.programs import decisions
 from balto.programs.features import with_all_features
 from balto.search.records import JOURNAL, TRIAL, read_records
 from balto.tasks.files import read_tasks
-from balto.tune.folder import DATABASE, TASKS
+from balto.tune.folder import TASKS
 
 
 def pool_of(folder: str | Path) -> Pool:

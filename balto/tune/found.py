@@ -9,14 +9,17 @@ from typing import Any
 
 from balto.data.outcome import Outcome
 from balto.data.task import Task
+from balto.data.versions import DEPLOYED, versions_of
+from balto.deploy.database import DATABASE
 from balto.deploy.load import read_metadata
 from balto.errors import CampaignError, InputError
 from balto.journal.file import Journal
 from balto.journal.records import outcome_from_record
 from balto.search.finalists import running_best, settled
+from balto.search.listener import SessionListener
 from balto.search.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
-from balto.search.session import SessionListener, TunedTask
-from balto.tune.folder import DATABASE, MODEL, versions
+from balto.search.tuning import TunedTask
+from balto.tune.folder import MODEL
 
 #: A task's name, and why it keeps TVM's default schedule.
 Untried = tuple[str, str]
@@ -87,7 +90,7 @@ def deployed(out: Path) -> dict[str, Any] | None:
         metadata = read_metadata(out)
     except InputError:
         return None
-    whole = (out / DATABASE).is_dir() and metadata["versions"] == versions()
+    whole = (out / DATABASE).is_dir() and metadata["versions"] == versions_of(*DEPLOYED)
     return metadata if whole else None
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import socket
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from balto.data.versions import version_of
 from balto.errors import InputError, WorkerError
 from balto.version import __version__
 from balto.workers.worker import Worker
@@ -19,13 +19,8 @@ from balto.workers.worker import Worker
 
 def versions() -> dict[str, str]:
     """What must be the same on every node, or other programs would be drawn there."""
-    found = {"balto": __version__}
-    for name in ("apache-tvm", "numpy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found
+    known = {name: version_of(name) or "none" for name in ("apache-tvm", "numpy")}
+    return {"balto": __version__, **known}
 
 
 def call_here(

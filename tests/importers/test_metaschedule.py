@@ -179,7 +179,9 @@ def test_a_database_that_balto_tune_wrote(tmp_path):
     from balto.models.starter import model_path
     from balto.tune.operators import tune_operators
 
-    tune_operators(["matmul:64x64x64"], tmp_path / "out", model=model_path("starter"), trials=6)
+    tune_operators(
+        ["matmul:64x64x64"], tmp_path / "out", start_from=model_path("starter"), trials=6
+    )
     result = import_metaschedule(tmp_path / "out", tmp_path / "pool")
     pool = read_pool(tmp_path / "pool")
     assert len(pool) == result.programs >= 1

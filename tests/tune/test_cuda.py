@@ -35,7 +35,7 @@ def run(folder: str, inputs: list[np.ndarray]) -> tuple[np.ndarray, float]:
 @pytest.mark.gpu
 def test_an_operator_is_tuned_and_right(tmp_path: Path) -> None:
     out = tmp_path / "tuned"
-    [tuned] = tune_operators(["softmax_mn:256x256"], out, model=None, trials=8, target="cuda")
+    [tuned] = tune_operators(["softmax_mn:256x256"], out, start_from=None, trials=8, target="cuda")
     assert tuned.latency_s <= tuned.untuned_s, "the untuned program has TVM's default schedule"
     x = np.random.default_rng(0).normal(size=(256, 256)).astype("float32")
     with Worker() as worker:
@@ -50,7 +50,7 @@ def test_an_operator_is_tuned_and_right(tmp_path: Path) -> None:
 def test_a_network_is_tuned_and_right(tmp_path: Path) -> None:
     out, module = tmp_path / "tuned", Small()
     found = balto.tune_network(
-        module, (torch.zeros(1, 3, 16, 16),), model=None, trials=8, out=out, target="cuda"
+        module, (torch.zeros(1, 3, 16, 16),), start_from=None, trials=8, out=out, target="cuda"
     )
     assert found.error <= 1
     assert found.latency_s <= found.untuned_s

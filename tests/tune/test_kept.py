@@ -13,14 +13,17 @@ from balto.data.files import write_json
 from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
+from balto.data.versions import DEPLOYED, versions_of
+from balto.deploy.database import DATABASE
 from balto.deploy.load import FORMAT, METADATA
 from balto.errors import CampaignError
 from balto.journal.file import Journal, encode
 from balto.journal.records import outcome_to_record
+from balto.search.listener import SessionListener
 from balto.search.records import JOURNAL, read_records
-from balto.search.session import SessionListener, TunedTask
+from balto.search.tuning import TunedTask
 from balto.tune import found as earlier
-from balto.tune.folder import DATABASE, MODEL, versions
+from balto.tune.folder import MODEL
 
 TASK = Task("matmul", "matmul", "[]", 1, LLVM, "here")
 FAILED = Outcome(Status.BUILD_ERROR)
@@ -99,13 +102,13 @@ def test_what_was_found_is_known_again(folder: Path) -> None:
 
 def test_only_a_whole_folder_of_these_versions_is_deployed(folder: Path) -> None:
     assert earlier.deployed(folder) is None
-    metadata = {"format": FORMAT, "operators": {}, "versions": versions()}
+    metadata = {"format": FORMAT, "operators": {}, "versions": versions_of(*DEPLOYED)}
     write_json(folder / METADATA, metadata)
     assert earlier.deployed(folder) is None  # no database
     (folder / DATABASE).mkdir()
     found = earlier.deployed(folder)
     assert found is not None
-    assert found["versions"] == versions()
+    assert found["versions"] == versions_of(*DEPLOYED)
     write_json(folder / METADATA, {**metadata, "versions": {"balto": "0"}})
     assert earlier.deployed(folder) is None
 

@@ -25,7 +25,7 @@ from balto.deploy.assemble import right_traces
 from balto.deploy.machine import time_in_turns
 from balto.journal.file import read
 from balto.models import starter
-from balto.search.session import TunedTask
+from balto.search.tuning import TunedTask
 from balto.tune.network import as_deployed
 from balto.workers.worker import Worker
 from tests.tune.networks import (

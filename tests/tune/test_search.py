@@ -22,8 +22,9 @@ from balto.journal.file import Journal, read
 from balto.measure.measurer import Measurer
 from balto.search.finalists import ROUNDS
 from balto.search.learner import Learner
-from balto.search.session import Session, SessionListener
+from balto.search.session import Session
 from balto.search.task import SearchSettings, TaskSearch, _in_turns
+from balto.search.tuning import fastest_right
 from balto.select.registry import SELECTORS
 from balto.workers.worker import Worker
 from tests.workers.killing import gone, killed
@@ -233,24 +234,23 @@ def test_a_resumed_search_proposes_what_it_would_have_and_measures_only_the_rest
 def test_a_program_that_computes_something_else_is_left_out_loudly(task: balto.Task) -> None:
     heard: list[float] = []
 
-    class Hears(SessionListener):
-        def wrong(self, task: str, error: float) -> None:  # noqa: ARG002
-            heard.append(error)
-
     def took(seconds: float) -> Outcome:
         return Outcome(Status.OK, seconds, seconds)
 
     with Worker() as worker:
         rounded = worker.call("tests.tune.search:wrong_trace", task.module, deadline_s=60)
         right = worker.call("tests.tune.search:right_trace", task.module, deadline_s=60)
-    session = Session(MadeUpDevice(), None, listener=Hears())
-    try:
+
+        def error_of(trace: str) -> float:
+            about = (task.module, trace, task.target)
+            return worker.call("balto.deploy.operators:error_of", *about, deadline_s=60)
+
         programs = [(rounded, took(1e-6)), (right, took(1e-5))]
-        assert session._best_right(task, programs, 1e-3) == (right, 1e-5, 1)
-        assert session._best_right(task, programs[:1], 1e-3) == ("", 1e-3, 1)
-        assert session._best_right(task, programs[1:], 1e-6) == ("", 1e-6, 0), "untuned is faster"
-    finally:
-        session.close()
+        found = fastest_right(programs, 1e-3, error_of, heard.append)
+        assert found == (right, 1e-5, 1)
+        assert fastest_right(programs[:1], 1e-3, error_of, heard.append) == ("", 1e-3, 1)
+        untuned = fastest_right(programs[1:], 1e-6, error_of, heard.append)
+        assert untuned == ("", 1e-6, 0), "untuned is faster"
     assert len(heard) == 2
     assert min(heard) > 1
 
@@ -288,7 +288,7 @@ def test_the_expected_task_is_drawn_while_another_is_measured_and_found_the_same
         finally:
             session.close()
 
-    monkeypatch.setattr("balto.search.session.TaskSearch", Tells)
+    monkeypatch.setattr("balto.search.makers.TaskSearch", Tells)
     assert found(expects=True) == found(expects=False)
 
 
@@ -302,9 +302,9 @@ def test_a_session_that_ends_cuts_off_what_it_draws(task: balto.Task) -> None:
     session = Session(Breaks(), None, settings=minutes_of_drawing, seed=3)
     with pytest.raises(MeasurerError, match="no 1"):
         session.begin(task)
-    processes = [worker.pid for worker in session._workers]
+    processes = [worker.pid for worker in session._makers._workers]
     session.close()
-    [drawn] = session._drawn.values()
+    [drawn] = session._makers._drawn.values()
     assert drawn.cancelled() or isinstance(drawn.exception(), InputError)
     assert all(processes)
     assert all(gone(pid) for pid in processes if pid)

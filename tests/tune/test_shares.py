@@ -19,7 +19,7 @@ def made_up(weights: list[int], untuned_s: list[float], slices: int) -> list[int
         k = next_task(shares)
         assert k is not None
         shares[k].untuned_s = untuned_s[k]
-        shares[k].had(untuned_s[k] / 2)
+        shares[k].record(untuned_s[k] / 2)
     return [share.slices for share in shares]
 
 
@@ -42,9 +42,9 @@ def test_the_next_untried_task_is_the_next_that_is_tried(tasks: list[tuple[int, 
         while (k := next_task(shares)) != expected:
             assert k is not None
             assert shares[k].untuned_s is not None
-            shares[k].had(shares[k].best_s * 0.99)
+            shares[k].record(shares[k].best_s * 0.99)
         shares[k].untuned_s = shares[k].flop / 1e9
-        shares[k].had(shares[k].untuned_s / 2)
+        shares[k].record(shares[k].untuned_s / 2)
     assert all(share.slices for share in shares)
 
 

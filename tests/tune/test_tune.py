@@ -19,7 +19,7 @@ from balto.data.outcome import Outcome, Status
 from balto.data.target import LLVM
 from balto.data.task import Task
 from balto.journal.file import read
-from balto.search.session import TunedTask
+from balto.search.tuning import TunedTask
 from balto.workers.worker import Worker
 
 pytest.importorskip("tvm")
@@ -221,4 +221,4 @@ def test_a_model_of_another_kind_of_device_is_refused(tmp_path: Path) -> None:
     model.fit(*labelled_programs())
     balto.save_model(model, tmp_path / "gpu.balto", {"targets": ['{"kind": "cuda"}']})
     with pytest.raises(balto.BaltoError, match="expected a model of llvm programs"):
-        tune_operators(["matmul:8x8x8"], tmp_path / "tuned", model=tmp_path / "gpu.balto")
+        tune_operators(["matmul:8x8x8"], tmp_path / "tuned", start_from=tmp_path / "gpu.balto")

@@ -1,0 +1,27 @@
+"""What a search tells while it runs."""
+
+from __future__ import annotations
+
+from balto.data.outcome import Outcome
+
+
+class SessionListener:
+    """What a tuning tells while it runs. Every method does nothing unless overridden."""
+
+    def began(self, task: str, untuned_s: float) -> None:
+        """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed."""
+
+    def measured(self, task: str, outcome: Outcome, best_s: float) -> None:
+        """A program of a task was measured; `best_s` is the smallest latency so far."""
+
+    def retiming(self, task: str, programs: int) -> None:
+        """So many of the fastest programs of a task are timed again."""
+
+    def wrong(self, task: str, error: float) -> None:
+        """The fastest program of a task does not compute the same; the next one is taken."""
+
+    def estimated(self, latency_s: float) -> None:
+        """What the tasks of the network take together, as far as is known."""
+
+    def task_left_untuned(self, task: str, reason: str) -> None:
+        """A task keeps TVM's default schedule, since it cannot be tuned."""
