@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from balto import models, select, testing, tune
     from balto.campaign.campaign import Campaign, Listener
     from balto.campaign.config import Config
-    from balto.campaign.pool import pool_of
-    from balto.campaign.status import CampaignStatus, status
+    from balto.campaign.status import CampaignStatus
     from balto.data.candidate import Candidate
     from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
     from balto.data.outcome import Outcome, Status
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from balto.data.task import Task
     from balto.deploy.load import load_tuned
     from balto.errors import BaltoError
+    from balto.folders import pool_of, status, write_report
     from balto.learn.loop import ActiveLearner
     from balto.learn.metrics import Accuracy
     from balto.learn.replay import replay
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from balto.models import save as save_model
     from balto.programs.draw import sample
     from balto.programs.features import read_pool
-    from balto.report.page import write_report
     from balto.select import Selector, TaskState
     from balto.select import get as get_selector
     from balto.tasks import extract_tasks
@@ -92,19 +91,19 @@ _WHERE = {
     "load_model": "balto.models:load",
     "load_tuned": "balto.deploy.load",
     "models": "balto.models:",
-    "pool_of": "balto.campaign.pool",
+    "pool_of": "balto.folders",
     "read_model_card": "balto.models:read_card",
     "read_pool": "balto.programs.features",
     "replay": "balto.learn.replay",
     "sample": "balto.programs.draw",
     "save_model": "balto.models:save",
     "select": "balto.select:",
-    "status": "balto.campaign.status",
+    "status": "balto.folders",
     "testing": "balto.testing:",
     "tune": "balto.tune:",
     "tune_network": "balto.tune.network",
     "write_pool": "balto.data.pool_writer",
-    "write_report": "balto.report.page",
+    "write_report": "balto.folders",
 }
 
 __all__ = [

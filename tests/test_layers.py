@@ -26,7 +26,7 @@ ORDER = (
         "programs",
     ),
     *("importers", "measure", "models", "select", "learn", "campaign"),
-    *("search", "metaschedule", "deploy", "tune", "report", "testing"),
+    *("search", "metaschedule", "deploy", "tune", "report", "folders", "testing"),
     *("doctor", "cli", "__main__"),
 )
 

@@ -37,6 +37,7 @@ from balto.models.starter import model_path
 from balto.programs.features import read_pool
 from balto.select import get
 from balto.tasks import extract_tasks
+from balto.tasks.extract import Extracted
 from balto.tasks.files import read_tasks, write_tasks
 from balto.units import check_type
 from balto.workers.executor import Executor
@@ -226,13 +227,13 @@ class Campaign:
         path = self.path / "tasks.json"
         if not path.exists():
             config = self.config
-            found = extract_tasks(
-                config.networks,
-                config.operators,
-                Target.of(config.target),
-                config.device,
-                worker,
-            )
+            found = Extracted([])
+            if config.networks or config.operators:
+                wanted = Target.of(config.target)
+                found = extract_tasks(
+                    config.networks, config.operators, wanted, config.device, worker
+                )
+            found = found.and_own(config.tasks)
             self._begin()
             write_tasks(path, found)
         return self._read_tasks(listener)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from balto.data.files import one_line, read_json, reading, sha256, write_json
 from balto.data.pool import MOST_PROGRAMS
 from balto.data.pool_schema import POOL_FILES
 from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import CampaignError, ConfigurationChanged, InputError
 from balto.learn.settings import LoopSettings
 from balto.models import MODELS, create, starter
@@ -32,6 +34,7 @@ class Config(LoopSettings):
     Attributes:
         networks: names of networks, or paths of model files.
         operators: operators with shapes.
+        tasks: tasks of your own, as `balto.task_of` makes them.
         target: TVM target, as asked for: an object, or ``llvm``, ``cuda`` or its JSON; kept
             as text, the same for targets that are equal.
         device: name of the device; None for this machine.
@@ -52,6 +55,7 @@ class Config(LoopSettings):
 
     networks: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
     target: str | Target = "llvm"
     device: str | None = None
     programs: int = 256
@@ -74,10 +78,14 @@ class Config(LoopSettings):
         for name in ("networks", "operators", "start_from"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
         object.__setattr__(self, "start_from", starter.sources(self.sources))
-        if not (self.networks or self.operators or self.pool):
-            raise InputError("expected at least one network, operator or pool, got none")
-        if self.pool and (self.networks or self.operators):
-            raise InputError("expected either networks and operators, or a recorded pool; got both")
+        object.__setattr__(self, "tasks", tuple(_task(each) for each in self.tasks))
+        named = self.networks or self.operators or self.tasks
+        if not (named or self.pool):
+            raise InputError("expected at least one network, operator, task or pool, got none")
+        if self.pool and named:
+            raise InputError(
+                "expected either networks, operators and tasks, or a recorded pool; got both"
+            )
         check_field(self, "programs", 2, MOST_PROGRAMS, whole=True)
         self._refuse_what_is_no_part()
         if self.compare is not None and self.compare_spec == self.selector_spec:
@@ -145,6 +153,7 @@ class Config(LoopSettings):
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "networks": list(self.networks),
             "operators": list(self.operators),
+            "tasks": [task.to_dict() for task in self.tasks],
             "start_from": list(self.sources),
             "selector": self.selector_spec,
             "model": self.model_spec,
@@ -211,10 +220,27 @@ class Config(LoopSettings):
 
         values = self.to_dict()
         del values["digests"]
+        values["tasks"] = [f"{t.name} {crc32((t.module or '').encode()):08x}" for t in self.tasks]
         values["pool"] = of(self.pool)
         values["start_from"] = [_only(of(path)) for path in self.sources]
         values["networks"] = [_only(of(spec)) for spec in self.networks]
         return values
+
+
+def _task(given: object) -> Task:
+    """A task with its module, from an object or a row of JSON.
+
+    Raises:
+        InputError: If it is neither, or has no module.
+    """
+    try:
+        task = Task.from_dict(given) if isinstance(given, Mapping) else given
+    except (TypeError, KeyError) as error:
+        raise InputError(f"expected a task, got {one_line(given)}") from error
+    if not isinstance(task, Task):
+        raise InputError(f"expected a task, as balto.task_of makes it, got {one_line(given)}")
+    task.require_module()
+    return task
 
 
 def _only(content: Any) -> Any:

@@ -34,6 +34,7 @@ COMMANDS = {
     "replay": "replay",
     "model": "model",
     "tune": "tune",
+    "settings": "list_settings",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -56,6 +57,19 @@ def format_option(function: F) -> F:
         default="table",
         show_default=True,
         help="How to print the result.",
+    )
+    return option(function)
+
+
+def tasks_option(function: F) -> F:
+    """``--tasks FILE``: tasks of somebody's own."""
+    option = click.option(
+        "--tasks",
+        "task_files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Tasks of your own, as balto.write_task_file writes them; may be repeated.",
     )
     return option(function)
 

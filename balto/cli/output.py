@@ -97,5 +97,5 @@ def require_campaign(work_dir: Path) -> None:
     if is_tuning(work_dir):
         raise CampaignError(
             f"expected a campaign, {work_dir} is a folder of balto tune: "
-            f"balto tune status {work_dir} shows it"
+            f"balto status {work_dir} shows it"
         )

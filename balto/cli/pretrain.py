@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
+from balto.cli.options import (
+    BUDGET,
+    TEST_SHARE,
+    format_option,
+    tasks_option,
+    until_saturated_option,
+)
+from balto.cli.settings import measurer_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from balto.campaign.shards import ShardId
     from balto.data.target import Target
-    from balto.measure.measurer import Measurer
     from balto.workers.executor import Executor
 
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
+@tasks_option
 @click.option("--pool", help="Replay this recorded pool instead of measuring.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
 @click.option("--device", help="Name of the device; this machine's by default.")
@@ -53,16 +58,7 @@ if TYPE_CHECKING:
 )
 @until_saturated_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "--rpc", default="", metavar="HOST:PORT/KEY", help="Measure on the devices of a TVM tracker."
-)
-@click.option(
-    "--leave-out-device",
-    "leave_out",
-    multiple=True,
-    metavar="HOST:PORT",
-    help="Do not time on this device of the tracker; may be repeated.",
-)
+@measurer_options
 @click.option(
     "--ray",
     default="",
@@ -83,8 +79,11 @@ if TYPE_CHECKING:
 @format_option
 def command(
     work_dir: Path,
+    task_files: tuple[Path, ...],
     rpc: str,
     leave_out: tuple[str, ...],
+    measure_settings: tuple[str, ...],
+    rpc_settings: tuple[str, ...],
     ray: str,
     shard: str,
     wait: bool,
@@ -102,30 +101,37 @@ def command(
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
-    if leave_out and not rpc:
-        raise click.UsageError("--leave-out-device needs --rpc")
     if wait and not shard:
         raise click.UsageError("--wait needs --shard; balto merge has a --wait of its own")
-    config = Config(**{**settings, "start_from": settings["start_from"] or None})
+    from balto.tasks.own import read_task_file
+
+    own = tuple(task for file in task_files for task in read_task_file(file))
+    config = Config(**{**settings, "tasks": own, "start_from": settings["start_from"] or None})
     part = ShardId.parse(shard) if shard else None
     if config.pool:
-        if ray or rpc or shard:
-            raise click.UsageError("--pool replays a record: leave out --ray, --rpc and --shard")
+        if ray or rpc or shard or leave_out or measure_settings or rpc_settings:
+            raise click.UsageError(
+                "--pool replays a record: leave out --ray, --shard, --rpc, --measure, "
+                "--leave-out-device and --rpc-setting"
+            )
         _run(work_dir, config, None, None, retry_left_out)
     else:
+        from balto.cli.settings import measurer
         from balto.data.target import Target
         from balto.tasks import check
 
-        check(config.networks, config.operators)
+        if config.networks or config.operators:
+            check(config.networks, config.operators)
         target = Target.of(config.target)
         with ExitStack() as stack:
             executor = stack.enter_context(_executor(target, ray, workers)) if ray else None
-            made = _measurer(target, rpc, leave_out, workers, executor)
-            measurer = stack.enter_context(made)
+            said = {"measure": measure_settings, "rpc": rpc_settings}
+            made = measurer(target, rpc, leave_out, said, workers, executor)
+            measuring = stack.enter_context(made)
             if part:
-                _follow(work_dir, config, part, wait, measurer, executor)
+                _follow(work_dir, config, part, wait, measuring, executor)
                 return
-            _run(work_dir, config, measurer, executor, retry_left_out)
+            _run(work_dir, config, measuring, executor, retry_left_out)
     if output == "json":
         from balto.campaign.status import status
         from balto.cli.output import print_json
@@ -138,25 +144,6 @@ def _executor(target: Target, ray: str, workers: int) -> Executor:
     from balto.workers.ray import RayExecutor
 
     return RayExecutor(ray, untimed_cpus(workers, target.cores or 1))
-
-
-def _measurer(
-    target: Target, rpc: str, leave_out: Sequence[str], workers: int, executor: Executor | None
-) -> Measurer:
-    from balto.measure.settings import MeasureSettings
-
-    settings = MeasureSettings(workers=workers)
-    if not rpc:
-        from balto.measure.live import LiveMeasurer
-
-        return LiveMeasurer.for_target(target, settings, executor)
-    from balto.measure.remote import Tracker
-    from balto.measure.rpc import RpcMeasurer, RpcSettings
-
-    fleet = RpcSettings(
-        tracker=Tracker.parse(rpc), measure=settings, leave_out=frozenset(leave_out)
-    )
-    return RpcMeasurer.for_target(target, fleet, executor)
 
 
 def _follow(

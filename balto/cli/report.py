@@ -14,9 +14,6 @@ import click
 )
 def command(work_dir: Path, output: Path | None) -> None:
     """Draw the campaign, or the tuning, in WORK_DIR on one HTML page."""
-    from balto.report.page import write_report
-    from balto.report.tuning import write_tuning_report
-    from balto.tune.status import is_tuning
+    from balto.folders import write_report
 
-    write = write_tuning_report if is_tuning(work_dir) else write_report
-    click.echo(write(work_dir, output))
+    click.echo(write_report(work_dir, output))

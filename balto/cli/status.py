@@ -1,41 +1,56 @@
-"""``balto status``: finished or interrupted, what is measured, and how good the model is."""
+"""``balto status``: finished or interrupted, what is measured, and what came of it."""
 
 from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from balto.cli.options import format_option
+
+if TYPE_CHECKING:
+    from balto.campaign.status import CampaignStatus
 
 #: Tasks that were left out and are named, at most.
 NAMED = 20
 
 
 @click.command("status")
-@click.argument("work_dir", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
 @format_option
-def command(work_dir: Path, output: str) -> None:
-    """Show how far the campaign in WORK_DIR is."""
-    from balto.campaign.status import status
-    from balto.cli.output import left_out_line, plain, print_json, print_table, require_campaign
+def command(folder: Path, output: str) -> None:
+    """Show how far the campaign, or the tuning, in FOLDER is."""
+    from balto.cli.output import plain, print_json
+    from balto.cli.status_of_tuning import print_tuning
+    from balto.folders import status
+    from balto.tune.status import TuneStatus
+
+    now = status(folder)
+    if output == "json":
+        print_json(now.to_dict())
+        return
+    verb = "tune" if isinstance(now, TuneStatus) else "pretrain"
+    advice = {
+        "finished": f"balto report {folder} shows it",
+        "running": "",
+        "interrupted": f"repeat the balto {verb} command to go on",
+    }
+    click.echo(plain(f"{folder}: {now.state}. {advice[now.state]}".rstrip(" .")))
+    if isinstance(now, TuneStatus):
+        print_tuning(now)
+    else:
+        _print_campaign(now)
+
+
+def _print_campaign(now: CampaignStatus) -> None:
+    from balto.cli.output import left_out_line, plain, print_table
     from balto.cli.watch import print_devices
     from balto.data.outcome import Status as Outcome
     from balto.units import percent, seconds
 
-    require_campaign(work_dir)
-    now = status(work_dir)
-    if output == "json":
-        print_json(now.to_dict())
-        return
-    advice = {
-        "finished": f"balto report {work_dir} shows it",
-        "running": "",
-        "interrupted": "repeat the balto pretrain command to go on",
-    }
     last = now.last
-    click.echo(plain(f"{work_dir}: {now.state}. {advice[now.state]}".rstrip(" .")))
     click.echo(
         plain(
             f"{now.config.selector_spec} with {now.config.model_spec}: round "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.options import format_option, tasks_option
+from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
 if TYPE_CHECKING:
@@ -17,27 +18,10 @@ if TYPE_CHECKING:
     from balto.search.tuning import TunedTask
 
 
-class _TuneOrStatus(click.Command):
-    """``balto tune status FOLDER`` beside ``balto tune ...``."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Of the command that the first argument asks for."""
-        if args[:1] != ["status"]:
-            return super().make_context(info_name, args, parent, **extra)
-        from balto.cli.tune_status import command as status
-
-        return status.make_context(f"{info_name} status", args[1:], parent, **extra)
-
-
-@click.command("tune", cls=_TuneOrStatus)
+@click.command("tune")
 @click.argument("network", required=False)
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
+@tasks_option
 @click.option(
     "--start-from",
     "--model",
@@ -65,34 +49,66 @@ class _TuneOrStatus(click.Command):
     type=click.Choice(["stock"]),
     help="Then search with TVM's own search and model too, for as many trials; for the report.",
 )
+@measurer_options
+@setting_option("search", "How each task is searched")
+@setting_option("deploy", "How long compiling, checking and timing may take")
 @format_option
 def command(
     network: str | None,
     operators: tuple[str, ...],
+    task_files: tuple[Path, ...],
     out: Path,
     compare: str | None,
+    rpc: str,
+    leave_out: tuple[str, ...],
+    measure_settings: tuple[str, ...],
+    rpc_settings: tuple[str, ...],
+    search_settings: tuple[str, ...],
+    deploy_settings: tuple[str, ...],
     output: str,
     **settings: Any,
 ) -> None:
     """Tune a NETWORK (a name, an .onnx or a .pt2 file), or operators; resumable.
 
     Repeat the command to go on after any interruption. The folder holds the compiled network, or a
-    library of each operator, which `balto.load_tuned` or TVM alone loads. `balto tune status`
+    library of each operator, which `balto.load_tuned` or TVM alone loads. `balto status`
     shows how far it is, `balto report` draws it.
     """
-    if bool(network) == bool(operators):
-        raise click.UsageError("expected a network, or --operator and no network")
-    if network:
-        if compare:
-            raise click.UsageError("--compare is for operators")
-        from balto.cli.tune_network import run
+    if bool(network) == bool(operators or task_files):
+        raise click.UsageError("expected a network, or --operator or --tasks and no network")
+    if network and compare:
+        raise click.UsageError("--compare is for operators")
+    from balto.cli.settings import make, measurer
+    from balto.data.target import Target
 
-        run(network, out, output, **{**settings, "trials": _or(settings["trials"], 400)})
-        return
-    from balto.tune.operators import tune_operators
+    settings["settings"] = make("search", search_settings)
+    settings["deploying"] = make("deploy", deploy_settings)
+    if settings["trials"] is None:
+        settings["trials"] = 400 if network else 64
+    said = {"measure": measure_settings, "rpc": rpc_settings}
+    with measurer(Target.of(settings["target"]), rpc, leave_out, said) as measuring:
+        settings["measurer"] = measuring
+        if network:
+            from balto.cli.tune_network import run
 
-    settings["trials"] = _or(settings["trials"], 64)
+            run(network, out, output, **settings)
+        else:
+            from balto.tasks.own import read_task_file
+
+            own = [task for file in task_files for task in read_task_file(file)]
+            every: list[str | Task] = [*operators, *own]
+            _tune_operators(every, out, compare, output, settings)
+
+
+def _tune_operators(
+    operators: Sequence[str],
+    out: Path,
+    compare: str | None,
+    output: str,
+    settings: dict[str, Any],
+) -> None:
     from balto.cli.narrator import TuningNarrator, print_troubles, row
+    from balto.tune.operators import tune_operators
 
     with TuningNarrator(len(operators) * settings["trials"]) as told:
         tuned = tune_operators(operators, out, listener=told, **settings)
@@ -106,10 +122,6 @@ def command(
         _print_table(tuned)
     print_troubles(tuned)
     click.echo(f"balto.load_tuned('{out}') loads it", err=True)
-
-
-def _or(given: int | None, default: int) -> int:
-    return default if given is None else given
 
 
 def _compare(out: Path, tuned: Sequence[TunedTask], trials: int, seed: int, narrator: Any) -> None:

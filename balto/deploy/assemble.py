@@ -133,7 +133,7 @@ class _Steps:
         call(
             *(self.worker, "balto.deploy.compile:compile_network", self.spec, self.target),
             *(traces, library, suited),
-            deadline_s=self.settings.compile_timeout,
+            deadline_s=self.settings.compile_timeout_s,
         )
 
     def error(self, library: Path) -> float:
@@ -141,7 +141,7 @@ class _Steps:
         error: float = call(
             *(self.worker, "balto.deploy.verify:error_of_network", self.spec, library),
             *(self.found.inputs, self.target),
-            deadline_s=self.settings.run_timeout,
+            deadline_s=self.settings.run_timeout_s,
         )
         return error
 
@@ -153,7 +153,7 @@ class _Steps:
             times: tuple[list[float], dict[str, float], str] = timer.call(
                 *("balto.deploy.verify:time_beside", libraries, self.spec),
                 *(self.found.inputs, self.target),
-                deadline_s=self.settings.run_timeout,
+                deadline_s=self.settings.run_timeout_s,
             )
         return times
 

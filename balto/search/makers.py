@@ -83,7 +83,7 @@ class Makers:
         error = self._making.submit(
             self._workers[0].call_with_retries,
             *("balto.deploy.operators:error_of", task.module, trace, task.target),
-            deadline_s=self._settings.check_timeout,
+            deadline_s=self._settings.check_timeout_s,
         )
         try:
             return float(error.result())

@@ -68,7 +68,7 @@ class SearchSettings:
         batch: programs measured at a time.
         makers: workers that make programs, on the cores on which nothing is timed. Another number
             makes other programs.
-        check_timeout: seconds that comparing a program with the untuned one may take.
+        check_timeout_s: seconds that comparing a program with the untuned one may take.
 
     Raises:
         InputError: a value that cannot be.
@@ -85,7 +85,7 @@ class SearchSettings:
     steps: float = 0.25
     batch: int = 8
     makers: int = 2
-    check_timeout: float = 300.0
+    check_timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -99,7 +99,7 @@ class SearchSettings:
         ):
             check_field(self, name, 1, whole=True)
         check_field(self, "generations", 0, whole=True)
-        check_field(self, "check_timeout", 0.1, 1e6)
+        check_field(self, "check_timeout_s", 0.1, 1e6)
         check_field(self, "favourites", 0, 1)
         check_field(self, "steps", 0, 1)
         get(self.selector)

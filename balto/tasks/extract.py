@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +33,18 @@ class Extracted:
     tasks: list[Task]
     left_out: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def and_own(self, tasks: Sequence[Task]) -> Extracted:
+        """These, and tasks of somebody's own after them.
+
+        Raises:
+            InputError: If two tasks have one name.
+        """
+        every = [*self.tasks, *tasks]
+        counts = Counter(task.name for task in every)
+        if twice := [name for name, count in counts.items() if count > 1]:
+            raise InputError(f"expected tasks of different names, got {twice[0]} twice")
+        return replace(self, tasks=every)
 
 
 def extract_in_worker(
@@ -99,7 +112,7 @@ class Merged:
     def add_all(self, modules: Iterable[tuple[str, int, Any]]) -> None:
         """Add what `balto.tasks.graphs.tasks_of` found in a network."""
         for name, weight, module in modules:
-            self.add(_family(name), _shapes(module), weight, module)
+            self.add(_family(name), shapes_of(module), weight, module)
 
     def add(self, op: str, args: list[Any] | None, weight: int, module: Any) -> None:
         """Add one; `args` is None where a shape is not constant."""
@@ -146,7 +159,7 @@ def _label(args: Sequence[Any]) -> str:
     return "x".join(map(str, args))
 
 
-def _shapes(module: Any) -> list[list[int]] | None:
+def shapes_of(module: Any) -> list[list[int]] | None:
     """Shapes of the inputs, then of the output; None where one is not constant."""
     shapes = []
     for parameter in module["main"].params:

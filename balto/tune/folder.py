@@ -74,6 +74,7 @@ def unusual(settings: SearchSettings, measurer: Measurer | str) -> dict[str, Any
     """What a journal's first record says of a search that is not the usual one on this machine."""
     usual, found = asdict(SearchSettings()), dict[str, Any]()
     changed = {name: value for name, value in asdict(settings).items() if value != usual[name]}
+    changed.pop("check_timeout_s", None)  # how long is waited for something decides nothing
     if changed:
         found["settings"] = changed
     if measurer != "live" and not isinstance(measurer, LiveMeasurer):

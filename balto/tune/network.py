@@ -140,8 +140,10 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     spec: str
     name: str
 
-    def resolve(self, worker: Worker) -> list[Task]:
+    def check(self) -> None:
         graphs.check(self.spec)
+
+    def resolve(self, worker: Worker) -> list[Task]:
         self.network: Network = self._call(
             worker, "balto.deploy.compile:read", self.spec, self.target
         )
@@ -157,7 +159,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         self.listener.planned(len(self.tasks), self.target, self.network.layout)
 
     def before_search(self, worker: Worker) -> None:
-        deadline_s = self.deploying.run_timeout
+        deadline_s = self.deploying.run_timeout_s
         expected_of = "balto.deploy.verify:expected_of"
         call(worker, expected_of, self.spec, self.network.inputs, deadline_s=deadline_s)
 
@@ -174,7 +176,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         )
         done = self._tuned_network(whole, tuned, untried)
         right = [each for each in tuned if each.task.name not in whole.wrong]
-        write_database(self.out, right, self.target, worker, self.deploying.export_timeout)
+        write_database(self.out, right, self.target, worker, self.deploying.export_timeout_s)
         _write(self.out, done, self.network, self.target)
         return done
 
@@ -188,7 +190,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         return self._tuned_network(whole, tuned, untried)
 
     def _call(self, worker: Worker, function: str, *arguments: Any) -> Any:
-        return call(worker, function, *arguments, deadline_s=self.deploying.compile_timeout)
+        return call(worker, function, *arguments, deadline_s=self.deploying.compile_timeout_s)
 
     def _tuned_network(
         self, whole: Assembled, tuned: Sequence[TunedTask], untried: Sequence[Untried]

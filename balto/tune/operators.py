@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, overload
+from zlib import crc32
 
 from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
@@ -17,12 +18,14 @@ from balto.deploy.database import write_database
 from balto.deploy.listener import NetworkListener
 from balto.deploy.load import FORMAT, METADATA
 from balto.deploy.settings import DeploySettings
+from balto.errors import InputError
 from balto.measure.measurer import Measurer
 from balto.models import starter
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
 from balto.tasks import check, extract_tasks
+from balto.tasks.extract import Extracted
 from balto.tune.found import Untried
 from balto.tune.tuning import Tuning
 from balto.workers.worker import Worker
@@ -57,7 +60,7 @@ class TunedOperators(Sequence[TunedTask]):
 
 
 def tune_operators(
-    operators: Sequence[str],
+    operators: Sequence[str | Task],
     out: str | Path = "tuned",
     *,
     start_from: str | Path | None = starter.NAME,
@@ -74,7 +77,7 @@ def tune_operators(
     Killed at any moment, the same call goes on: what was measured is in a journal.
 
     Args:
-        operators: such as ``matmul:1024x1024x1024``.
+        operators: such as ``matmul:1024x1024x1024``, or tasks, as `balto.task_of` makes them.
         out: folder, made if it is not there: a library of each operator, metadata, MetaSchedule's
             JSON database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
@@ -116,17 +119,40 @@ class _OperatorsTuning(Tuning[TunedOperators]):
     """Operators, each with a number of trials of its own.
 
     Attributes:
-        operators: as a person writes them.
+        operators: as a person writes them, or tasks.
     """
 
-    operators: Sequence[str]
+    operators: Sequence[str | Task]
+
+    def check(self) -> None:
+        self.operators = list(self.operators)
+        if not self.operators:
+            raise InputError("expected at least one operator or task, got none")
+        for each in self.operators:
+            if isinstance(each, Task):
+                each.require_module()
+            else:
+                check([], [each])
 
     def resolve(self, worker: Worker) -> list[Task]:
-        check([], self.operators)
-        return extract_tasks([], self.operators, self.target, worker=worker).tasks
+        named = [each for each in self.operators if not isinstance(each, Task)]
+        own = [each for each in self.operators if isinstance(each, Task)]
+        found = Extracted([])
+        if named:
+            found = extract_tasks([], named, self.target, worker=worker)
+        tasks = found.and_own(own).tasks
+        if others := [task for task in tasks if task.target != tasks[0].target]:
+            raise InputError(
+                f"expected tasks of one target, {tasks[0].name} is for {tasks[0].target} and "
+                f"{others[0].name} for {others[0].target}"
+            )
+        return tasks
 
     def asked(self) -> Mapping[str, Any]:
-        return {"operators": [task.name for task in self.tasks]}
+        own = [each for each in self.operators if isinstance(each, Task)]
+        modules = [crc32(each.require_module().encode()) for each in own]
+        asked: dict[str, Any] = {"operators": [task.name for task in self.tasks]}
+        return {**asked, "modules": modules} if own else asked
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
         tuned = []
@@ -142,7 +168,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
         untried: Sequence[Untried],  # noqa: ARG002  # none: each has trials of its own
     ) -> TunedOperators:
         about = {each.task.name: self._export(worker, each) for each in tuned}
-        write_database(self.out, tuned, self.target, worker, self.deploying.export_timeout)
+        write_database(self.out, tuned, self.target, worker, self.deploying.export_timeout_s)
         metadata = {
             "format": FORMAT,
             "target": self.target.to_dict(),
@@ -168,7 +194,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
         arguments = worker.call_with_retries(
             *("balto.deploy.operators:export", each.task.module, each.trace),
             *(self.target, self.out / library),
-            deadline_s=self.deploying.export_timeout,
+            deadline_s=self.deploying.export_timeout_s,
         )
         return {
             "library": library,

@@ -148,9 +148,7 @@ def tune_status(folder: str | Path) -> TuneStatus:
     """
     folder = as_path(folder)
     if not is_tuning(folder):
-        raise CampaignError(
-            f"expected a folder of balto tune, {folder} is none; balto status shows a campaign"
-        )
+        raise CampaignError(f"expected a folder of balto tune, {folder} is none")
     metadata = _metadata(folder / METADATA)
     config, tasks = _read_journal(folder)
     stock = read_stock(folder)

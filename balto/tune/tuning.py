@@ -16,9 +16,11 @@ from balto.data.task import Task
 from balto.deploy.listener import NetworkListener
 from balto.deploy.settings import DeploySettings
 from balto.errors import InputError, WorkerError
+from balto.journal.file import Journal
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
 from balto.measure.named import opened
+from balto.models.base import CostModel
 from balto.models.starter import StartingModel
 from balto.search.session import Session
 from balto.search.task import SearchSettings
@@ -66,6 +68,7 @@ class Tuning(ABC, Generic[Result]):
         check_number("seed", self.seed, 0, 2**63 - 1, whole=True)
         start = StartingModel.open(self.start_from, self.target)
         folder.require_usable(self.out)
+        self.check()
         with Worker() as worker:
             self.tasks = self.resolve(worker)
             self.target = self.tasks[0].target
@@ -85,23 +88,33 @@ class Tuning(ABC, Generic[Result]):
                 if known is None:
                     self.before_search(worker)
                     self._require_runs_here(worker)
-                    with (
-                        opened(self.measurer, self.target) as measurer,
-                        contextlib.closing(
-                            Session(
-                                *(measurer, start.model, journal, records),
-                                *(self.settings, self.seed, self.listener),
-                            )
-                        ) as session,
-                    ):
-                        known = self.search(session)
-                    if session.model is not None:
-                        about = {"by": "balto tune", "targets": [self.target.to_json()], **config}
-                        models.save(session.model, self.out / folder.MODEL, about)
-                    earlier.keep(journal, *known)
+                    known = self._found(start.model, config, journal, records)
                 elif (metadata := earlier.deployed(self.out)) is not None:
                     return self.deployed(metadata, *known)
                 return self.deploy(worker, *known)
+
+    def _found(
+        self,
+        model: CostModel | None,
+        config: Mapping[str, Any],
+        journal: Journal,
+        records: Sequence[Mapping[str, Any]],
+    ) -> tuple[list[TunedTask], list[Untried]]:
+        """Search, and keep what was found and the model that learnt."""
+        rest = (journal, records, self.settings, self.seed, self.listener)
+        with (
+            opened(self.measurer, self.target) as measurer,
+            contextlib.closing(Session(measurer, model, *rest)) as session,
+        ):
+            found = self.search(session)
+        if session.model is not None:
+            about = {"by": "balto tune", "targets": [self.target.to_json()], **config}
+            models.save(session.model, self.out / folder.MODEL, about)
+        earlier.keep(journal, *found)
+        return found
+
+    def check(self) -> None:
+        """Refuse what cannot be right, before anything is started."""
 
     @abstractmethod
     def resolve(self, worker: Worker) -> list[Task]:
@@ -148,7 +161,7 @@ class Tuning(ABC, Generic[Result]):
         try:
             worker.call_with_retries(
                 *("balto.deploy.operators:error_of", first.module, "", first.target),
-                deadline_s=self.deploying.export_timeout,
+                deadline_s=self.deploying.export_timeout_s,
             )
         except WorkerError as error:
             raise InputError(

@@ -1,42 +1,25 @@
-"""``balto tune status``: how far a tuning is, and what it found."""
+"""How ``balto status`` prints a tuning."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.output import plain, print_table
+from balto.units import percent, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from balto.metaschedule.stock import StockSearch
-    from balto.tune.status import TaskStatus
+    from balto.tune.status import TaskStatus, TuneStatus
 
 
-@click.command("status")
-@click.argument("folder", type=click.Path(path_type=Path))
-@format_option
-def command(folder: Path, output: str) -> None:
-    """Show how far the tuning in FOLDER is."""
-    from balto.cli.output import plain, print_json, print_table
-    from balto.tune.status import tune_status
-    from balto.units import percent, seconds
-
-    now = tune_status(folder)
-    if output == "json":
-        print_json(now.to_dict())
-        return
-    advice = {
-        "finished": f"balto report {folder} shows it",
-        "running": "",
-        "interrupted": "repeat the balto tune command to go on",
-    }
-    click.echo(plain(f"{folder}: {now.state}. {advice[now.state]}".rstrip(" .")))
+def print_tuning(now: TuneStatus) -> None:
+    """Print what was searched, and what was found."""
     share = "" if math.isnan(now.asking_share) else f", {percent(now.asking_share)} of them asking"
     click.echo(f"{now.trials} trials in {seconds(now.seconds)}{share}")
     if now.network is not None:
@@ -50,8 +33,6 @@ def command(folder: Path, output: str) -> None:
 
 
 def _row(task: TaskStatus) -> list[object]:
-    from balto.units import percent, seconds
-
     ratio = task.untuned_s / task.now_s
     return [
         task.name,
@@ -66,14 +47,10 @@ def _row(task: TaskStatus) -> list[object]:
 
 
 def _stock(found: StockSearch | None) -> str:
-    from balto.units import seconds
-
     return "-" if found is None else f"{seconds(found.best)} in {seconds(found.seconds)}"
 
 
 def _network(network: Mapping[str, Any]) -> str:
-    from balto.units import seconds
-
     parts = [
         f"{label} {seconds(network[key])}"
         for key, label in (("untuned_s", "untuned"), ("latency_s", "tuned"))
