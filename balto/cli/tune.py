@@ -15,6 +15,7 @@ from balto.units import seconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from balto.data.task import Task
     from balto.search.tuning import TunedTask
 
 
@@ -101,7 +102,7 @@ def command(
 
 
 def _tune_operators(
-    operators: Sequence[str],
+    operators: Sequence[str | Task],
     out: Path,
     compare: str | None,
     output: str,
