@@ -1,7 +1,13 @@
-"""The campaign's memory: an append-only file of JSON records that survives kill -9.
+"""The memory of a campaign or a tuning: an append-only file of records that survives kill -9.
 
-One record a line: eight hexadecimal digits of CRC-32, a space, the record as JSON. A process that
-dies leaves at most an unfinished last line, which readers leave out and the next writer cuts off.
+One record a line: eight hexadecimal digits of CRC-32, ``>``, those of the line before, a space, the
+record as JSON. The CRC is over all that follows the ``>``, so each line vouches for the one before
+it: a line that is missing, doubled, or of another journal is noticed. The first line has eight
+random digits in the place of a line before. Journals of before have lines without that part,
+``CRC JSON``; they are read, and their new lines are chained to the last one of those.
+
+A process that dies leaves at most an unfinished last line, which readers leave out and the next
+writer cuts off.
 Records are written at once and fsynced together, at most `MAX_AGE_S` or `MAX_PENDING` later
 (group commit): a killed process loses nothing that `append` took, a power cut at most that much.
 A journal that has become long is folded into Parquet (`balto.journal.parts`).
@@ -15,7 +21,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +33,18 @@ from balto.journal import parts
 
 MAX_AGE_S = 0.5
 MAX_PENDING = 64
+#: Digits of a checksum; what follows it in a chained line, and in one of before.
+_CRC, _CHAINED, _PLAIN = 8, b">", b" "
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
 class Journal:
     """The one writer of a journal. Use `Journal.open`; close it, or use it as a context."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, last: bytes) -> None:
         self.path = path
         self._fd = descriptor
+        self._last = last  # the CRC of the last line
         self._size = os.fstat(descriptor).st_size
         self._pending = 0
         self._lock = threading.Lock()
@@ -56,17 +65,19 @@ class Journal:
         path = Path(path)
         descriptor = _open_locked(path)
         try:
-            whole = sum(len(line) for line, _ in _records(path))
+            whole, last = 0, os.urandom(4).hex().encode()
+            for line, _ in _records(path):
+                whole, last = whole + len(line), line[:_CRC]
             if whole < os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, whole)
             os.fsync(descriptor)
             if whole > parts.LIMIT:
-                descriptor = _fold(path, descriptor)
+                descriptor, last = _fold(path, descriptor, last)
         except BaseException:
             os.close(descriptor)
             raise
         fsync_folder(path.parent)
-        return cls(path, descriptor)
+        return cls(path, descriptor, last)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record; it is on the disk after the next `sync`, or `MAX_AGE_S` later.
@@ -74,9 +85,9 @@ class Journal:
         Raises:
             StorageError: the disk is full, or the file was deleted. All earlier records are kept.
         """
-        line = encode(record)
         with self._lock:
             self._raise_failure()
+            line = encode(record, self._last)
             try:
                 _write_all(self._fd, line)
             except OSError as error:
@@ -84,6 +95,7 @@ class Journal:
                 self._failure = error
                 self._raise_failure()
             self._size += len(line)
+            self._last = line[:_CRC]
             self._pending += 1
             if self._pending >= MAX_PENDING:
                 self._sync()
@@ -137,7 +149,7 @@ class Journal:
     def _fold(self) -> None:
         self._sync()
         try:
-            self._fd = _fold(self.path, self._fd)
+            self._fd, self._last = _fold(self.path, self._fd, self._last)
         except StorageError as error:
             self._failure = error.__cause__ if isinstance(error.__cause__, OSError) else OSError()
             raise
@@ -220,7 +232,7 @@ class Follower:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._inode, self._offset, self._lines = 0, 0, 0
+        self._inode, self._offset, self._lines, self._last = 0, 0, 0, b""
 
     def new(self) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
         """Whether the journal began anew (it was folded, or made), and the lines since.
@@ -236,24 +248,39 @@ class Follower:
             return False, iter(())
         anew = now.st_ino != self._inode or now.st_size < self._offset
         if anew:
-            self._inode, self._offset, self._lines = now.st_ino, 0, 0
+            self._inode, self._offset, self._lines, self._last = now.st_ino, 0, 0, b""
         return anew, self._read()
 
     def _read(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for line, record in _records(self.path, self._offset, self._lines, self._inode):
+        before = (self._offset, self._lines, self._last, self._inode)
+        for line, record in _records(self.path, *before):
             self._offset += len(line)
             self._lines += 1
+            self._last = line[: _CRC + 1]
             yield self._lines, record
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
-    """One record as its line."""
-    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+def encode(record: Mapping[str, Any], last: bytes = b"0" * 8) -> bytes:
+    """One record as its line.
+
+    Args:
+        record: for JSON.
+        last: the first eight bytes of the line before.
+    """
+    text = last + b" " + json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    return b"%08x>%s\n" % (zlib.crc32(text), text)
+
+
+def encode_all(records: Iterable[Mapping[str, Any]]) -> bytes:
+    """A whole journal of records."""
+    lines: list[bytes] = []
+    for record in records:
+        lines.append(encode(record, lines[-1][:_CRC] if lines else b"0" * 8))
+    return b"".join(lines)
 
 
 def _records(
-    path: Path, start: int = 0, before: int = 0, inode: int | None = None
+    path: Path, start: int = 0, before: int = 0, last: bytes = b"", inode: int | None = None
 ) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Each whole line with its record. A last line that a dying process left torn is left out.
 
@@ -261,6 +288,7 @@ def _records(
         path: of the journal.
         start: how many bytes of it to skip.
         before: how many lines those are.
+        last: how the last of them begins: its CRC, and what follows it.
         inode: of the file that is meant; of one that has taken its place nothing is read.
     """
     with reading(path, CampaignError, "restore it from a copy"), path.open("rb") as file:
@@ -268,37 +296,59 @@ def _records(
             return  # folded just now: the next look begins anew
         file.seek(start)
         for number, line in enumerate(file, start=before + 1):
-            record = _decode(f"{path}: line {number}", line)
+            record = _decode(path, number, line, last)
             if record is None and _torn(line):
                 return  # more of it may be written meanwhile
             if record is None:
                 raise CampaignError(
                     f"{path}: line {number} is damaged (its checksum does not match): restore the "
-                    f"file from a copy, or cut it off before that line (head -n {number - 1}): "
-                    "what comes after is then measured again"
+                    f"file from a copy, or {_cut(number)}"
                 )
+            last = line[: _CRC + 1]
             yield line, record
 
 
-def _decode(place: str, line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None if its checksum does not match."""
-    text = line[9:-1]
-    if line[8:9] != b" " or not line.endswith(b"\n") or line[:8] != b"%08x" % zlib.crc32(text):
+def _decode(path: Path, number: int, line: bytes, last: bytes) -> dict[str, Any] | None:
+    """The record of a line; None if its checksum does not match.
+
+    Raises:
+        CampaignError: If it is no record, or does not follow the line before.
+    """
+    mark, body = line[_CRC : _CRC + 1], line[_CRC + 1 : -1]
+    whole = mark in (_CHAINED, _PLAIN) and line.endswith(b"\n")
+    if not whole or line[:_CRC] != b"%08x" % zlib.crc32(body):
         return None
+    previous, _, text = body.partition(b" ") if mark == _CHAINED else (b"", b"", body)
+    if last and (previous != last[:_CRC] if mark == _CHAINED else last[_CRC:] == _CHAINED):
+        raise CampaignError(
+            f"{path}: line {number} does not follow the line before it: a line was removed, "
+            f"doubled or taken from elsewhere; restore the file from a copy, or {_cut(number)}"
+        )
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise CampaignError(f"{place} is damaged: expected a record, got {one_line(text[:100])}")
+        raise CampaignError(
+            f"{path}: line {number} is damaged: expected a record, got {one_line(text[:100])}"
+        )
     return record
+
+
+def _cut(number: int) -> str:
+    """Advice for a journal that is right up to a line."""
+    return (
+        f"cut it off before that line (head -n {number - 1}): what comes after is then measured "
+        "again"
+    )
 
 
 def _torn(line: bytes) -> bool:
     """Whether a line that is no record is the beginning of one, and not one that was damaged."""
     if line.endswith(b"\n"):
         return False
-    return line[:8] != b"%08x" % zlib.crc32(line[9:-1])  # else only its end of line was damaged
+    # Else only its end of line was damaged.
+    return line[:_CRC] != b"%08x" % zlib.crc32(line[_CRC + 1 : -1])
 
 
 def _open_locked(path: Path) -> int:
@@ -318,15 +368,16 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)  # it was folded meanwhile, and this is the file of before
 
 
-def _fold(path: Path, descriptor: int) -> int:
+def _fold(path: Path, descriptor: int, last: bytes) -> tuple[int, bytes]:
     """Fold all records that are not, if any, into Parquet.
 
     Args:
         path: of the journal.
         descriptor: its own, which holds the lock; closed if the journal has become another file.
+        last: the CRC of its last line.
 
     Returns:
-        The descriptor to go on with, which holds the lock.
+        The descriptor to go on with, which holds the lock, and the CRC of its last line.
     """
     records = (record for _, record in _records(path))
     folded: list[dict[str, Any]] = []
@@ -334,12 +385,13 @@ def _fold(path: Path, descriptor: int) -> int:
     if unfolded is not None and (folded := parts.parts_of(unfolded)):
         unfolded = next(records, None)
     if unfolded is None:
-        return descriptor
+        return descriptor, last
     first = parts.write_part(path.parent, folded, chain([unfolded], records))
     made = -1
     try:
         with write_atomically(path) as partial:
-            partial.write_bytes(encode(first))
+            line = encode(first, last)
+            partial.write_bytes(line)
             made = os.open(partial, _FLAGS)
             fcntl.flock(made, fcntl.LOCK_EX)  # nobody else's, even for an instant
     except BaseException:
@@ -347,7 +399,7 @@ def _fold(path: Path, descriptor: int) -> int:
             os.close(made)
         raise
     os.close(descriptor)
-    return made
+    return made, line[:_CRC]
 
 
 def _take_lock(path: Path, descriptor: int, tries: int = 10) -> None:

@@ -19,7 +19,7 @@ from balto.campaign.status import Watcher, status
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError
 from balto.journal import parts
-from balto.journal.file import Journal, encode, read
+from balto.journal.file import Journal, encode, encode_all, read
 from balto.journal.records import outcome_to_record
 
 TASKS, PROGRAMS = ("a", "b", "c"), 5
@@ -122,7 +122,7 @@ def test_a_wrong_measurement_is_refused_and_named(tmp_path: Path, wrong: dict[st
     path.write_bytes(encode(first))
     with pytest.raises(CampaignError, match="record 5 of the folded part") as refused:
         Facts.read(path)
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(encode_all(records))
     with pytest.raises(CampaignError, match="line 5") as one_by_one:
         Facts.read(path)
     reason = str(refused.value).replace("record 5 of the folded part", "line 5")

@@ -51,7 +51,7 @@ def test_folding_keeps_every_record_and_its_order(tmp_path, monkeypatch):
         assert list(read(path)) == everything
         monkeypatch.setattr(parts, "LIMIT", 5000)  # from the next opening on
     assert path.stat().st_size < 7000
-    first = json.loads(path.read_bytes().splitlines()[0][9:])
+    first = json.loads(path.read_bytes().splitlines()[0][18:])
     there = {file.name for file in tmp_path.glob("journal.*.parquet")}
     assert {part["file"] for part in first["parts"]} == there
     assert len(there) > 3

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,39 @@ def test_a_damaged_record_in_the_middle_is_named(tmp_path: Path) -> None:
     for use in (lambda: list(read(path)), lambda: Journal.open(path)):
         with pytest.raises(CampaignError, match="line 3 is damaged"):
             use()
+
+
+@pytest.mark.parametrize("way", ["removed", "doubled", "moved", "of another journal", "of before"])
+def test_a_line_that_does_not_follow_the_one_before_is_named(tmp_path: Path, way: str) -> None:
+    path, other = tmp_path / "journal", tmp_path / "other"
+    records = [{"number": i} for i in range(6)]
+    write(path, records)
+    write(other, records)
+    lines, others = (p.read_bytes().splitlines(keepends=True) for p in (path, other))
+    text = b'{"number":3}'
+    changed = {
+        "removed": [*lines[:3], *lines[4:]],
+        "doubled": [*lines[:3], *lines[2:]],
+        "moved": [*lines[:3], lines[4], lines[3], lines[5]],
+        "of another journal": [*lines[:3], others[3], *lines[4:]],
+        "of before": [*lines[:3], b"%08x %s\n" % (zlib.crc32(text), text), *lines[3:]],
+    }
+    path.write_bytes(b"".join(changed[way]))
+    for use in (lambda: list(read(path)), lambda: Journal.open(path)):
+        with pytest.raises(CampaignError, match="line 4 does not follow the line before"):
+            use()
+
+
+def test_a_journal_of_before_is_read_and_its_new_lines_are_chained(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    texts = [b'{"number":%d}' % i for i in range(3)]
+    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
+    write(path, [{"number": 3}, {"number": 4}])
+    assert list(read(path)) == [{"number": i} for i in range(5)]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], lines[4]]))
+    with pytest.raises(CampaignError, match="line 4 does not follow"):
+        list(read(path))
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
@@ -166,4 +200,4 @@ numbers = st.floats(min_value=0, allow_infinity=False) | st.just(math.nan)
 )
 def test_outcomes_survive_the_journal(outcome: Outcome) -> None:
     line = encode({"kind": "measurement", "task": 3, **outcome_to_record(outcome)})
-    assert repr(outcome_from_record(json.loads(line[9:]))) == repr(outcome)
+    assert repr(outcome_from_record(json.loads(line[18:]))) == repr(outcome)

@@ -23,7 +23,7 @@ from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
 from balto.deploy.load import read_metadata
 from balto.errors import BaltoError, CampaignError, InputError, ModelFileError, PoolError
-from balto.journal.file import encode, read
+from balto.journal.file import Journal, encode_all, read
 from balto.journal.parts import read_parts, records_of, write_part
 from balto.journal.records import outcome_to_record
 from balto.models import create, load, read_card, save, starter
@@ -107,7 +107,7 @@ def trial(number):
 def journal_of(path, seed):
     first = {"kind": "config", **Config(operators=("matmul:8x8x8",), seed=seed).to_dict()}
     left_out = [{"kind": "left_out", "task": f"op{k}", "reason": f"why {seed}"} for k in range(9)]
-    path.write_bytes(b"".join(map(encode, [first, *left_out])))
+    path.write_bytes(encode_all([first, *left_out]))
 
 
 def folded_of(path, seed):
@@ -126,7 +126,7 @@ def folded_in(path):
 
 
 def trials_of(path, seed):
-    path.write_bytes(b"".join(map(encode, [{"kind": "config", "seed": seed}, trial(1), trial(2)])))
+    path.write_bytes(encode_all([{"kind": "config", "seed": seed}, trial(1), trial(2)]))
 
 
 def tuned_of(path, seed):
@@ -208,7 +208,8 @@ def test_whatever_is_done_to_a_file_it_is_refused_in_one_line_or_says_the_same(t
 def test_a_trial_that_cannot_be_is_named_by_its_line(tmp_path, record, says):
     path = tmp_path / "trials.jsonl"
     trials_of(path, 0)
-    path.write_bytes(path.read_bytes() + encode(record))
+    with Journal.open(path) as journal:
+        journal.append(record)
     with pytest.raises(CampaignError, match=f"line 4.*({says})") as error:
         read_records(path)
     assert "\n" not in str(error.value)

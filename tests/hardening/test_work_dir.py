@@ -14,7 +14,7 @@ from balto.campaign.pool import pool_of
 from balto.campaign.programs import encode_programs
 from balto.campaign.status import status
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged, StorageError
-from balto.journal.file import Journal, encode
+from balto.journal.file import Journal
 from balto.journal.records import outcome_to_record
 from balto.models import load
 from balto.programs.sample import Sampled
@@ -223,8 +223,8 @@ CHOSEN = {"kind": "selection", "selector": "balto", "round": 1, "rules": {"rando
 def test_a_record_that_says_what_cannot_be_is_named_by_its_line(sampled, record, says):
     journal = sampled / "journal.jsonl"
     lines = journal.read_bytes().count(b"\n")
-    with journal.open("ab") as file:
-        file.write(encode(record))
+    with Journal.open(journal) as writer:
+        writer.append(record)
     with pytest.raises(CampaignError, match=f"line {lines + 1}.*({says})") as error:
         status(sampled)
     assert "\n" not in str(error.value)

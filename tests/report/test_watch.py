@@ -19,7 +19,7 @@ from balto.campaign.facts import Facts
 from balto.campaign.status import Watcher, status
 from balto.data.pool_writer import write_pool
 from balto.errors import CampaignError, InputError
-from balto.journal.file import Follower, Journal, encode, read
+from balto.journal.file import Follower, Journal, encode_all, read
 from balto.report.metrics import metrics_text
 from balto.report.watch import WatchServer, snapshot
 from balto.testing import made_up_pool
@@ -102,7 +102,7 @@ def test_what_is_planned_is_what_is_measured_in_the_end(work_dir: Path, tmp_path
     records = list(read(tmp_path / "one" / "journal.jsonl"))
     for cut in range(10, len(records) - 1, 7):
         (tmp_path / "cut").mkdir(exist_ok=True)
-        part = b"".join(encode(record) for record in records[:cut])
+        part = encode_all(records[:cut])
         (tmp_path / "cut" / "journal.jsonl").write_bytes(part)
         at = status(tmp_path / "cut").progress
         assert at.planned == len(done.facts.outcomes)
