@@ -14,7 +14,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from zlib import crc32
 
+import _models
+import _sequence_models
 import numpy as np
+from _selectors import SELECTORS
+from _sequence_models import with_primitives
+from starter import SETS, train
 
 import balto
 from balto.data.features import FEATURE_SETS
@@ -28,6 +33,8 @@ TEST_SHARE = 0.25
 _APART = 5
 HERE = Path(__file__).resolve().parent
 LIBRARY = Path(balto.__file__).resolve().parent
+#: Cost models that are no part of balto, by name, as `SELECTORS` are.
+MODELS = {**_models.MODELS, **_sequence_models.MODELS}
 #: What of the library decides the result of a replay.
 DECIDING = (
     *("data", "models", "select", "learn", "compiled.py"),
@@ -87,16 +94,11 @@ class Cell:
     @property
     def code(self) -> list[Path]:
         """Files and folders that decide the result; of our own, those that this cell needs."""
-        import rivals
-        import sequence
-        from candidates import CANDIDATES
-
-        ours = [Path(__file__).name]
-        ours += ["starter.py"] if self.sources else []
-        ours += ["candidates.py"] if self.scheme in CANDIDATES else []
-        ours += ["models.py", "rivals.py"] if self.model in rivals.MODELS else []
-        ours += ["models.py", "sequence.py"] if self.model in sequence.MODELS else []
-        return [*(LIBRARY / name for name in DECIDING), *(HERE / name for name in ours)]
+        ours = {Path(__file__).name} | ({"starter.py"} if self.sources else set())
+        for each in (type(SELECTORS.get(self.scheme)), MODELS.get(self.model, object)):
+            ours |= {f"{base.__module__}.py" for base in each.__mro__}
+        here = sorted(HERE / name for name in ours if (HERE / name).exists())
+        return [*(LIBRARY / name for name in DECIDING), *here]
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,6 @@ def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
 
     Of the feature sets that all pools and the target have, or of `store`.
     """
-    from starter import SETS, train
-
     pools = [read_pool(source) for source in sources]
     shared = [pool.features.names for pool in [*pools, read_pool(target)]]
     sets = [name for name in SETS if all(name in names for names in shared)]
@@ -186,19 +186,13 @@ def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
 
 
 def get_selector(name: str) -> balto.Selector:
-    """One that ships, or a candidate of `candidates.py`."""
-    from candidates import CANDIDATES
-
-    return CANDIDATES[name] if name in CANDIDATES else balto.get_selector(name)
+    """One that ships, or one that was left out."""
+    return SELECTORS[name] if name in SELECTORS else balto.get_selector(name)
 
 
 def create_model(name: str, seed: int) -> balto.CostModel:
-    """One that ships, somebody else's from `rivals.py`, or one that was left out."""
-    import rivals
-    import sequence
-
-    others = {**rivals.MODELS, **sequence.MODELS}
-    return others[name](seed) if name in others else balto.create_model(name, seed)
+    """One that ships, somebody else's, or one that was left out."""
+    return MODELS[name](seed) if name in MODELS else balto.create_model(name, seed)
 
 
 class Networks:
@@ -258,8 +252,6 @@ def replay(cell: Cell, networks: Networks) -> Run:
     pool = read_pool(cell.pool, cell.programs)
     model = create_model(cell.model, cell.seed)
     if "primitives" in model.reads:
-        from sequence import with_primitives
-
         pool = with_primitives(pool)
     weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
     judged = pool
