@@ -1,11 +1,12 @@
 """What a replay of a recorded pool is, and how it is run: through the public API.
 
-A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. The text of
-this file is in every name, since it decides results; `_study.py`, which keeps runs, does not.
+A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. The code of
+this file is in every name, since it decides results; that of `_study.py`, which keeps runs, is not.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -81,14 +82,14 @@ class Cell:
         """Name of its file, by all that decides the result: other code makes a run of its own.
 
         That is the cell, with its pools' contents and not where they lie; `TEST_SHARE`; names and
-        versions of the feature sets; and the text of the code, the library's and ours.
+        versions of the feature sets; and the code, the library's and ours, without its comments.
         """
         named = asdict(replace(self, budget=1.0, rounds=1) if self.scheme == FULL else self)
         named["pool"] = fingerprint(self.pool)
         named["sources"] = [fingerprint(source) for source in self.sources]
         named["test_share"] = TEST_SHARE
         named["sets"] = [each.to_dict() for each in FEATURE_SETS.values()]
-        named["code"] = [text_of(part) for part in self.code]
+        named["code"] = code_of(self.code)
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
 
     @property
@@ -134,12 +135,33 @@ VALUES = (
 )
 
 
+def code_of(parts: Iterable[Path]) -> str:
+    """A hash of what is written in some files and folders, in whichever of them it stands.
+
+    Comments, docstrings and imports of balto's are no part of it: other words give the same hash,
+    and so does code that moves from one of the files to another.
+    """
+    said = set().union(*map(statements, parts))
+    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16]
+
+
 @cache
-def text_of(part: Path) -> str:
-    """A hash of the text of a file, or of all Python files of a folder; read once."""
-    files = sorted(part.rglob("*.py")) if part.is_dir() else [part]
-    named = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+def statements(part: Path) -> frozenset[str]:
+    """The statements of a file, or of all Python files of a folder; read once."""
+    files = part.rglob("*.py") if part.is_dir() else [part]
+    trees = [_Code().visit(ast.parse(file.read_bytes())) for file in files]
+    return frozenset(ast.unparse(statement) for tree in trees for statement in tree.body)
+
+
+class _Code(ast.NodeTransformer):
+    """Leaves out docstrings, and where a name of balto's is imported from."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if text else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if (node.module or "").partition(".")[0] == "balto" else node
 
 
 @cache
