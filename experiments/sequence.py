@@ -22,10 +22,13 @@ def study() -> None:
     parser = arguments(__doc__, seeds=5)
     parser.add_argument("--models", nargs="+", default=["mlp", "primitives", "nest", "xgb"])
     options = parser.parse_args()
-    programs = 120 if options.scale == "small" else 0
+    if "mlp" not in options.models:
+        parser.error("expected mlp among --models: the others are compared with it")
+    # No T_max: the forest that judges it does not know the primitives.
+    common = {"programs": 120 if options.scale == "small" else 0, "t_max": False}
     wanted = {
         (pool, model): [
-            Cell(pool, FULL, model, seed=seed, programs=programs) for seed in range(options.seeds)
+            Cell(pool, FULL, model, seed=seed, **common) for seed in range(options.seeds)
         ]
         for pool in options.pool
         for model in options.models
