@@ -254,9 +254,9 @@ def test_a_program_that_computes_something_else_is_left_out_loudly(
     wrong: int,
 ) -> None:
     with Worker() as worker:
-        traces = {
-            name: worker.call(f"tests.tune.search:{name}_trace", task.module, deadline_s=60)
-            for name in ("rounded", "right")
+        traces: dict[str, str] = {
+            "rounded": worker.call("tests.tune.search:rounded_trace", task.module, deadline_s=60),
+            "right": worker.call("tests.tune.search:right_trace", task.module, deadline_s=60),
         }
     seconds = {"": untuned_s, traces["rounded"]: 1e-6, traces["right"]: 1e-5}
     heard: list[float] = []
