@@ -28,7 +28,7 @@ from balto.tune.learner import Learner
 from balto.tune.search import SearchSettings, TaskSearch, _in_turns
 from balto.tune.session import Session, SessionListener
 from balto.workers.worker import Worker
-from tests.workers.killing import gone, killed
+from tests.workers.killed_workers import gone, killed
 
 pytest.importorskip("tvm")
 
@@ -255,8 +255,12 @@ def test_a_program_that_computes_something_else_is_left_out_loudly(
 ) -> None:
     with Worker() as worker:
         traces: dict[str, str] = {
-            "rounded": worker.call("tests.tune.search:rounded_trace", task.module, deadline_s=60),
-            "right": worker.call("tests.tune.search:right_trace", task.module, deadline_s=60),
+            "rounded": worker.call(
+                "tests.tune.whole_searches:rounded_trace", task.module, deadline_s=60
+            ),
+            "right": worker.call(
+                "tests.tune.whole_searches:right_trace", task.module, deadline_s=60
+            ),
         }
     seconds = {"": untuned_s, traces["rounded"]: 1e-6, traces["right"]: 1e-5}
     heard: list[float] = []
