@@ -1,11 +1,12 @@
 """What a replay of a recorded pool is, and how it is run: through the public API.
 
-A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. The text of
-this file is in every name, since it decides results; `_study.py`, which keeps runs, does not.
+A `Cell` is one replay, named by all that decides its result; a `Run` is what it gave. The code of
+this file is in every name, since it decides results; that of `_study.py`, which keeps runs, is not.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from zlib import crc32
 
+import _models
+import _sequence_models
 import numpy as np
+from _selectors import SELECTORS
+from _sequence_models import with_primitives
+from starter import SETS, train
 
 import balto
 from balto.data.features import FEATURE_SETS
@@ -28,6 +34,8 @@ TEST_SHARE = 0.25
 _APART = 5
 HERE = Path(__file__).resolve().parent
 LIBRARY = Path(balto.__file__).resolve().parent
+#: Cost models that are no part of balto, by name, as `SELECTORS` are.
+MODELS = {**_models.MODELS, **_sequence_models.MODELS}
 #: What of the library decides the result of a replay.
 DECIDING = (
     *("data", "models", "select", "learn", "compiled.py"),
@@ -74,29 +82,24 @@ class Cell:
         """Name of its file, by all that decides the result: other code makes a run of its own.
 
         That is the cell, with its pools' contents and not where they lie; `TEST_SHARE`; names and
-        versions of the feature sets; and the text of the code, the library's and ours.
+        versions of the feature sets; and the code, the library's and ours, without its comments.
         """
         named = asdict(replace(self, budget=1.0, rounds=1) if self.scheme == FULL else self)
         named["pool"] = fingerprint(self.pool)
         named["sources"] = [fingerprint(source) for source in self.sources]
         named["test_share"] = TEST_SHARE
         named["sets"] = [each.to_dict() for each in FEATURE_SETS.values()]
-        named["code"] = [text_of(part) for part in self.code]
+        named["code"] = code_of(self.code)
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
 
     @property
     def code(self) -> list[Path]:
         """Files and folders that decide the result; of our own, those that this cell needs."""
-        import rivals
-        import sequence
-        from candidates import CANDIDATES
-
-        ours = [Path(__file__).name]
-        ours += ["starter.py"] if self.sources else []
-        ours += ["candidates.py"] if self.scheme in CANDIDATES else []
-        ours += ["models.py", "rivals.py"] if self.model in rivals.MODELS else []
-        ours += ["models.py", "sequence.py"] if self.model in sequence.MODELS else []
-        return [*(LIBRARY / name for name in DECIDING), *(HERE / name for name in ours)]
+        ours = {Path(__file__).name} | ({"starter.py"} if self.sources else set())
+        for each in (type(SELECTORS.get(self.scheme)), MODELS.get(self.model, object)):
+            ours |= {f"{base.__module__}.py" for base in each.__mro__}
+        here = sorted(HERE / name for name in ours if (HERE / name).exists())
+        return [*(LIBRARY / name for name in DECIDING), *here]
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,33 @@ VALUES = (
 )
 
 
+def code_of(parts: Iterable[Path]) -> str:
+    """A hash of what is written in some files and folders, in whichever of them it stands.
+
+    Comments, docstrings and imports of balto's are no part of it: other words give the same hash,
+    and so does code that moves from one of the files to another.
+    """
+    said = set().union(*map(statements, parts))
+    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16]
+
+
 @cache
-def text_of(part: Path) -> str:
-    """A hash of the text of a file, or of all Python files of a folder; read once."""
-    files = sorted(part.rglob("*.py")) if part.is_dir() else [part]
-    named = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+def statements(part: Path) -> frozenset[str]:
+    """The statements of a file, or of all Python files of a folder; read once."""
+    files = part.rglob("*.py") if part.is_dir() else [part]
+    trees = [_Code().visit(ast.parse(file.read_bytes())) for file in files]
+    return frozenset(ast.unparse(statement) for tree in trees for statement in tree.body)
+
+
+class _Code(ast.NodeTransformer):
+    """Leaves out docstrings, and where a name of balto's is imported from."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if text else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if (node.module or "").partition(".")[0] == "balto" else node
 
 
 @cache
@@ -177,8 +201,6 @@ def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
 
     Of the feature sets that all pools and the target have, or of `store`.
     """
-    from starter import SETS, train
-
     pools = [read_pool(source) for source in sources]
     shared = [pool.features.names for pool in [*pools, read_pool(target)]]
     sets = [name for name in SETS if all(name in names for names in shared)]
@@ -186,19 +208,13 @@ def starter(sources: tuple[str, ...], target: str) -> balto.CostModel:
 
 
 def get_selector(name: str) -> balto.Selector:
-    """One that ships, or a candidate of `candidates.py`."""
-    from candidates import CANDIDATES
-
-    return CANDIDATES[name] if name in CANDIDATES else balto.get_selector(name)
+    """One that ships, or one that was left out."""
+    return SELECTORS[name] if name in SELECTORS else balto.get_selector(name)
 
 
 def create_model(name: str, seed: int) -> balto.CostModel:
-    """One that ships, somebody else's from `rivals.py`, or one that was left out."""
-    import rivals
-    import sequence
-
-    others = {**rivals.MODELS, **sequence.MODELS}
-    return others[name](seed) if name in others else balto.create_model(name, seed)
+    """One that ships, somebody else's, or one that was left out."""
+    return MODELS[name](seed) if name in MODELS else balto.create_model(name, seed)
 
 
 class Networks:
@@ -258,8 +274,6 @@ def replay(cell: Cell, networks: Networks) -> Run:
     pool = read_pool(cell.pool, cell.programs)
     model = create_model(cell.model, cell.seed)
     if "primitives" in model.reads:
-        from sequence import with_primitives
-
         pool = with_primitives(pool)
     weights = {k: float(task.weight) for k, task in enumerate(pool.tasks)}
     judged = pool

@@ -9,58 +9,10 @@ first. It needs ``pip install lightgbm``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import numpy as np
 from _intervals import Ratio, estimate
 from _page import publish
 from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
-
-import balto
-from balto.models.pooled import pool_stores
-
-#: LambdaRank wants integer grades; its default gains allow 31.
-GRADES = 30
-
-
-class LambdaRank(balto.CostModel):
-    """LightGBM's LGBMRanker, groups = tasks; for comparison only, it makes no file."""
-
-    name: ClassVar[str] = "lightgbm"
-
-    def fit(
-        self, features: balto.FeatureTable, relative_throughput: np.ndarray, task: np.ndarray
-    ) -> None:
-        import lightgbm
-
-        self._model = lightgbm.LGBMRanker(random_state=self.seed, n_jobs=1, verbose=-1)
-        order = np.argsort(task, kind="stable")
-        grades = (relative_throughput * GRADES).astype(int)[order]
-        groups = np.unique(task, return_counts=True)[1]
-        self._model.fit(pool_stores(features["store"])[order], grades, group=groups)
-
-    def predict(self, features: balto.FeatureTable) -> np.ndarray:
-        return np.asarray(self._model.predict(pool_stores(features["store"])), dtype=np.float64)
-
-    def to_relative_throughput(self, scores: np.ndarray, task: np.ndarray) -> np.ndarray:
-        """By rank within the task."""
-        mapped = np.empty(len(scores))
-        for k in np.unique(task):
-            members = np.flatnonzero(task == k)
-            order = np.argsort(np.argsort(scores[members], kind="stable"), kind="stable")
-            mapped[members] = (order + 1) / len(members)
-        return mapped
-
-    def ensemble(self, features: balto.FeatureTable) -> np.ndarray:
-        raise NotImplementedError("compared with random selection only")
-
-    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        raise NotImplementedError("it makes no file")
-
-    @classmethod
-    def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> LambdaRank:
-        raise NotImplementedError("it makes no file")
 
 
 def study() -> None:

@@ -10,52 +10,11 @@ over a program's stores. Needs TVM and ``pip install lightgbm``.
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
 
 import _intervals as st
-import numpy as np
 from _page import publish
 from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
-from models import LambdaRank
-
-import balto
-from balto.data.features import STORE
-
-
-class Stock(LambdaRank):
-    """MetaSchedule's `XGBModel`, trained on all tasks at once."""
-
-    name: ClassVar[str] = "tvm"
-
-    def fit(
-        self, features: balto.FeatureTable, relative_throughput: np.ndarray, _: np.ndarray
-    ) -> None:
-        from balto.workers.tvm_setup import import_tvm
-
-        import_tvm()
-        from tvm.s_tir.meta_schedule.cost_model import xgb_model
-
-        self._model = xgb_model.XGBModel(config=xgb_model.XGBConfig(seed=self.seed))._inst
-        # Candidates are feature arrays already: only what they are made from is left out.
-        self._model.extractor = SimpleNamespace(
-            extract_from=lambda _, found: [SimpleNamespace(numpy=lambda r=r: r) for r in found]
-        )
-        # What its `update` does once it has gathered all tasks.
-        self._model.data_size = len(features)
-        self._model._train(xs=_rows(features), ys=relative_throughput.astype(np.float32))
-
-    def predict(self, features: balto.FeatureTable) -> np.ndarray:
-        return np.asarray(self._model.predict(None, _rows(features)), dtype=np.float64)
-
-
-def _rows(features: balto.FeatureTable) -> list[np.ndarray]:
-    store = features[STORE.name]
-    return [store[i] for i in range(len(store))]
-
-
-MODELS: dict[str, type[Any]] = {model.name: model for model in (LambdaRank, Stock)}
 
 
 def study() -> None:

@@ -271,7 +271,10 @@ def test_the_result_of_a_campaign_has_its_rounds_and_the_model_that_it_saved(tmp
         ({"programs": 1}, "programs to be a whole number from 2"),
         ({"compare": "biased-lcmd"}, "another selector than biased-lcmd"),
         ({"compare": "biased-lcmd:power=2.0"}, "another selector than biased-lcmd"),
-        ({"operators": ("matmul:8x8x8",)}, "either networks, operators and tasks, or a recorded pool"),
+        (
+            {"operators": ("matmul:8x8x8",)},
+            "either networks, operators and tasks, or a recorded pool",
+        ),
         ({"pool": None}, "at least one network, operator, task or pool"),
     ],
 )

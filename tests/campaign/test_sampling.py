@@ -13,7 +13,7 @@ from balto.data.features import drawn_sets
 from balto.tasks import extract_tasks
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
-from tests.workers.killing import killed
+from tests.workers.killed_workers import killed
 
 pytest.importorskip("tvm")
 

@@ -1,6 +1,7 @@
 """How the starter is made: programs near the best teach order, not level."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import pytest
 import balto
 from experiments import starter
 
+POOL = Path(__file__).resolve().parents[2] / "pools" / "epyc-avx2-gemm"
+
 
 @pytest.fixture(scope="module")
 def data():
-    return starter.together([balto.read_pool("pools/epyc-avx2-gemm")])
+    return starter.together([balto.read_pool(POOL)])
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def part(pool, tasks, kept):
 
 
 def test_a_search_that_found_only_slow_programs_does_not_make_them_fast():
-    pool = balto.read_pool("pools/epyc-avx2-gemm")
+    pool = balto.read_pool(POOL)
     labels = np.zeros(len(pool))  # failures keep 0
     labels[pool.outcomes.ok] = starter.together([pool])[1]
     drawn = part(pool, range(0, 24, 2), np.full(len(pool), True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -172,51 +173,89 @@ def test_a_cell_is_what_balto_replay_does(pool_path):
     assert [len(y) for y in run.labels] == np.diff(run.measurements, prepend=0).tolist()
 
 
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """A folder with copies of the code, which are what names of runs are made of."""
+    import _replay
+
+    for name in ("HERE", "LIBRARY"):
+        copy = shutil.copytree(getattr(_replay, name), tmp_path / name)
+        monkeypatch.setattr(_replay, name, copy)
+    return tmp_path
+
+
+def keys(*cells):
+    import _replay
+
+    _replay.statements.cache_clear()
+    return [cell.key for cell in cells]
+
+
+@pytest.mark.slow
 def test_a_name_of_a_run_is_of_the_code_and_the_settings_that_it_is_made_with(
-    pool_path, tmp_path, monkeypatch
+    pool_path, copies, monkeypatch
 ):
     import _replay
 
     plain = _replay.Cell(str(pool_path), "balto")
-    others = [
+    cells = [
+        plain,
         replace(plain, sources=(str(pool_path),)),
         replace(plain, scheme="thompson"),
         replace(plain, model="lightgbm"),
         replace(plain, model="primitives"),
     ]
 
-    def keys():
-        _replay.text_of.cache_clear()
-        return [cell.key for cell in (plain, *others)]
-
-    for name in ("HERE", "LIBRARY"):
-        copy = shutil.copytree(getattr(_replay, name), tmp_path / name)
-        monkeypatch.setattr(_replay, name, copy)
-    before = keys()
+    before = keys(*cells)
     for name, changed in {
         "HERE/_replay.py": [0, 1, 2, 3, 4],
         "HERE/_study.py": [],  # keeps runs; it decides none
         "HERE/starter.py": [1],
-        "HERE/candidates.py": [2],
-        "HERE/rivals.py": [3],
-        "HERE/models.py": [3, 4],
-        "HERE/sequence.py": [4],
+        "HERE/candidates.py": [],
+        "HERE/_selectors.py": [2],
+        "HERE/_models.py": [3, 4],
+        "HERE/_sequence_models.py": [4],
         "LIBRARY/learn/tmax.py": [0, 1, 2, 3, 4],
         "LIBRARY/models/forest.py": [0, 1, 2, 3, 4],
         "LIBRARY/select/balto.py": [0, 1, 2, 3, 4],
         "LIBRARY/data/pool.py": [0, 1, 2, 3, 4],
         "LIBRARY/report/page.py": [],
     }.items():
-        (tmp_path / name).write_text("# other\n")
-        after = keys()
+        (copies / name).write_text("# other\n")
+        after = keys(*cells)
         assert [i for i in range(5) if after[i] != before[i]] == changed, name
         before = after
     monkeypatch.setattr(_replay, "TEST_SHARE", 0.3)
-    assert not set(keys()) & set(before)
-    before = keys()
+    assert not set(keys(*cells)) & set(before)
+    before = keys(*cells)
     loops = replace(_replay.FEATURE_SETS["loops"], version=99)
     monkeypatch.setitem(_replay.FEATURE_SETS, "loops", loops)
-    assert not set(keys()) & set(before)
+    assert not set(keys(*cells)) & set(before)
+
+
+@pytest.mark.slow
+def test_other_words_and_another_file_leave_a_run_its_name_and_other_code_does_not(
+    pool_path, copies
+):
+    import _replay
+
+    cell = _replay.Cell(str(pool_path), "balto")
+    before = keys(cell)
+    file = copies / "LIBRARY" / "models" / "forest.py"
+    text = file.read_text()
+    reworded = re.sub(r'^( *""")(?=\w)', r"\1In other words: ", text, flags=re.MULTILINE)
+    reworded = reworded.replace("\n\n\n", "\n\n\n# Why it is so.\n")
+    assert reworded.count("In other words") > 5 < reworded.count("Why it is so")
+    file.write_text(reworded)
+    assert keys(cell) == before
+    file = file.rename(copies / "LIBRARY" / "learn" / "trees.py")
+    model = copies / "LIBRARY" / "models" / "xgb.py"
+    old, new = (f"from balto.{place} import" for place in ("models.forest", "learn.trees"))
+    assert old in model.read_text()
+    model.write_text(model.read_text().replace(old, new))
+    assert keys(cell) == before
+    file.write_text(text.replace("np.zeros", "np.ones", 1))
+    assert keys(cell) != before
 
 
 def test_what_a_campaign_sees_is_held_out_beside_what_judges(pool_path):

@@ -141,7 +141,7 @@ def test_without_a_database_it_says_what_was_expected(tmp_path):
 @pytest.mark.slow
 def test_a_database_that_a_search_wrote_has_every_feature(tmp_path):
     with Worker() as worker:
-        call = "tests.tune.search:tune_matmul"
+        call = "tests.tune.whole_searches:tune_matmul"
         seconds = worker.call(call, 6, str(tmp_path / "db"), deadline_s=300)
     result = import_metaschedule(tmp_path / "db", tmp_path / "pool")
     pool = read_pool(tmp_path / "pool")
@@ -157,7 +157,7 @@ def test_a_database_that_a_search_wrote_has_every_feature(tmp_path):
 @pytest.mark.slow
 def test_records_that_this_tvm_cannot_apply_are_skipped_and_the_task_keeps_its_module(tmp_path):
     with Worker() as worker:
-        call = "tests.tune.search:tune_matmul"
+        call = "tests.tune.whole_searches:tune_matmul"
         worker.call(call, 4, str(tmp_path / "db"), deadline_s=300)
     path = tmp_path / "db" / RECORDS
     good = path.read_text().splitlines()

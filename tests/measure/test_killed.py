@@ -14,7 +14,7 @@ from balto.data.outcome import Status
 from balto.measure.live import LiveMeasurer
 from balto.measure.settings import MeasureSettings
 from tests.measure.programs import TARGET, candidate, modules
-from tests.workers.killing import killed
+from tests.workers.killed_workers import killed
 
 pytest.importorskip("tvm")
 

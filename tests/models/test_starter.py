@@ -1,5 +1,7 @@
 """The model that ships with balto, and when it is used."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from balto.campaign.config import Config
 from balto.errors import InputError
 from balto.models.starter import PATH, sources
 
+POOLS = Path(__file__).resolve().parents[2] / "pools"
 OPERATOR = ("matmul:8x8x8",)
 
 
@@ -44,7 +47,7 @@ def test_it_says_what_it_was_trained_on_and_is_small():
 
 
 def test_a_replay_from_it_knows_something_before_the_first_label():
-    pool = balto.read_pool("pools/epyc-sse")
+    pool = balto.read_pool(POOLS / "epyc-sse")
     tops = {}
     for start_from in ((), ("starter",)):
         result = balto.replay(pool, start_from=start_from, budget=0.01, rounds=1, seed=3)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from naive import algorithm, greedy_sampling, lcmd
 from skactiveml.pool import GreedySamplingTarget, GreedySamplingX
 from skactiveml.regressor import SklearnRegressor
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -12,6 +11,7 @@ from balto.select.balto import KLSwitch
 from balto.select.base import TaskState
 from balto.select.biased_lcmd import BiasedLCMD
 from balto.select.distance import Points
+from tests.select.naive import algorithm, greedy_sampling, lcmd
 
 SEEDS = range(25)
 

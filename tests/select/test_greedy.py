@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import algorithm
 
 from balto.select.farthest_first import farthest_first
+from tests.select.naive import algorithm
 
 FAMILIES = {
     "scores": lambda rng, size: rng.random(size),

@@ -16,7 +16,7 @@ from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
 from balto.tasks.zoo import build
 from balto.workers.worker import Worker
-from tests.workers.killing import killed
+from tests.workers.killed_workers import killed
 
 
 @pytest.fixture(scope="module")

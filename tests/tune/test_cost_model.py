@@ -28,7 +28,7 @@ def test_a_search_asks_the_model_and_teaches_it_if_it_may(trained: Path) -> None
     with Worker() as worker:
         for mode, same_after in (("frozen", True), ("finetune", False)):
             trials, before, after = worker.call(
-                "tests.tune.search:tune_with_model", str(trained), mode, deadline_s=300
+                "tests.tune.whole_searches:tune_with_model", str(trained), mode, deadline_s=300
             )
             assert trials == 8
             assert before, "the first prediction is the model's own, not random"

@@ -11,7 +11,7 @@ import torch
 import balto
 from balto.tune.operators import tune_operators
 from balto.workers.worker import Worker
-from tests.tune.networks import Small
+from tests.tune.small_networks import Small
 
 pytest.importorskip("tvm")
 

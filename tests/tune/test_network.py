@@ -28,7 +28,7 @@ from balto.models import starter
 from balto.search.tuning import TunedTask
 from balto.tune.network import as_deployed
 from balto.workers.worker import Worker
-from tests.tune.networks import (
+from tests.tune.small_networks import (
     Small,
     save_batch_normalization,
     save_convolution,
@@ -153,7 +153,7 @@ def test_a_program_that_computes_something_else_is_named_and_left_out(tmp_path: 
     with Worker() as worker:
         found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
         [task] = found.tasks
-        trace = worker.call("tests.tune.networks:spoiled", task.module, deadline_s=60)
+        trace = worker.call("tests.tune.small_networks:spoiled", task.module, deadline_s=60)
 
         def error_with(traces: dict[str, str]) -> float:
             arguments = (spec, task.target, traces, library)
@@ -261,7 +261,7 @@ def test_weights_that_are_nodes_of_the_file_are_laid_out_once_too(tmp_path: Path
             checked = (spec, library, found.inputs, LLVM)
             assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1
             run[node] = worker.call(
-                "tests.tune.networks:functions_run", library, (1, 32, 8, 8), deadline_s=60
+                "tests.tune.small_networks:functions_run", library, (1, 32, 8, 8), deadline_s=60
             )
     assert any("prepacked" in name for name in run[False])  # or there was nothing to lay out
     assert len(run[True]) == len(run[False]), run
@@ -317,7 +317,7 @@ def test_what_is_timed_in_turns_is_timed_warm_and_a_slow_one_but_twice() -> None
 @pytest.mark.slow
 def test_weights_of_one_name_stay_apart() -> None:
     with Worker() as worker:
-        assert worker.call("tests.tune.networks:of_twins", 7, (2, 3), deadline_s=60) == 15
+        assert worker.call("tests.tune.small_networks:of_twins", 7, (2, 3), deadline_s=60) == 15
 
 
 @pytest.mark.slow

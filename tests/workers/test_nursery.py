@@ -17,7 +17,7 @@ import pytest
 from balto.errors import WorkerDied
 from balto.workers import nursery
 from balto.workers.worker import Worker
-from tests.workers.killing import gone
+from tests.workers.killed_workers import gone
 
 CALLS = "tests.workers.calls:"
 

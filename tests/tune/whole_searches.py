@@ -191,7 +191,7 @@ def tune_with_model(model: str, mode: Any) -> tuple[int, bool, bool]:
     return len(database.get_all_tuning_records()), before, after
 
 
-def wrong_trace(module: str) -> str:
+def rounded_trace(module: str) -> str:
     """A trace of a matmul that sums in half precision: fast, and not the same."""
     schedule = _scheduled(module)
     block = schedule.get_sblock("C")
