@@ -20,7 +20,7 @@ from balto.measure.build import tvm_target
 from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
-from balto.tasks.simplify import inputs
+from balto.tasks.rewrite import inputs
 from balto.workers.tvm_setup import import_tvm
 
 #: ``(name, shape, dtype)`` of an input or output.
