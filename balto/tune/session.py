@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
 from balto.campaign.journal import Journal, outcome_from_record, outcome_to_record
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.errors import MeasurerError, WorkerError
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
@@ -196,7 +195,7 @@ class Session:
     def _draw(self, task: Task) -> Future[TaskSearch]:
         """The search of a task, with random programs alone; drawn once."""
         if task.name not in self._drawn:
-            seed = crc32(f"{self._seed} {task.name}".encode())
+            seed = task_seed(self._seed, task.name)
             self._drawn[task.name] = self._making.submit(
                 TaskSearch, task, self._learner, self._workers, self._settings, seed
             )

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from balto.campaign.journal import Journal, numbered
 from balto.campaign.records import at, text_of
 from balto.data.target import Target
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
 from balto.units import check_number
@@ -113,7 +112,7 @@ def compare_with_stock(
         known = read_stock(out)
         for task in tasks:
             if task.name not in known:
-                found = known[task.name] = stock_search(task, trials, _seed(seed, task))
+                found = known[task.name] = stock_search(task, trials, task_seed(seed, task.name))
                 latency_s = [None if math.isnan(s) else s for s in found.latency_s]
                 record = {"trace": found.trace, "latency_s": latency_s, "seconds": found.seconds}
                 journal.append({"kind": "stock", "task": task.name, **record})
@@ -186,7 +185,3 @@ def _median(record: Any) -> float:
     seconds = sorted(float(s) for s in record.run_secs)
     middle = seconds[len(seconds) // 2] if seconds else math.inf
     return middle if middle < _FAILED_S else math.nan
-
-
-def _seed(seed: int, task: Task) -> int:
-    return crc32(f"{seed} {task.name}".encode())
