@@ -17,6 +17,7 @@ from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
 from balto.tasks.rewrite import Graph, constant_shape, operator, rewritten
+from balto.workers.tvm_setup import tvm_target
 
 #: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it
 #: has one layout alone.
@@ -44,9 +45,7 @@ def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
         As `balto.tasks.graphs.lowered`; then the layout of the convolutions, and why TVM could not
         change it.
     """
-    import tvm
-
-    wanted = tvm.target.Target(target.to_dict())
+    wanted = tvm_target(target)
     if not target.on_cpu:
         return *graphs.lowered(module, wanted), "NCHW"
     if _in_odd_groups(module):

@@ -23,7 +23,7 @@ from balto.data.task import Task, task_seed
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
 from balto.units import check_number
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 
 #: In a tuned folder: what the stock search measured of the same operators.
@@ -153,7 +153,7 @@ def search_in_worker(module: str, target: Target, trials: int, seed: int, own: b
         began = time.perf_counter()
         ms.tune_tir(
             mod=tvm.ir.load_json(module),
-            target=tvm.target.Target(target.to_dict()),
+            target=tvm_target(target),
             work_dir=folder,
             max_trials_global=trials,
             cost_model="xgb",
