@@ -14,6 +14,9 @@ all targets, so that what is learnt on one is of use on another. Counts are ``lo
 cycles ``log2`` of the cycles for one execution of the main statement.
 
 Runs where TVM is loaded, on ``schedule.mod`` as MetaSchedule's postprocessors left it.
+
+.. [AMD]
+    Software Optimization Guide for the AMD Zen4 Microarchitecture, 57647, 2023.
 """
 
 from __future__ import annotations
@@ -32,20 +35,55 @@ from balto.programs.nests import SERIAL, VECTORIZED, Program, Statement, read
 
 #: Name of the feature set, and the version of what its columns mean.
 NAME, VERSION = "cycles", 1
-#: Floats in a vector register, and the registers there are.
-LANES, REGISTERS = 8, 16
-#: Instructions up to which LLVM unrolls a loop whole; half of it before it vectorises.
-UNROLL = 300
-#: Iterations from which on it vectorises a loop, and elements of straight code that it joins.
-SHORTEST, PACKED = 8, 4
-#: Bytes that are taken to stay in the first and the second cache, and bytes a cycle past each.
-CACHES = ((24 << 10, 128), (400 << 10, 64))
-#: Sets of the first cache, and lines that stay in it.
-SETS, RESIDENT = 64, 512
 #: The logarithm that stands for no cycles at all.
 NO_CYCLES = -10.0
-#: Cycles from a multiply-add to the next one that needs its result.
+
+# Constants of LLVM.
+#: Instructions up to which it unrolls a loop whole: its option ``unroll-threshold-aggressive``.
+WHOLE_UNROLL = 300
+#: Instructions up to which it copies the body of a loop: ``PartialThreshold`` of its loop unroller.
+PARTIAL_UNROLL = 150
+
+# Constants of the core. One description serves all targets: that of Zen 3 and 4 ([AMD]_) with AVX2.
+#: Floats in a vector register, and the registers there are.
+LANES, REGISTERS = 8, 16
+#: Multiplications or additions, loads, and stores of whole vectors that begin in a cycle.
+ARITHMETIC_PORTS, LOAD_PORTS, STORE_PORTS = 2, 2, 1
+#: Sets of the first cache, and lines that stay in it: 32 KiB in eight ways.
+SETS, RESIDENT = 64, 512
+#: Cycles from an addition to the next one that needs its result. A multiply-add takes one more,
+#: where there is one.
 CHAIN = 3.0
+
+# Constants that were fitted to the rank correlation of the estimate with the latency, on six pools.
+# `experiments/fit_cycles.py` tries others: on 57 tasks of these pools (.697) no value from half to
+# twice brings more than its standard error twice over, but a smaller `TURN` does (.25: +.0026 ±
+# .0008). `DIVIDE` and `MATH` change nothing there.
+#: Instructions up to which LLVM unrolls a loop whole before it vectorises: half of what its option
+#: says (300 here too would be -.0034 ± .0042).
+EARLY_UNROLL = 150
+#: Iterations from which on LLVM vectorises a loop.
+SHORTEST = 8
+#: Neighbouring elements of straight code that it joins to a vector, at most.
+PACKED = 4
+#: Registers that hold operands on their way, and so no accumulators.
+OPERANDS = 2
+#: Vectors of accumulators above which odd ones are taken apart.
+APART = 8
+#: Cycles for each accumulator that is taken apart.
+SCATTER = 1.5
+#: Instructions that begin in a cycle, whatever they are.
+WIDTH = 5
+#: Instructions for a step of a loop: count, compare and jump.
+STEP = 2
+#: Cycles for a step of the hot loop beside its body, and for entering and leaving it.
+TURN, ENTER = 0.5, 4.0
+#: Cycles for each vector of accumulators that is loaded before the hot loop and stored after it.
+RETURN = 2
+#: Instructions of a selection, a division, and a function such as ``exp``.
+SELECT, DIVIDE, MATH = 3, 8, 20
+#: Bytes that are taken to stay in the first and the second cache, and bytes a cycle past each.
+CACHES = ((24 << 10, 128), (400 << 10, 64))
 
 
 def _names() -> Iterable[str]:
@@ -89,20 +127,25 @@ class Code:
 
     Attributes:
         nest: its loops.
-        lanes: of TVM's own vectors; 1 where it has none.
-        region: so many of the innermost loops become straight code.
-        grown: how many of them LLVM unrolled, and not TVM.
+        lanes: floats in TVM's own vectors; 1 where it has none.
+        region: how many of the innermost loops become straight code. The loop around them is the
+            *hot* one.
+        grown: how many of these loops LLVM unrolled, and not TVM.
         widened: place of the loop that LLVM vectorises; None if there is none.
         packed: neighbouring elements of straight code that it joins to a vector; 1 for none.
         executions: of the statement, in the region.
-        issued: vector instructions for these.
-        vectors: that each access touches in the region, the store first.
+        issued: vector instructions for these executions.
+        vectors: how many each access touches in the region, the store first.
         reduction: iterations of reduction in the region.
-        kept: whether the hot loop, the one around the region, keeps accumulators in registers.
-        invariant, moving: vectors that are loaded before the hot loop, and in it.
-        stores, loads: vectors that the hot loop stores and loads, spilled ones included.
-        live, spilled: registers that are wanted all the time, and those that are too many.
-        stays, returns: iterations for which accumulators are kept; of reduction, outside of these.
+        kept: whether accumulators stay in registers throughout the hot loop.
+        invariant: vectors that are loaded before the hot loop, and once.
+        moving: vectors that are loaded in every step of the hot loop.
+        stores: vectors that a step of the hot loop stores.
+        loads: vectors that a step of the hot loop loads, spilled ones included.
+        live: vector registers needed throughout the hot loop.
+        spilled: of these, how many exceed the registers there are.
+        stays: iterations, of the hot loop and those around it, for which accumulators are kept.
+        returns: iterations of reduction around these, for each of which accumulators come back.
         scattered: accumulators whose vectors are taken apart.
         chain: cycles of one step of the hot loop if only waiting for accumulators mattered.
         ports: cycles for one execution if only the number of instructions mattered.
@@ -114,10 +157,10 @@ class Code:
         self.lanes, _, self.region = straight(nest, unrolled)
         self.widened: int | None = None
         first, loops = self.region, nest.loops
-        self._grow(UNROLL / 2)
+        self._grow(EARLY_UNROLL)
         if self._is_widened(self.region):
             self.widened = self.region
-        self._grow(UNROLL)
+        self._grow(WHOLE_UNROLL)
         self.grown = self.region - first
         self.packed = self._packed()
         self.executions = prod(x.extent for x in loops[: self.region])
@@ -146,7 +189,10 @@ class Code:
         return executions / self.lanes * parts / (LANES if inside else 1), vectors
 
     def cost(self, region: int) -> float:
-        """Instructions of the region, about as LLVM counts them."""
+        """Instructions of the region, about as LLVM counts them.
+
+        A multiplication and an addition for each execution, and what is loaded and stored.
+        """
         issued, vectors = self._issued(region)
         return 2 * issued + vectors[0] + sum(vectors)
 
@@ -193,43 +239,56 @@ class Code:
         return length
 
     def _estimate(self) -> None:
-        nest, region, statement = self.nest, self.region, self.nest.statement
-        loops, vectors = nest.loops, self.vectors
-        looped = region < len(loops)
-        moves = [s[region] if looped else 1.0 for s in nest.strides]
-        inside = (x.extent for x in loops[:region] if x.number in statement.reduces)
-        self.reduction = prod(inside)
-        self.kept = statement.accumulates and moves[0] == 0
+        self._find_what_stays()
+        self._find_traffic()
+        self._find_cycles()
+
+    def _find_what_stays(self) -> None:
+        """What the hot loop keeps in registers, and for how long."""
+        nest, region, vectors = self.nest, self.region, self.vectors
+        loops, reduces = nest.loops, nest.statement.reduces
+        moves = [s[region] if region < len(loops) else 1.0 for s in nest.strides]
+        self.reduction = prod(x.extent for x in loops[:region] if x.number in reduces)
+        self.kept = nest.statement.accumulates and moves[0] == 0
         self.invariant = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if not m)
         self.moving = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if m)
-        self.stores = 0.0 if self.kept else vectors[0]
         self.live = self.invariant + (vectors[0] if self.kept or self.reduction > 1 else 0.0)
-        self.spilled = max(0.0, self.live - (REGISTERS - 2))
+        self.spilled = max(0.0, self.live - (REGISTERS - OPERANDS))
         self.stays, place = 1, region
         while place < len(loops) and nest.strides[0][place] == 0:
             self.stays *= loops[place].extent
             place += 1
-        self.returns = prod(x.extent for x in loops[place:] if x.number in statement.reduces)
-        again = vectors[0] if statement.accumulates and not self.kept else 0.0
+        self.returns = prod(x.extent for x in loops[place:] if x.number in reduces)
+
+    def _find_traffic(self) -> None:
+        """What a step of the hot loop loads, stores and takes apart."""
+        written = self.vectors[0]
+        self.stores = 0.0 if self.kept else written
+        again = written if self.nest.statement.accumulates and not self.kept else 0.0
         self.loads = self.moving + again + min(self.spilled, self.invariant)
-        arithmetic = self.issued * max(1, _arithmetic(statement))
-        self.chain = CHAIN * self.issued / max(1.0, vectors[0]) if self.kept else 0.0
         # Vectors of 12, 24 or 48 floats that go around a loop are taken apart, element by element.
         odd = self.lanes > LANES and self.lanes & (self.lanes - 1)
-        apart = self.kept and odd and vectors[0] > REGISTERS / 2
-        self.scattered = nest.elements[0][region] if apart else 0.0
-        written = self.stores + max(0.0, self.spilled - self.invariant)
-        slots = (arithmetic + self.loads + self.stores + 2) / 5
-        cycles = max(arithmetic / 2, self.loads / 2, written, self.chain, slots)
-        cycles += 1.5 * self.scattered
-        if looped:
-            cycles += 0.5 + 4.0 / loops[region].extent
+        apart = self.kept and odd and written > APART
+        self.scattered = self.nest.elements[0][self.region] if apart else 0.0
+
+    def _find_cycles(self) -> None:
+        """How long a step of the hot loop takes: as long as what there is most of."""
+        loops, written = self.nest.loops, self.vectors[0]
+        arithmetic = self.issued * max(1, _arithmetic(self.nest.statement))
+        busy = max(arithmetic / ARITHMETIC_PORTS, self.loads / LOAD_PORTS)
+        stored = (self.stores + max(0.0, self.spilled - self.invariant)) / STORE_PORTS
+        slots = (arithmetic + self.loads + self.stores + STEP) / WIDTH
+        self.chain = CHAIN * self.issued / max(1.0, written) if self.kept else 0.0
+        cycles = max(busy, stored, self.chain, slots)
+        cycles += SCATTER * self.scattered
+        if self.region < len(loops):
+            cycles += TURN + ENTER / loops[self.region].extent
         if self.kept:
-            cycles += 2 * vectors[0] / self.stays
+            cycles += RETURN * written / self.stays
         # The vectorised loop itself does `LANES` executions of the region in a step.
-        executions = self.executions * (LANES if self.widened == region else 1)
+        executions = self.executions * (LANES if self.widened == self.region else 1)
         self.step = cycles / executions
-        self.ports = max(arithmetic / 2, self.loads / 2, self.stores) / executions
+        self.ports = max(busy, self.stores / STORE_PORTS) / executions
 
     @property
     def cycles(self) -> float:
@@ -239,13 +298,9 @@ class Code:
     @property
     def memory(self) -> float:
         """Cycles that its traffic between the caches takes."""
-        loops, total = self.nest.loops, 0.0
+        total = 0.0
         for capacity, bandwidth in CACHES:
-            k = 0
-            while k < len(loops) and self.nest.size[k + 1] <= capacity:
-                k += 1
-            times = prod(x.extent for x in loops[k:])
-            total += self.nest.lines[k] * LINE * times / bandwidth
+            total += self.nest.traffic(capacity) / bandwidth
         return total
 
     @property
@@ -315,7 +370,7 @@ def _main(code: Code) -> list[float]:
     if region < len(loops):
         hot = loops[region]
         copies = 1
-        while hot.extent % (2 * copies) == 0 and code.cost(region) * 4 * copies <= UNROLL:
+        while hot.extent % (2 * copies) == 0 and code.cost(region) * 2 * copies <= PARTIAL_UNROLL:
             copies *= 2
         values += [log2(hot.extent), float(hot.number in reduces), float(hot.kind)]
         values.append(float(code.widened == region))
@@ -347,7 +402,7 @@ def _arithmetic(statement: Statement) -> int:
     """Instructions of one execution; a multiplication and an addition are one."""
     count = statement.operations.get
     fused = max(count("add", 0), count("multiply", 0))
-    rare = 3 * count("select", 0) + 8 * count("divide", 0) + 20 * count("math", 0)
+    rare = SELECT * count("select", 0) + DIVIDE * count("divide", 0) + MATH * count("math", 0)
     return fused + count("compare", 0) + rare
 
 

@@ -143,7 +143,7 @@ def _main(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
         *_whole_nest(nest, unrolled),
         *_tile(nest, unrolled, ends[0]),
         *_around(nest, unrolled, init),
-        *_traffic(nest),
+        *(log2((1 + nest.traffic(c)) / (1 + nest.statement.work)) for c in CAPACITIES),
         *(float(nest.statement.operations.get(name, 0)) for name in OPERATIONS),
     ]
 
@@ -245,18 +245,6 @@ def _around(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float
         *_region(nest, hot, lanes),
         *_conditions(nest, unrolled),
     ]
-
-
-def _traffic(nest: Nest) -> list[float]:
-    """Bytes that cross each of the `CAPACITIES`, for each operation."""
-    count, values = len(nest.loops), []
-    for capacity in CAPACITIES:
-        k = 0
-        while k < count and nest.size[k + 1] <= capacity:
-            k += 1
-        times = prod(x.extent for x in nest.loops[k:])
-        values.append(log2((1 + nest.lines[k] * LINE * times) / (1 + nest.statement.work)))
-    return values
 
 
 def _by_dimension(nest: Nest, loops: list[Loop], band: int) -> list[float]:
