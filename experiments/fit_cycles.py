@@ -1,4 +1,4 @@
-"""What the constants of `balto/programs/cycles.py` are worth, each tried at other values.
+"""What the constants of `balto/programs/llvm.py` are worth, each tried at other values.
 
     python experiments/fit_cycles.py
     python experiments/fit_cycles.py pools/epyc-avx512 --tasks 77
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import balto
-from balto.programs import cycles
+from balto.programs import cycles, llvm
 from balto.programs.nests import read
 from balto.programs.recorded import module_in_worker
 from balto.programs.schedule import schedule, with_laid_out_weights
@@ -72,7 +72,7 @@ def trials() -> list[tuple[str, str, Any]]:
     """Constant, what is tried in its place as a text, and as a value."""
     tried: list[tuple[str, str, Any]] = []
     for name in NAMES:
-        value = getattr(cycles, name)
+        value = getattr(llvm, name)
         if name in WHOLE:
             others = [value + by for by in (-2, -1, 1, 2) if value + by > 0]
         else:
@@ -80,12 +80,9 @@ def trials() -> list[tuple[str, str, Any]]:
         tried += [(name, f"{other:.4g}", other) for other in others]
     for factor in FACTORS:
         for k, what in enumerate(("capacities", "speeds")):
-            scale = [1.0, 1.0]
+            scale = np.ones(2)
             scale[k] = factor
-            other = tuple(
-                tuple(v * s for v, s in zip(c, scale, strict=True)) for c in cycles.CACHES
-            )
-            tried.append(("CACHES", f"{what} x {factor}", other))
+            tried.append(("CACHES", f"{what} x {factor}", tuple(scale * llvm.CACHES)))
     return sorted(tried, key=lambda each: each[0])
 
 
@@ -103,10 +100,10 @@ def main() -> None:
     print(f"{len(tasks)} tasks, {programs} programs: rank correlation {before.mean():.4f}")
     print("\n| constant | value | in its place | change |\n|---|---|---|---|")
     for name, text, other in trials():
-        value = getattr(cycles, name)
-        setattr(cycles, name, other)
+        value = getattr(llvm, name)
+        setattr(llvm, name, other)
         change = correlations(tasks) - before
-        setattr(cycles, name, value)
+        setattr(llvm, name, value)
         error = change.std(ddof=1) / np.sqrt(len(change))
         print(f"| `{name}` | {value} | {text} | {change.mean():+.4f} ± {error:.4f} |", flush=True)
 
