@@ -17,9 +17,9 @@ from typing import Any
 from balto.campaign.programs import encode_programs
 from balto.campaign.records import Programs
 from balto.data.files import write_atomically
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.errors import WorkerError
-from balto.programs.draw import DEADLINE_S, draw_seed
+from balto.programs.draw import DEADLINE_S
 from balto.programs.sample import sample_in_worker
 from balto.workers.executor import Call, Executor, run_all
 
@@ -81,7 +81,7 @@ def draw_file(task: Task, count: int, seed: int, sets: Sequence[str]) -> tuple[P
         What to journal of them, and the bytes of their file; none of either for fewer than two.
     """
     sampled = sample_in_worker(
-        task.require_module(), task.target, count, draw_seed(task, seed), sets
+        task.require_module(), task.target, count, task_seed(seed, task.name), sets
     )
     if len(sampled.traces) < 2:
         return Programs(len(sampled.traces)), b""

@@ -133,11 +133,6 @@ class Features:
         """Number of rows of each program, `n`."""
         return np.diff(self.offsets)
 
-    @property
-    def program_of_row(self) -> NDArray[np.int64]:
-        """Which program each row belongs to, `R`."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
-
     def take(self, programs: NDArray[np.integer]) -> Features:
         """The features of the given programs, in the given order; mapped if they are many."""
         programs = np.asarray(programs, dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from balto.data.target import Target
 from balto.errors import InputError
@@ -61,3 +62,8 @@ class Task:
         """
         module = row.get("module") or None  # empty in older files
         return cls(**{**row, "target": Target.from_json(row["target"]), "module": module})
+
+
+def task_seed(seed: int, task_name: str) -> int:
+    """The seed of what is drawn for one task, in [0, 2^32): it depends on no other task."""
+    return crc32(f"{seed} {task_name}".encode())

@@ -16,12 +16,11 @@ from balto.data.files import one_line
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.measure.build import tvm_target
 from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
-from balto.tasks.simplify import inputs
-from balto.workers.tvm_setup import import_tvm
+from balto.tasks.rewrite import inputs
+from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: ``(name, shape, dtype)`` of an input or output.
 Tensor = tuple[str, list[int], str]

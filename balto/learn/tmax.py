@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import FeatureTable
 from balto.models.base import CostModel
+from balto.models.xgb import XGB, binned
 
 Floats = NDArray[np.float64]
 
@@ -79,15 +80,11 @@ class TMaxEstimator:
         seed: int,
     ) -> None:
         """Put in the roots of the tasks with few labels what a forest of the others predicts."""
-        from balto.models.forest import grow
-        from balto.models.xgb import XGB, binned
-
         forest = XGB(seed, features=tuple(names))
         bins, codes = binned(features, names, forest.settings.max_bins)
         for fold in range(self.folds):
             inside = group % self.folds == fold
             asked, others = np.flatnonzero(inside & few), np.flatnonzero(~inside)
             if len(asked) and len(others):
-                known = roots[others]
-                forest.forest = grow(bins, codes[others], known, known**2, forest.settings, seed)
+                forest.fit_roots(bins, codes[others], roots[others])
                 expected[asked] = np.maximum(forest.predict_roots(features.take(asked)), 0)

@@ -11,9 +11,9 @@ from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
-from balto.programs.schedule import CHECKS_OFF, program_of
+from balto.programs.schedule import CHECKS_OFF, program_of, with_laid_out_weights
 from balto.workers.child import note
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: Object files: the machine that runs the program links them, so that none needs a cross-linker.
 _LIBRARY = "program.tar"
@@ -105,10 +105,8 @@ def build(program: Program, *, export: bool = False) -> Artifact:
         export: give the artifact as bytes, for whatever machine its target means; otherwise it
             lives in memory, ready to run on this one.
     """
-    tvm = import_tvm(program.target)
     module = program_of(program.module, program.trace, program.target)
-    module = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    artifact = build_module(module, program.target)
+    artifact = build_module(with_laid_out_weights(module), program.target)
     if export:
         return artifact.export()
     artifact.runnable["main"]  # LLVM generates machine code only now; it is part of building
@@ -166,9 +164,3 @@ def artifact_of(work: Program | Built) -> Artifact:
 @functools.lru_cache(maxsize=KEPT)
 def _built(program: Program) -> Artifact:
     return build(program)
-
-
-@functools.lru_cache(maxsize=16)
-def tvm_target(target: Target) -> Any:
-    """TVM's own object for a target."""
-    return import_tvm(target).target.Target(target.to_dict())

@@ -15,17 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from balto.data.target import Target
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.journal.file import Journal, numbered
 from balto.journal.records import at, text_of
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
 from balto.search.finalists import running_best
 from balto.units import check_number
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 
 #: In a tuned folder: what the stock search measured of the same operators.
@@ -105,7 +104,7 @@ def compare_with_stock(
         known = read_stock(out)
         for task in tasks:
             if task.name not in known:
-                found = known[task.name] = stock_search(task, trials, _seed(seed, task))
+                found = known[task.name] = stock_search(task, trials, task_seed(seed, task.name))
                 latency_s = [None if math.isnan(s) else s for s in found.latency_s]
                 record = {"trace": found.trace, "latency_s": latency_s, "seconds": found.seconds}
                 journal.append({"kind": "stock", "task": task.name, **record})
@@ -146,7 +145,7 @@ def search_in_worker(module: str, target: Target, trials: int, seed: int, own: b
         began = time.perf_counter()
         ms.tune_tir(
             mod=tvm.ir.load_json(module),
-            target=tvm.target.Target(target.to_dict()),
+            target=tvm_target(target),
             work_dir=folder,
             max_trials_global=trials,
             cost_model="xgb",
@@ -178,7 +177,3 @@ def _median(record: Any) -> float:
     seconds = sorted(float(s) for s in record.run_secs)
     middle = seconds[len(seconds) // 2] if seconds else math.inf
     return middle if middle < _FAILED_S else math.nan
-
-
-def _seed(seed: int, task: Task) -> int:
-    return crc32(f"{seed} {task.name}".encode())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
-from balto.models.prior import FOLDS, Prior, folds
+from balto.models.prior import Prior, folds
 from balto.units import check_number, check_type
 
 
@@ -45,6 +45,7 @@ class CostModel(ABC):
         seed: as given.
         settings: `defaults` with what was given.
         sources: models of other devices, whose predictions are columns of this one.
+        weighs_sources: whether `fit` finds out from its labels how much the sources count.
         prior: how much they count, learnt by `fit`.
     """
 
@@ -54,6 +55,7 @@ class CostModel(ABC):
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
         self.sources: tuple[CostModel, ...] = ()
+        self.weighs_sources = True
         self.prior = Prior()
         try:
             self.settings = replace(self.defaults, **settings)
@@ -123,7 +125,18 @@ class CostModel(ABC):
             ModelNotFitted: neither `fit` nor loading came before.
         """
 
-    def warm_start(self, *sources: CostModel) -> None:
+    def fresh(self, seed: int | None = None) -> Self:
+        """An untrained model of the same kind, hyper-parameters and sources.
+
+        Args:
+            seed: of its training; that of this model if None.
+        """
+        model = type(self)(self.seed if seed is None else seed, **asdict(self.settings))
+        model.sources = self.sources
+        model.weighs_sources = self.weighs_sources
+        return model
+
+    def warm_start(self, *sources: CostModel, weigh: bool = True) -> None:
         """Give every later `fit` what models of other devices know; call before `fit`.
 
         What each of them predicts is one more column beside the features ("stacking"), and what
@@ -132,13 +145,16 @@ class CostModel(ABC):
 
         Args:
             sources: fitted models.
+            weigh: whether `fit` finds out from its labels how much the sources count. Not where
+                labels are the sources' own predictions, which say nothing for them.
 
         Raises:
-            ModelNotFitted: one has not been trained.
+            ModelNotFitted: a source has not been trained.
         """
         for source in sources:
             source.state()
         self.sources = sources
+        self.weighs_sources = weigh
 
     def taught(self, features: FeatureTable) -> NDArray[np.float32]:
         """What the sources predict for `n` programs, ``n x len(sources)``."""
@@ -195,13 +211,7 @@ class CostModel(ABC):
 
 
 class StackedModel(CostModel):
-    """A model of ours: its sources are columns, and it learns how far to lean on them.
-
-    Attributes:
-        copies: trained for that at most, each without another quarter of the labels.
-    """
-
-    copies: int = FOLDS
+    """A model of ours: its sources are columns, and it learns how far to lean on them."""
 
     def fit(
         self,
@@ -233,9 +243,8 @@ class StackedModel(CostModel):
     ) -> None:
         """Learn how much the sources count, from labels that copies of the model do not see."""
         own, unseen = self.predict(features), np.full(len(features), np.nan)
-        for shown, held_out in folds(task, self.seed, self.copies):
-            copy = type(self)(self.seed, **asdict(self.settings))
-            copy.warm_start(*self.sources)
+        for shown, held_out in folds(task, self.seed) if self.weighs_sources else ():
+            copy = self.fresh()
             copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])
             unseen[held_out] = copy.predict(features.take(held_out))
         self.prior = Prior.of(self.taught(features), own, unseen, relative_throughput, task)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from balto.models.neural import NetworkModel, NetworkSettings, StoreNetwork
+from balto.models.neural import OWN_TRAINING, NetworkModel, NetworkSettings, StoreNetwork
 
 
 class StoreLSTM(StoreNetwork):
@@ -37,15 +37,7 @@ class LSTM(NetworkModel):
     """An LSTM over the store sequence."""
 
     name: ClassVar[str] = "lstm"
-    defaults: ClassVar[NetworkSettings] = NetworkSettings(
-        hidden=128,
-        epochs=25,
-        least_steps=200,
-        batch_size=256,
-        learning_rate=2e-3,
-        one_cycle=True,
-        standardise=True,
-    )
+    defaults: ClassVar[NetworkSettings] = OWN_TRAINING
 
     def build(self, width: int) -> StoreLSTM:
         """A new network for rows of `width`."""

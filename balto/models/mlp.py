@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from balto.models.neural import NetworkModel, NetworkSettings, StoreNetwork
+from balto.models.neural import OWN_TRAINING, NetworkModel, NetworkSettings, StoreNetwork
 from balto.models.segments import segment_sum
 
 
@@ -39,15 +39,7 @@ class MLP(NetworkModel):
     """The segment-sum network with balto's own training: half as wide, on standardised columns."""
 
     name: ClassVar[str] = "mlp"
-    defaults: ClassVar[NetworkSettings] = NetworkSettings(
-        hidden=128,
-        epochs=25,
-        least_steps=200,
-        batch_size=256,
-        learning_rate=2e-3,
-        one_cycle=True,
-        standardise=True,
-    )
+    defaults: ClassVar[NetworkSettings] = OWN_TRAINING
 
     def build(self, width: int) -> SegmentSumMLP:
         """A new network for rows of `width`."""

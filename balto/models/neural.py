@@ -81,6 +81,18 @@ class NetworkSettings:
         check_field(self, "weight_decay", 0, 1e6)
 
 
+#: balto's own training; the defaults of `NetworkSettings` are TenSet's.
+OWN_TRAINING = NetworkSettings(
+    hidden=128,
+    epochs=25,
+    least_steps=200,
+    batch_size=256,
+    learning_rate=2e-3,
+    one_cycle=True,
+    standardise=True,
+)
+
+
 class StoreNetwork(nn.Module):
     """A network from packed store rows to one score a program, in two halves.
 

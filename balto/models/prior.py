@@ -29,13 +29,14 @@ SHARP = 0.1
 FOLDS, ENOUGH = 4, 2000
 
 
-def folds(
-    task: NDArray[np.int32], seed: int, most: int = FOLDS
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Programs to train on and a quarter to judge on, each task's spread evenly; `most` times."""
+def folds(task: NDArray[np.int32], seed: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Splits for cross-validation: programs to train on, and a quarter of each task to judge on.
+
+    Up to `FOLDS` of them, each with another quarter; fewer once `ENOUGH` programs are judged on.
+    """
     order = np.random.default_rng(seed).permutation(len(task))
     order = order[np.argsort(task[order], kind="stable")]
-    for fold in range(min(most, -(-ENOUGH * FOLDS // len(task)))):
+    for fold in range(min(FOLDS, -(-ENOUGH * FOLDS // len(task)))):
         held_out = np.zeros(len(task), dtype=bool)
         held_out[order[fold::FOLDS]] = True
         if held_out.any() and not held_out.all():

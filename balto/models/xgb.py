@@ -101,8 +101,17 @@ class XGB(StackedModel):
     ) -> None:
         """Grow the forest."""
         self._read = self.settings.features or _preferred(features)
-        roots = np.sqrt(relative_throughput)
         bins, codes = binned(features, self.reads, self.settings.max_bins, self.taught(features))
+        self.fit_roots(bins, codes, np.sqrt(relative_throughput))
+
+    def fit_roots(self, bins: Bins, codes: NDArray[np.uint8], roots: Floats) -> None:
+        """Grow the forest from programs whose columns are binned already.
+
+        Args:
+            bins: what `binned` gave for the feature sets that the model reads.
+            codes: ``n x C``, of `n` programs.
+            roots: `n`, square roots of their relative throughput.
+        """
         self.forest = grow(bins, codes, roots, roots**2, self.settings, self.seed)
 
     def predict(self, features: FeatureTable) -> Floats:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from balto.errors import InputError
 from balto.programs.extract import Drawn
-from balto.programs.schedule import CHECKS_OFF
+from balto.programs.schedule import CHECKS_OFF, with_laid_out_weights
 
 #: Name of the feature set, and the version of what its columns mean.
 NAME, VERSION = "assembly", 1
@@ -89,9 +89,8 @@ def assembly_of(module: Any, target: Any) -> str:
     """The assembly of a scheduled TVM module, as it is measured, for TVM's `target`."""
     import tvm
 
-    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
     with tvm.transform.PassContext(config=CHECKS_OFF):
-        return str(tvm.tirx.build(strip(module), target).inspect_source("asm"))
+        return str(tvm.tirx.build(with_laid_out_weights(module), target).inspect_source("asm"))
 
 
 def _is_x86(target: Any) -> bool:

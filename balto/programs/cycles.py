@@ -2,16 +2,14 @@
 
 `balto.programs.loops` says what the schedule asks for. Between that and a latency stands LLVM: it
 unrolls small loops that TVM left alone, vectorises what TVM did not, keeps a reduction's
-accumulators in registers or does not, and spills what does not fit. This is a plain model of that,
-with rules found by comparing schedules with LLVM's assembly for AVX2: which loops become straight
-code, in how many vector instructions, with how many registers, loads and stores; and, from what a
-core can issue in a cycle, how long each statement takes. Within a task the estimate alone has a
-rank correlation with the latency of .7 on average; what it gets wrong, a cost model learns
-(`docs/features.md`).
+accumulators in registers or does not, and spills what does not fit. `balto.programs.llvm` models
+that: which loops become straight code, in how many vector instructions, with how many registers,
+loads and stores; and, from what a core can issue in a cycle, how long each statement takes. Within
+a task the estimate alone has a rank correlation with the latency of .7 on average; what it gets
+wrong, a cost model learns (`docs/features.md`).
 
-There are `REGISTERS` vector registers of `LANES` floats whatever the target is: one description of
-all targets, so that what is learnt on one is of use on another. Counts are ``log2(1 + x)``, and
-cycles ``log2`` of the cycles for one execution of the main statement.
+Counts are ``log2(1 + x)``, and cycles ``log2`` of the cycles for one execution of the main
+statement.
 
 Runs where TVM is loaded, on ``schedule.mod`` as MetaSchedule's postprocessors left it.
 """
@@ -19,33 +17,22 @@ Runs where TVM is loaded, on ``schedule.mod`` as MetaSchedule's postprocessors l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import gcd, log2, prod
+from math import log2
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from balto.programs.extract import Drawn
-from balto.programs.footprints import LINE, ROLES, Nest, straight, unrolled_loops
+from balto.programs.footprints import LINE, ROLES, unrolled_loops
+from balto.programs.llvm import LANES, Code
 from balto.programs.loops import ABSENT, stride
-from balto.programs.nests import SERIAL, VECTORIZED, Program, Statement, read
+from balto.programs.nests import Program, read
 
 #: Name of the feature set, and the version of what its columns mean.
 NAME, VERSION = "cycles", 1
-#: Floats in a vector register, and the registers there are.
-LANES, REGISTERS = 8, 16
-#: Instructions up to which LLVM unrolls a loop whole; half of it before it vectorises.
-UNROLL = 300
-#: Iterations from which on it vectorises a loop, and elements of straight code that it joins.
-SHORTEST, PACKED = 8, 4
-#: Bytes that are taken to stay in the first and the second cache, and bytes a cycle past each.
-CACHES = ((24 << 10, 128), (400 << 10, 64))
-#: Sets of the first cache, and lines that stay in it.
-SETS, RESIDENT = 64, 512
 #: The logarithm that stands for no cycles at all.
 NO_CYCLES = -10.0
-#: Cycles from a multiply-add to the next one that needs its result.
-CHAIN = 3.0
 
 
 def _names() -> Iterable[str]:
@@ -82,192 +69,6 @@ def extract(modules: Iterable[Any]) -> NDArray[np.float32]:
     """
     rows = [row(read(module)) for module in modules]
     return np.array(rows, dtype=np.float32).reshape(-1, len(COLUMNS))
-
-
-class Code:
-    """What LLVM makes of one statement, and how long that takes.
-
-    Attributes:
-        nest: its loops.
-        lanes: of TVM's own vectors; 1 where it has none.
-        region: so many of the innermost loops become straight code.
-        grown: how many of them LLVM unrolled, and not TVM.
-        widened: place of the loop that LLVM vectorises; None if there is none.
-        packed: neighbouring elements of straight code that it joins to a vector; 1 for none.
-        executions: of the statement, in the region.
-        issued: vector instructions for these.
-        vectors: that each access touches in the region, the store first.
-        reduction: iterations of reduction in the region.
-        kept: whether the hot loop, the one around the region, keeps accumulators in registers.
-        invariant, moving: vectors that are loaded before the hot loop, and in it.
-        stores, loads: vectors that the hot loop stores and loads, spilled ones included.
-        live, spilled: registers that are wanted all the time, and those that are too many.
-        stays, returns: iterations for which accumulators are kept; of reduction, outside of these.
-        scattered: accumulators whose vectors are taken apart.
-        chain: cycles of one step of the hot loop if only waiting for accumulators mattered.
-        ports: cycles for one execution if only the number of instructions mattered.
-        step: cycles for one execution of the statement.
-    """
-
-    def __init__(self, statement: Statement, unrolled: set[int]) -> None:
-        self.nest = nest = Nest(statement)
-        self.lanes, _, self.region = straight(nest, unrolled)
-        self.widened: int | None = None
-        first, loops = self.region, nest.loops
-        self._grow(UNROLL / 2)
-        if self._is_widened(self.region):
-            self.widened = self.region
-        self._grow(UNROLL)
-        self.grown = self.region - first
-        self.packed = self._packed()
-        self.executions = prod(x.extent for x in loops[: self.region])
-        issued, vectors = self._issued(self.region)
-        self.issued = issued / self.packed
-        self.vectors = [
-            v / self.packed if self.run(k) >= self.packed else v for k, v in enumerate(vectors)
-        ]
-        self._estimate()
-
-    def _issued(self, region: int) -> tuple[float, list[float]]:
-        """Vector instructions, and vectors of each access, if so many loops are straight code."""
-        loops, parts = self.nest.loops, _parts(self.lanes)
-        inside = self.widened is not None and self.widened < region
-        vectors = []
-        for elements, strides in zip(self.nest.elements, self.nest.strides, strict=True):
-            count = elements[region]
-            if self.lanes > 1:
-                own = [abs(strides[k]) for k in range(region) if loops[k].kind == VECTORIZED]
-                if any(own):
-                    count *= (parts if max(own) <= 1 else self.lanes) / self.lanes
-            elif inside and strides[self.widened or 0]:
-                count /= LANES
-            vectors.append(count)
-        executions = prod(x.extent for x in loops[:region])
-        return executions / self.lanes * parts / (LANES if inside else 1), vectors
-
-    def cost(self, region: int) -> float:
-        """Instructions of the region, about as LLVM counts them."""
-        issued, vectors = self._issued(region)
-        return 2 * issued + vectors[0] + sum(vectors)
-
-    def _grow(self, most: float) -> None:
-        """Unroll serial loops, from the innermost, while the code stays small."""
-        loops = self.nest.loops
-        while (
-            self.region < len(loops)
-            and loops[self.region].kind == SERIAL
-            and self.cost(self.region + 1) <= most
-        ):
-            self.region += 1
-
-    def _is_widened(self, place: int) -> bool:
-        """Whether LLVM vectorises this loop: a long one that walks every access by one element."""
-        nest = self.nest
-        if self.lanes > 1 or place >= len(nest.loops):
-            return False
-        loop, store = nest.loops[place], nest.strides[0]
-        return (
-            loop.kind == SERIAL
-            and loop.extent >= SHORTEST
-            and loop.number not in nest.statement.reduces
-            and abs(store[place]) == 1
-            and all(abs(strides[place]) <= 1 for strides in nest.strides)
-        )
-
-    def _packed(self) -> int:
-        if self.lanes > 1 or self.widened is not None:
-            return 1
-        run = self.run(0)
-        return next(n for n in (PACKED, PACKED // 2, 1) if run % n == 0)
-
-    def run(self, access: int) -> int:
-        """Elements in a row that the region touches of an access, from the innermost stride on."""
-        strides, length = self.nest.strides[access], 1
-        inside = range(self.region)
-        for step, extent in sorted(
-            (abs(strides[k]), self.nest.loops[k].extent) for k in inside if strides[k]
-        ):
-            if step > length:
-                break
-            length = max(length, int(step * (extent - 1) + length))
-        return length
-
-    def _estimate(self) -> None:
-        nest, region, statement = self.nest, self.region, self.nest.statement
-        loops, vectors = nest.loops, self.vectors
-        looped = region < len(loops)
-        moves = [s[region] if looped else 1.0 for s in nest.strides]
-        inside = (x.extent for x in loops[:region] if x.number in statement.reduces)
-        self.reduction = prod(inside)
-        self.kept = statement.accumulates and moves[0] == 0
-        self.invariant = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if not m)
-        self.moving = sum(v for v, m in zip(vectors[1:], moves[1:], strict=True) if m)
-        self.stores = 0.0 if self.kept else vectors[0]
-        self.live = self.invariant + (vectors[0] if self.kept or self.reduction > 1 else 0.0)
-        self.spilled = max(0.0, self.live - (REGISTERS - 2))
-        self.stays, place = 1, region
-        while place < len(loops) and nest.strides[0][place] == 0:
-            self.stays *= loops[place].extent
-            place += 1
-        self.returns = prod(x.extent for x in loops[place:] if x.number in statement.reduces)
-        again = vectors[0] if statement.accumulates and not self.kept else 0.0
-        self.loads = self.moving + again + min(self.spilled, self.invariant)
-        arithmetic = self.issued * max(1, _arithmetic(statement))
-        self.chain = CHAIN * self.issued / max(1.0, vectors[0]) if self.kept else 0.0
-        # Vectors of 12, 24 or 48 floats that go around a loop are taken apart, element by element.
-        odd = self.lanes > LANES and self.lanes & (self.lanes - 1)
-        apart = self.kept and odd and vectors[0] > REGISTERS / 2
-        self.scattered = nest.elements[0][region] if apart else 0.0
-        written = self.stores + max(0.0, self.spilled - self.invariant)
-        slots = (arithmetic + self.loads + self.stores + 2) / 5
-        cycles = max(arithmetic / 2, self.loads / 2, written, self.chain, slots)
-        cycles += 1.5 * self.scattered
-        if looped:
-            cycles += 0.5 + 4.0 / loops[region].extent
-        if self.kept:
-            cycles += 2 * vectors[0] / self.stays
-        # The vectorised loop itself does `LANES` executions of the region in a step.
-        executions = self.executions * (LANES if self.widened == region else 1)
-        self.step = cycles / executions
-        self.ports = max(arithmetic / 2, self.loads / 2, self.stores) / executions
-
-    @property
-    def cycles(self) -> float:
-        """Of all executions of the statement."""
-        return self.step * self.nest.statement.iterations
-
-    @property
-    def memory(self) -> float:
-        """Cycles that its traffic between the caches takes."""
-        loops, total = self.nest.loops, 0.0
-        for capacity, bandwidth in CACHES:
-            k = 0
-            while k < len(loops) and self.nest.size[k + 1] <= capacity:
-                k += 1
-            times = prod(x.extent for x in loops[k:])
-            total += self.nest.lines[k] * LINE * times / bandwidth
-        return total
-
-    @property
-    def crowded(self) -> float:
-        """Lines for each set of the first cache that they fall into, of the worst access.
-
-        Within the innermost loops whose lines should all stay in that cache; strides of a power of
-        two fall into few sets.
-        """
-        nest, k, worst = self.nest, 0, 1.0
-        while k < len(nest.loops) and nest.lines[k + 1] <= RESIDENT:
-            k += 1
-        accesses = (nest.statement.store, *nest.statement.loads)
-        for access, strides in zip(accesses, nest.strides, strict=False):
-            lines, step = 1, SETS * LINE
-            for loop, elements in zip(nest.loops[:k], strides, strict=False):
-                bytes_ = abs(elements) * access.buffer.bytes
-                if bytes_ >= LINE:
-                    lines *= loop.extent
-                    step = gcd(int(bytes_), step)
-            worst = max(worst, lines / min(lines, SETS * LINE // max(step, LINE)))
-        return worst
 
 
 def row(program: Program) -> list[float]:
@@ -314,14 +115,11 @@ def _main(code: Code) -> list[float]:
     ]
     if region < len(loops):
         hot = loops[region]
-        copies = 1
-        while hot.extent % (2 * copies) == 0 and code.cost(region) * 4 * copies <= UNROLL:
-            copies *= 2
         values += [log2(hot.extent), float(hot.number in reduces), float(hot.kind)]
         values.append(float(code.widened == region))
         strides = [*nest.strides, [], []][: len(ROLES)]
         values += [stride(s[region]) if s else ABSENT for s in strides]
-        values += [log2(code.stays), log2(code.returns), log2(copies)]
+        values += [log2(code.stays), log2(code.returns), log2(code.copies)]
         values.append(log2(1 + nest.lines[region + 1] * LINE))
     else:
         values += [0.0, *(10 * [ABSENT])]
@@ -336,19 +134,6 @@ def _main(code: Code) -> list[float]:
         log2(1 + nest.lines[region] * LINE),
         log2(code.crowded),
     ]
-
-
-def _parts(lanes: int) -> int:
-    """Registers that a vector of so many floats is split over: full ones, then halves of them."""
-    return max(1, lanes // LANES + (lanes % LANES).bit_count())
-
-
-def _arithmetic(statement: Statement) -> int:
-    """Instructions of one execution; a multiplication and an addition are one."""
-    count = statement.operations.get
-    fused = max(count("add", 0), count("multiply", 0))
-    rare = 3 * count("select", 0) + 8 * count("divide", 0) + 20 * count("math", 0)
-    return fused + count("compare", 0) + rare
 
 
 def _cycles(cycles: float) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from zlib import crc32
 
 import numpy as np
 
 from balto.data.features import FEATURE_SETS, Features, FeatureTable, drawn_sets
 from balto.data.outcomes import Outcomes
 from balto.data.pool import MOST_PROGRAMS, Pool
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.errors import InputError, WorkerError
 from balto.programs.sample import Sampled
 from balto.units import check_number, check_type
@@ -43,7 +42,7 @@ def draw_all(
             k,
             "balto.programs.sample:sample_in_worker",
             (
-                *(task.require_module(), task.target, count, draw_seed(task, seed)),
+                *(task.require_module(), task.target, count, task_seed(seed, task.name)),
                 drawn_sets(),
             ),
             DEADLINE_S,
@@ -65,11 +64,6 @@ def _drawn(future: Future[Sampled]) -> Sampled | str:
     except WorkerError as error:
         return f"TVM cannot sample it: {error}"
     return sampled if sampled.traces else "TVM finds no program in its space"
-
-
-def draw_seed(task: Task, seed: int) -> int:
-    """The seed of one task's draw."""
-    return crc32(f"{seed} {task.name}".encode())
 
 
 def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool:

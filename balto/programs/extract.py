@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS
 from balto.programs.nests import Program, read
+from balto.programs.schedule import with_laid_out_weights
 
 #: From programs to one ``rows x width`` float32 array each.
 Extractor = Callable[["Drawn"], Sequence[NDArray[np.float32]]]
@@ -34,14 +35,8 @@ class Drawn:
 
     @cached_property
     def nests(self) -> list[Program]:
-        """The loop nests of each program as it is measured.
-
-        Weights come laid out then, by a statement of the schedule that runs no more.
-        """
-        import tvm
-
-        strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
-        return [read(strip(schedule.mod)) for schedule in self.schedules]
+        """The loop nests of each program as it is measured."""
+        return [read(with_laid_out_weights(schedule.mod)) for schedule in self.schedules]
 
 
 def extract(drawn: Drawn, sets: Sequence[str]) -> dict[str, list[NDArray[np.float32]]]:

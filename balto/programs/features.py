@@ -22,7 +22,7 @@ from balto.errors import InputError, PoolError, WorkerError, WorkerRaised
 from balto.programs import decisions
 from balto.programs.extract import Drawn, extract
 from balto.programs.schedule import schedule
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 
 #: Programs that a worker schedules in one call, and how long that may take, seconds.
@@ -137,9 +137,7 @@ def extract_in_worker(
     import_tvm(target)
     from tvm.s_tir import meta_schedule as ms
 
-    context = ms.TuneContext(
-        mod=tvm.ir.load_json(module), target=tvm.target.Target(target.to_dict()), num_threads=1
-    )
+    context = ms.TuneContext(mod=tvm.ir.load_json(module), target=tvm_target(target), num_threads=1)
     drawn = Drawn(context, [schedule(module, trace) for trace in traces], traces)
     return {name: np.concatenate(rows) for name, rows in extract(drawn, sets).items()}
 

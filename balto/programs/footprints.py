@@ -35,6 +35,13 @@ class Nest:
         for access in (statement.store, *statement.loads):
             self._walk(access, place)
 
+    def traffic(self, capacity: float) -> float:
+        """Bytes that are moved into a memory of so many bytes, which holds the innermost loops."""
+        k = 0
+        while k < len(self.loops) and self.size[k + 1] <= capacity:
+            k += 1
+        return self.lines[k] * LINE * prod(x.extent for x in self.loops[k:])
+
     def _walk(self, access: Access, place: dict[int, int]) -> None:
         shape, size = access.buffer.shape, access.buffer.bytes
         count = len(self.loops)

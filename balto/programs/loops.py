@@ -16,6 +16,7 @@ Runs where TVM is loaded, on ``schedule.mod`` as MetaSchedule's postprocessors l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import log2, prod
 from typing import Any
 
@@ -135,55 +136,92 @@ def row(program: Program) -> list[float]:
 
 
 def _main(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
-    statement, loops = nest.statement, nest.loops
-    count = len(loops)
+    ends = _band_ends(nest)
+    return [
+        *_innermost(nest, unrolled),
+        *_bands(nest, ends),
+        *_whole_nest(nest, unrolled),
+        *_tile(nest, unrolled, ends[0]),
+        *_around(nest, unrolled, init),
+        *(log2((1 + nest.traffic(c)) / (1 + nest.statement.work)) for c in CAPACITIES),
+        *(float(nest.statement.operations.get(name, 0)) for name in OPERATIONS),
+    ]
+
+
+def _innermost(nest: Nest, unrolled: set[int]) -> list[float]:
+    """Each of the innermost loops: extent, kind and strides, and what is touched within it."""
+    count = len(nest.loops)
     values: list[float] = []
     for k in range(MAIN_LOOPS):
         if k >= count:
             values += [0.0, ABSENT, ABSENT]
             values += [ABSENT] * (len(ROLES) * (k < STRIDES))
         else:
-            loop = loops[k]
-            values += [log2(loop.extent), float(loop.number in statement.reduces)]
+            loop = nest.loops[k]
+            values += [log2(loop.extent), float(loop.number in nest.statement.reduces)]
             values.append(_kind(loop, unrolled))
             if k < STRIDES:
                 values += [stride(s[k]) if s else ABSENT for s in _three(nest.strides)]
         within = min(k + 1, count)
         values += [log2(1 + e[within]) if e else ABSENT for e in _three(nest.elements)]
         values.append(log2(1 + nest.lines[within] * LINE))
-    work, iterations = statement.work, statement.iterations
-    # Bands: maximal runs of spatial or reduction loops, the first one spatial, maybe empty.
-    # Loops that run in parallel or over threads are outside of all tiles.
-    inside_of = [k for k, x in enumerate(loops) if x.kind in (PARALLEL, THREAD)]
-    sequential = inside_of[0] if inside_of else count
+    return values
+
+
+def _band_ends(nest: Nest) -> list[int]:
+    """Where each band ends: a maximal run of spatial or reduction loops, the first one spatial.
+
+    The first one may be empty. Loops that run in parallel or over threads are outside of all tiles:
+    the last band has them and all that is left.
+    """
+    loops, reduces = nest.loops, nest.statement.reduces
+    outside = (k for k, x in enumerate(loops) if x.kind in (PARALLEL, THREAD))
+    sequential = next(outside, len(loops))
     ends, k = [], 0
-    for band in range(BANDS):
-        first = k
-        while k < sequential and (loops[k].number in statement.reduces) == bool(band % 2):
+    for band in range(BANDS - 1):
+        while k < sequential and (loops[k].number in reduces) == bool(band % 2):
             k += 1
-        if band == BANDS - 1:
-            k = count
         ends.append(k)
-        extent = prod(loop.extent for loop in loops[first:k])
-        inside = prod(loop.extent for loop in loops[:k])
-        values += [log2(extent), *_by_dimension(nest, loops[first:k], band)]
+    return [*ends, len(loops)]
+
+
+def _bands(nest: Nest, ends: list[int]) -> list[float]:
+    """Each band: its extents, what is touched within it, and iterations a byte of that."""
+    values: list[float] = []
+    for band, (first, k) in enumerate(pairwise([0, *ends])):
+        extent = prod(loop.extent for loop in nest.loops[first:k])
+        inside = prod(loop.extent for loop in nest.loops[:k])
+        values += [log2(extent), *_by_dimension(nest, nest.loops[first:k], band)]
         values += [log2(1 + e[k]) if e else ABSENT for e in _three(nest.elements)]
         values += [log2(1 + nest.lines[k] * LINE), log2(inside / (1 + nest.size[k]))]
-    lanes, copies, hot = straight(nest, unrolled)
-    tile = ends[0]
-    resident = all(x.kind == VECTORIZED or x.number in unrolled for x in loops[:tile])
-    accumulators = nest.elements[0][tile]
-    loaded = sum(e[tile] for e in nest.elements[1:])
+    return values
+
+
+def _whole_nest(nest: Nest, unrolled: set[int]) -> list[float]:
+    """How much is computed, in vectors of how many lanes, in how many unrolled copies."""
+    statement, loops = nest.statement, nest.loops
+    lanes, copies, _ = straight(nest, unrolled)
     unit = loops and sum(abs(s[0]) <= 1 for s in nest.strides)
-    values += [
-        float(count),
-        log2(1 + iterations),
-        log2(1 + work),
+    return [
+        float(len(loops)),
+        log2(1 + statement.iterations),
+        log2(1 + statement.work),
         float(lanes),
         log2(lanes / (lanes & -lanes)),
         float(unit or 0),
         log2(1 + max((x.unroll for x in statement.loops), default=0)),
         log2(copies),
+    ]
+
+
+def _tile(nest: Nest, unrolled: set[int], tile: int) -> list[float]:
+    """The `tile` loops inside of the reduction: accumulators, and loads that they share."""
+    loops = nest.loops
+    lanes, _, hot = straight(nest, unrolled)
+    resident = all(x.kind == VECTORIZED or x.number in unrolled for x in loops[:tile])
+    accumulators = nest.elements[0][tile]
+    loaded = sum(e[tile] for e in nest.elements[1:])
+    return [
         log2(1 + accumulators),
         log2(1 + accumulators / lanes),
         log2(1 + loaded),
@@ -191,21 +229,22 @@ def _main(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
         float(resident),
         *_hot(nest, hot),
         log2(1 + prod(x.extent for x in loops[:hot])),
+    ]
+
+
+def _around(nest: Nest, unrolled: set[int], init: list[Statement]) -> list[float]:
+    """Control, parallel loops, guards, initialisation, straight code and conditions."""
+    statement, buffer = nest.statement, nest.statement.store.buffer
+    lanes, _, hot = straight(nest, unrolled)
+    return [
         _control(nest, unrolled),
-        log2(prod(x.extent for x in loops if x.kind == PARALLEL)),
+        log2(prod(x.extent for x in nest.loops if x.kind == PARALLEL)),
         float(statement.guarded),
-        log2(1 + prod(statement.store.buffer.shape) * statement.store.buffer.bytes),
+        log2(1 + prod(buffer.shape) * buffer.bytes),
         float(_shared(init[-1], statement)) if init else ABSENT,
         *_region(nest, hot, lanes),
         *_conditions(nest, unrolled),
     ]
-    for capacity in CAPACITIES:
-        k = 0
-        while k < count and nest.size[k + 1] <= capacity:
-            k += 1
-        times = prod(x.extent for x in loops[k:])
-        values.append(log2((1 + nest.lines[k] * LINE * times) / (1 + work)))
-    return values + [float(statement.operations.get(name, 0)) for name in OPERATIONS]
 
 
 def _by_dimension(nest: Nest, loops: list[Loop], band: int) -> list[float]:

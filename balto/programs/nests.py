@@ -372,11 +372,7 @@ class _Reader:
             return self._form(node.value)
         if name in ("Min", "Max"):
             return add(self._form(node.a), self._form(node.b), 1)
-        if name in _LOADS:  # a gather
-            return {}
-        if name == "Call" or name == "Select":
-            return {}
-        return {}
+        return {}  # of a gather, a call or a selection nothing is known
 
 
 def _compact(statements: list[Statement]) -> None:

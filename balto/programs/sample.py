@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from balto.data.target import Target
 from balto.programs.extract import Drawn, extract
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: Programs drawn at a time, at most; part of what a seed means.
 POPULATION = 256
@@ -88,7 +88,7 @@ def search_context(module_json: str, target: Target, seed: int) -> Any:
 
     return ms.TuneContext(
         mod=tvm.ir.load_json(module_json),
-        target=tvm.target.Target(target.to_dict()),
+        target=tvm_target(target),
         space_generator="post-order-apply",
         # By default it draws 50 at least, however few are wanted.
         search_strategy=ms.search_strategy.EvolutionarySearch(

@@ -9,7 +9,7 @@ from typing import Any
 
 from balto.data.target import Target
 from balto.programs.nests import THREAD, read
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: Configuration of TVM's passes with which programs are compiled: it leaves out the checks of
 #: argument types and shapes at the entry of the program, a tenth of the time of building. The
@@ -33,14 +33,26 @@ def program_of(module: str, trace: str, target: Target) -> Any:
     return with_threads(made, target)
 
 
+def with_laid_out_weights(module: Any) -> Any:
+    """A scheduled TVM module that is given its weights in the layout that it wants.
+
+    A schedule changes the layout by a statement of its own. In a deployment that is done once, when
+    the network is compiled, so the statement is no part of what is measured or deployed.
+    """
+    import tvm
+
+    strip = tvm.s_tir.transform.RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)
+    return strip(module)
+
+
 def with_threads(module: Any, target: Target) -> Any:
     """A TVM module with the schedules that TVM gives a network's functions on a GPU by default."""
-    tvm = import_tvm(target)
+    wanted = tvm_target(target)
     from tvm.s_tir import dlight
 
     gpu = dlight.gpu
     rules = gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback()
-    with tvm.target.Target(target.to_dict()):
+    with wanted:
         return dlight.ApplyDefaultSchedule(*rules)(module)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from balto.data.features import FeatureTable
 from balto.learn.tmax import TMaxEstimator
 from balto.models import create
-from balto.models.base import CostModel, StackedModel
+from balto.models.base import CostModel
 from balto.models.xgb import XGB
 from balto.search.surrogate import Belief
 
@@ -126,8 +126,7 @@ class Learner:
     def _fresh(self) -> CostModel:
         if self._base is None:
             return create(DEFAULT, self._seed)
-        model = type(self._base)(seed=self._seed, **self._base.parameters())
-        model.warm_start(self._base)
-        if isinstance(model, StackedModel):
-            model.copies = 0  # anchors have the base's own labels: they are no evidence for it
+        model = self._base.fresh(self._seed)
+        # Anchors have the base's own labels: they are no evidence for it.
+        model.warm_start(self._base, weigh=False)
         return model

@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
-from zlib import crc32
 
-from balto.data.task import Task
+from balto.data.task import Task, task_seed
 from balto.errors import WorkerError
 from balto.search.learner import Learner
 from balto.search.task import SearchSettings, TaskSearch, warm
@@ -93,7 +92,7 @@ class Makers:
     def _draw(self, task: Task) -> Future[TaskSearch]:
         """The search of a task, with random programs alone; drawn once."""
         if task.name not in self._drawn:
-            seed = crc32(f"{self._seed} {task.name}".encode())
+            seed = task_seed(self._seed, task.name)
             self._drawn[task.name] = self._making.submit(
                 TaskSearch, task, self._learner, self._workers, self._settings, seed
             )

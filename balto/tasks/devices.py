@@ -14,6 +14,7 @@ from pathlib import Path
 from balto.data.files import last_line
 from balto.data.target import Target
 from balto.errors import InputError
+from balto.workers.tvm_setup import tvm_target
 
 
 def resolve(target: Target) -> Target:
@@ -35,7 +36,7 @@ def resolve(target: Target) -> Target:
     if target.host is not None and target.host.kind == "llvm":
         _check_processor(target.host)
     try:
-        tvm.target.Target(target.to_dict())
+        tvm_target(target)
     except Exception as error:
         raise InputError(f"TVM refuses the target {target}: {last_line(error)}") from error
     return target

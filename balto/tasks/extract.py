@@ -17,7 +17,7 @@ from balto.data.task import Task
 from balto.errors import InputError
 from balto.tasks import graphs, layouts, operators
 from balto.tasks.devices import device_name, resolve
-from balto.workers.tvm_setup import import_tvm
+from balto.workers.tvm_setup import import_tvm, tvm_target
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def extract_in_worker(
     for spec in networks:
         graphs.load_library(spec)
     try:
-        tvm = import_tvm(target)
+        import_tvm(target)
     except ImportError as error:
         raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
@@ -77,7 +77,7 @@ def extract_in_worker(
     notes = []
     for spec in networks:
         module = graphs.relax_module(spec)
-        wanted = tvm.target.Target(target.to_dict())
+        wanted = tvm_target(target)
         if own_layout:
             fused, _ = graphs.lowered(module, wanted)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from balto.tasks.simplify import rewritten
+from balto.tasks.rewrite import Graph, operator, rewritten
 
 
 def vectorised(module: Any) -> Any:
@@ -19,23 +19,17 @@ def vectorised(module: Any) -> Any:
     Args:
         module: before its operators are lowered.
     """
-    import tvm
-    from tvm.relax.expr_functor import PyExprMutator, mutator
+    ways = _ways()
 
-    ways = {tvm.ir.Op.get(f"relax.{name}"): (name, way) for name, way in _ways().items()}
+    def polynomial(call: Any, graph: Graph) -> Any:
+        name = operator(call)
+        if name not in ways or str(call.args[0].ty.dtype) != "float32":
+            return None
+        more = {"axis": int(call.attrs.axis)} if name.endswith("softmax") else {}
+        hint = name.removeprefix("nn.")
+        return graph.builder.call_te(ways[name], call.args[0], primfunc_name_hint=hint, **more)
 
-    @mutator
-    class Rewriter(PyExprMutator):  # type: ignore[misc]
-        def visit_call_(self, call: Any) -> Any:
-            call = self.visit_expr_post_order(call)
-            if call.op not in ways or str(call.args[0].ty.dtype) != "float32":
-                return call
-            name, way = ways[call.op]
-            more = {"axis": int(call.attrs.axis)} if name.endswith("softmax") else {}
-            hint = name.removeprefix("nn.")
-            return self.builder_.call_te(way, call.args[0], primfunc_name_hint=hint, **more)
-
-    return rewritten(module, Rewriter(module))
+    return rewritten(module, (polynomial,))
 
 
 def _ways() -> dict[str, Callable[..., Any]]:

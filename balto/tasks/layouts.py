@@ -16,7 +16,8 @@ from balto.data.target import Target
 from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
-from balto.tasks.simplify import constant_shape, rewritten
+from balto.tasks.rewrite import Graph, constant_shape, operator, rewritten
+from balto.workers.tvm_setup import tvm_target
 
 #: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it
 #: has one layout alone.
@@ -44,9 +45,7 @@ def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
         As `balto.tasks.graphs.lowered`; then the layout of the convolutions, and why TVM could not
         change it.
     """
-    import tvm
-
-    wanted = tvm.target.Target(target.to_dict())
+    wanted = tvm_target(target)
     if not target.on_cpu:
         return *graphs.lowered(module, wanted), "NCHW"
     if _in_odd_groups(module):
@@ -105,7 +104,7 @@ def channels_last(module: Any) -> Any:
     from tvm import relax
 
     module = relax.transform.ConvertLayout(DESIRED)(_convertible(module))
-    return relax.transform.DeadCodeElimination()(_transposed_once(module))
+    return relax.transform.DeadCodeElimination()(rewritten(module, (_transposed_once,)))
 
 
 def weights_to_lay_out(fused: Any) -> Any:
@@ -127,65 +126,59 @@ def weights_to_lay_out(fused: Any) -> Any:
     return marked
 
 
-def _transposed_once(module: Any) -> Any:
-    """A network in which every transpose moves something, and none is of another.
+def _transposed_once(call: Any, graph: Graph) -> Any:
+    """Rule: every transpose moves something, and none is of another.
 
     The pass puts its own beside the network's, and leaves those that have come to move nothing.
     """
-    import tvm
     from tvm import relax
-    from tvm.relax.expr_functor import PyExprMutator, mutator
 
-    transpose = tvm.ir.Op.get("relax.permute_dims")
+    if operator(call) != "permute_dims":
+        return None
+    x, axes = call.args[0], _axes_of(call)
+    inner = graph.bound(x, "permute_dims")
+    if inner is not None:
+        x, first = inner.args[0], _axes_of(inner)
+        axes = [first[axis] for axis in axes]
+    return x if axes == sorted(axes) else relax.op.permute_dims(x, axes)
 
-    def axes_of(call: Any) -> list[int]:
-        rank = call.args[0].ty.ndim
-        axes = range(rank)[::-1] if call.attrs.axes is None else call.attrs.axes
-        return [int(axis) % rank for axis in axes]
 
-    @mutator
-    class Rewriter(PyExprMutator):  # type: ignore[misc]
-        def visit_call_(self, call: Any) -> Any:
-            call = self.visit_expr_post_order(call)
-            if call.op != transpose:
-                return call
-            x, axes = call.args[0], axes_of(call)
-            inner = self.lookup_binding(x) if isinstance(x, relax.Var) else None
-            if isinstance(inner, relax.Call) and inner.op == transpose:
-                x, first = inner.args[0], axes_of(inner)
-                axes = [first[axis] for axis in axes]
-            return x if axes == sorted(axes) else relax.op.permute_dims(x, axes)
+def _axes_of(transpose: Any) -> list[int]:
+    rank = transpose.args[0].ty.ndim
+    axes = range(rank)[::-1] if transpose.attrs.axes is None else transpose.attrs.axes
+    return [int(axis) % rank for axis in axes]
 
-    return rewritten(module, Rewriter(module))
+
+def _without_dropout(call: Any, graph: Graph) -> Any:
+    """Rule: a dropout, which does nothing here, is what it was given, and a mask of ones.
+
+    Its two results would stop TVM's conversion.
+    """
+    from tvm import relax
+
+    if operator(call) != "nn.dropout":
+        return None
+    return relax.Tuple([call.args[0], graph.emit(relax.op.ones_like(call.args[0]))])
+
+
+def _clip_as_minimum(call: Any, graph: Graph) -> Any:
+    """Rule: a ``clip`` is a minimum and a maximum.
+
+    TVM knows no layout of it, and would change the layout back and forth around each one.
+    """
+    from tvm import relax
+
+    if operator(call) != "clip":
+        return None
+    x, low, high = call.args
+    least, most = (relax.const(float(each.value), str(x.ty.dtype)) for each in (low, high))
+    return relax.op.maximum(graph.emit(relax.op.minimum(x, most)), least)
 
 
 def _convertible(module: Any) -> Any:
-    """A network without what stands in the way of TVM's conversion.
-
-    TVM knows no layout of ``clip``, and would change the layout back and forth around each one: it
-    becomes a minimum and a maximum. A dropout, which does nothing here but has two results, stops
-    the conversion: it becomes what it was given, and a mask of ones.
-    """
-    import tvm
+    """A network without what stands in the way of TVM's conversion."""
     from tvm import relax
-    from tvm.relax.expr_functor import PyExprMutator, mutator
 
-    clip, dropout = (tvm.ir.Op.get(f"relax.{name}") for name in ("clip", "nn.dropout"))
-
-    @mutator
-    class Rewriter(PyExprMutator):  # type: ignore[misc]
-        def visit_call_(self, call: Any) -> Any:
-            call = self.visit_expr_post_order(call)
-            if call.op == dropout:
-                mask = relax.op.ones_like(call.args[0])
-                return relax.Tuple([call.args[0], self.builder_.emit(mask)])
-            if call.op != clip:
-                return call
-            x, low, high = call.args
-            dtype = str(call.args[0].ty.dtype)
-            bounds = [relax.const(float(each.value), dtype) for each in (low, high)]
-            kept = self.builder_.emit(relax.op.minimum(x, bounds[1]))
-            return relax.op.maximum(kept, bounds[0])
-
-    module = relax.transform.CanonicalizeBindings()(rewritten(module, Rewriter(module)))
+    module = rewritten(module, (_without_dropout, _clip_as_minimum))
+    module = relax.transform.CanonicalizeBindings()(module)
     return relax.transform.DeadCodeElimination()(module)

@@ -10,6 +10,7 @@ every process of ours that uses TVM imports it here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import inspect
@@ -54,6 +55,17 @@ def import_tvm(target: Target = LLVM) -> Any:
     if not target.on_cpu or _PACKAGE in sys.modules:
         _import_intrinsics(needed)
     return tvm
+
+
+@functools.lru_cache(maxsize=16)
+def tvm_target(target: Target) -> Any:
+    """TVM's own object for a target.
+
+    Raises:
+        ImportError: there is no such back end.
+        InputError: TVM is not installed.
+    """
+    return import_tvm(target).target.Target(target.to_dict())
 
 
 def use_cores(cores: int) -> None:

@@ -52,8 +52,6 @@ def test_take_slice_and_concatenate_are_list_indexing(counts, data):
     joined = Features.concatenate(parts)
     np.testing.assert_array_equal(joined.rows, features.rows)
     np.testing.assert_array_equal(joined.offsets, features.offsets)
-    expected = np.repeat(np.arange(len(counts)), counts)
-    np.testing.assert_array_equal(features.program_of_row, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from balto.errors import InputError, ModelNotFitted
 from balto.models import MODELS, create
 from balto.models.base import CostModel
+from balto.models.prior import WORTH
 from balto.testing import CostModelContract
 from balto.testing.models import labelled_programs
 
@@ -70,6 +71,37 @@ def test_a_warm_start_needs_a_trained_model_of_whatever_kind(name: str) -> None:
     warm.fit(features, y, task)
     assert np.isfinite(warm.predict(features)).all()
     assert set(warm.feature_sets) >= set(source.feature_sets)
+
+
+@everyone
+def test_a_fresh_model_is_untrained_with_the_same_settings_and_sources(name: str) -> None:
+    labelled = labelled_programs()
+    source, model = create("xgb"), untrained(name)
+    source.fit(*labelled)
+    model.warm_start(source, weigh=False)
+    model.fit(*labelled)
+    again, other = model.fresh(), model.fresh(seed=7)
+    assert (repr(again), other.seed) == (repr(model), 7)
+    assert (again.settings, again.sources, again.weighs_sources) == (
+        *(model.settings, model.sources),
+        False,
+    )
+    with pytest.raises(ModelNotFitted):
+        again.predict(labelled[0])
+    again.fit(*labelled)
+    np.testing.assert_array_equal(again.predict(labelled[0]), model.predict(labelled[0]))
+
+
+def test_sources_that_are_not_weighed_count_as_their_worth_says() -> None:
+    features, y, task = labelled_programs(tasks=2)
+    source, weighed, unweighed = create("xgb"), create("xgb"), create("xgb")
+    source.fit(features, y, task)
+    weighed.warm_start(source)
+    unweighed.warm_start(source, weigh=False)
+    for model in (weighed, unweighed):
+        model.fit(features, y, task)
+    assert unweighed.prior.weight == WORTH / (WORTH + len(y) / 2)
+    assert weighed.prior.weight != unweighed.prior.weight
 
 
 def test_an_unknown_model_is_refused_with_the_names_there_are() -> None:

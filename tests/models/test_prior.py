@@ -82,4 +82,3 @@ def test_many_labels_are_judged_on_a_part_of_them():
     task = np.zeros(10 * ENOUGH, np.int32)
     assert len(list(folds(task, 0))) == 1
     assert len(list(folds(task[: 2 * ENOUGH], 0))) == 2
-    assert len(list(folds(task[:100], 0, most=1))) == 1

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 import balto
 from balto.data.pool_reader import read_pool
-from balto.programs import cycles
+from balto.programs import cycles, llvm
 from balto.tasks.operators import module
 from balto.workers.tvm_setup import import_tvm
 
@@ -49,7 +49,7 @@ def test_a_long_reduction_stays_a_loop_and_nothing_is_vectorised(tvm):
     assert (columns["main.widened"], columns["main.lanes"], columns["main.grown"]) == (0, 1, 0)
     assert columns["main.hot.reduces"] == 1
     assert columns["main.stays"] == log2(256)  # the accumulator is in a register all the while
-    assert columns["main.chain"] == pytest.approx(log2(cycles.CHAIN))
+    assert columns["main.chain"] == pytest.approx(log2(llvm.CHAIN))
 
 
 def vectorised(tvm, rows, lanes):
@@ -65,13 +65,14 @@ def vectorised(tvm, rows, lanes):
 def test_accumulators_that_do_not_fit_into_the_registers_are_spilled(tvm):
     fits, spills = vectorised(tvm, 8, 8), vectorised(tvm, 32, 8)
     assert fits["main.spilled"] == 0
-    assert spills["main.spilled"] == pytest.approx(log2(1 + 32 - (cycles.REGISTERS - 2)), abs=0.1)
+    there_are = llvm.REGISTERS - llvm.OPERANDS
+    assert spills["main.spilled"] == pytest.approx(log2(1 + 32 - there_are), abs=0.1)
 
 
 def test_few_accumulators_wait_for_each_other(tvm):
     one, eight = vectorised(tvm, 1, 8), vectorised(tvm, 8, 8)
     assert one["main.step"] > eight["main.step"] + 1.5  # cycles for one of eight lanes
-    assert one["main.chain"] == pytest.approx(log2(cycles.CHAIN / 8))
+    assert one["main.chain"] == pytest.approx(log2(llvm.CHAIN / 8))
 
 
 def test_odd_vectors_that_go_around_a_loop_are_taken_apart(tvm):
