@@ -3,7 +3,7 @@
     python docs/_figure.py
 
 Reads the table *What the same accuracy costs* of `docs/notes/evidence.md`, which
-`experiments/seconds.py` printed, and writes `docs/figures/top1.svg`. Nothing is measured or trained.
+`experiments/seconds.py` printed, and writes `docs/figures/top1.svg`. Nothing is measured.
 """
 
 from __future__ import annotations
@@ -64,7 +64,12 @@ def draw(found: dict[str, list[tuple[int, float, float, float]]]) -> Figure:
     return figure
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the figure."""
     with mpl.rc_context(STYLE):
         FIGURE.write_text(plain(draw(rows(TABLE.read_text()))))
+
+
+if __name__ == "__main__":
+    main()
     print(FIGURE)
