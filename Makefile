@@ -7,6 +7,8 @@ DEMO := demo
 # Three processes share the test files, since many tests wait; the files with slow tests come first,
 # see tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Pages that mdformat wraps; those of docs/reference take their text from the code.
+PAGES := *.md docs/*.md docs/decisions docs/notes pools tests/importers
 
 .PHONY: help demo test quick lint format bench site clean
 
@@ -43,14 +45,16 @@ test: $(READY)  ## all tests
 quick: $(READY)  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy, and mdformat on the pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mdformat --check $(PAGES)
 	$(BIN)/mypy
 
-format: $(READY)  ## let ruff put the code in order
+format: $(READY)  ## let ruff and mdformat put code and pages in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/mdformat $(PAGES)
 
 bench: $(READY)  ## the benchmarks that need no recorded pool
 	$(BIN)/python benchmarks/startup.py

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from balto.programs.features import module_in_worker
 from scipy.stats import spearmanr
 
 import balto
 from balto.programs import cycles, llvm
+from balto.programs.features import module_in_worker
 from balto.programs.nests import read
 from balto.programs.schedule import schedule, with_laid_out_weights
 

@@ -6,7 +6,8 @@ A quarter of all tasks is held out in turn, and a starter is trained on the othe
 quarter of each held-out task, by prediction, pairs are sorted by the share of trees in which both
 fall into the same leaf; the table has the correlation of what the forest got wrong of their
 logarithms, and its standard deviation. `balto.search.surrogate` takes the correlation to be that
-share, which is more than the table has: searches with it found faster programs (docs/tuning.md).
+share, which is more than the table has: searches with it found faster programs
+(`docs/notes/tuning-study.md`).
 """
 
 from __future__ import annotations

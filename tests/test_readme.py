@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from balto.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "pools" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = (ROOT / "README.md").read_text()
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "pools" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def blocks(page):
@@ -31,30 +40,50 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def test_the_readme_fits_on_one_page():
+    assert len(README.splitlines()) <= 120
+
+
 @pytest.mark.slow
-def test_the_replays_of_the_readme(capsys):
-    first, own, *_ = blocks("README.md")
-    names = run("README.md", first)
-    said = re.search(r"print\(result\)  # (.*) \.\.\.", first)[1]
+def test_what_is_tried_in_a_minute_prints_what_the_readme_shows():
+    block = re.search(r"^```console\n(\$ balto replay .*?)^```$", README, re.M | re.S)[1]
+    for command, shown in re.findall(r"^\$ (balto .*)\n((?:[^$].*\n|\n)*)", block, re.M):
+        done = subprocess.run(
+            [sys.executable, "-m", *shlex.split(command)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert words(done.stdout) == words(shown)
+
+
+def words(table):
+    """Lines that say something, without the spaces and rules between."""
+    lines = [re.sub(r"[\s─]+", " ", line).strip() for line in table.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.slow
+def test_the_replays_of_the_page_on_pre_training(capsys):
+    _, replay, own, _ = blocks("docs/pretrain.md")
+    names = run("docs/pretrain.md", replay)
+    said = re.search(r"print\(result\)  # (.*) \.\.\.", replay)[1]
     assert capsys.readouterr().out.startswith(said)  # the comment shows what it prints
     assert len(names["scores"]) == len(names["pool"])
-    run("README.md", own, names)
+    run("docs/pretrain.md", own, names)
     assert names["result"].rounds[-1].measurements == 206
     assert set(names["result"].rounds[-1].rules) == {"mine"}
 
 
 @pytest.mark.slow
-def test_the_live_campaign_of_the_readme_and_what_its_model_is_good_for(capsys):
-    live, use = blocks("README.md")[2:]
-    names = run("README.md", live)
+def test_the_live_campaign_of_that_page_and_what_its_model_is_good_for(capsys):
+    live, _, _, use = blocks("docs/pretrain.md")
+    names = run("docs/pretrain.md", live)
     assert Path("work/report.html").is_file()
     assert names["result"].measurements == names["recorded"].outcomes.measured.sum() - 12
-    run("README.md", use)
+    run("docs/pretrain.md", use)
     assert f"{names['result'].measurements} labels" in capsys.readouterr().out
-
-
-def test_the_readme_has_no_other_examples():
-    assert len(blocks("README.md")) == 4
 
 
 def test_the_example_of_the_models_page():
@@ -83,6 +112,30 @@ def test_the_selector_of_the_extending_page_passes_the_suite(tmp_path):
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20
 
 
+@pytest.mark.slow
+def test_the_selector_of_the_contributing_page_passes_the_suite_and_its_own_test(tmp_path):
+    selector, own = blocks("docs/contributing.md")
+    head = "import pytest\nimport balto.testing\nfrom balto.testing.selectors import made_up_task\n"
+    suite = """
+class TestGreedy(balto.testing.SelectorContract):
+    def make(self):
+        return Greedy()
+
+SEEDS = range(9)
+
+def case(seed):
+    return made_up_task(seed, labelled=7)
+
+def picks(name, state):
+    return Greedy().select(state, 8, np.random.default_rng(0)).tolist()
+"""
+    (tmp_path / "test_greedy.py").write_text(f"{selector}\n{head}\n{suite}\n{own}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_greedy.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(page):
     text = page.read_text()
@@ -105,15 +158,14 @@ def test_scripts_are_called_as_it_works_in_a_checkout_and_take_their_options(pag
             assert f'"{option}"' in known, f"{script} {option}"
 
 
-def test_every_command_of_the_readme_takes_its_options():
-    from click.testing import CliRunner
-
-    from balto.cli import cli
-
-    text = (ROOT / "README.md").read_text()
-    commands = re.findall(r"^\$ balto (\w+)(.*?)(?:#.*)?$", text, re.M)
-    assert len(commands) >= 8
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_take_the_options_that_pages_give_them(page):
+    text = re.sub(r"\\\n", " ", page.read_text())
+    commands = re.findall(
+        r"(?:^\$ |^ {4}\$? ?|^|`)balto (tune status|import \w+|\w+)([^`#\n]*)", text, re.M
+    )
     for command, arguments in commands:
-        described = CliRunner().invoke(cli, [command, "--help"]).output
-        for option in re.findall(r"--[a-z-]+", arguments):
-            assert option in described, f"{command} {option}"
+        if command.split()[0] in COMMANDS:
+            described = CliRunner().invoke(cli, [*command.split(), "--help"]).output
+            for option in re.findall(r"(?<!\S)--[a-z-]+", arguments):
+                assert option in described, f"{command} {option}"
