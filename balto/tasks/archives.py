@@ -55,7 +55,7 @@ def check_archive(path: str) -> None:
 
     with reading(path, InputError):
         if not zipfile.is_zipfile(path):
-            raise _refusal(path, "is no zip archive")
+            raise InputError(f"cannot read {one_line(path)} as a model: it is no zip archive")
         with zipfile.ZipFile(path) as listed:
             names = _names(path, listed.infolist())
         with PT2ArchiveReader(path) as archive:  # what torch itself will see

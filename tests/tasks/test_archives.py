@@ -12,10 +12,11 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from balto.errors import InputError
-from balto.tasks import archives
+from balto.tasks import archives, graphs
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -290,3 +291,23 @@ def test_ordinary_archives_load_and_compute_the_same():
     expected, got = program.module()(x), loaded.module()(x)
     assert torch.equal(expected["sum"], got["sum"])
     assert torch.equal(expected["both"], got["both"])
+
+
+@pytest.mark.parametrize(
+    "place", ["../secret", "{here}/secret", "link", "/dev/zero", "a/../../secret"]
+)
+def test_weights_of_an_onnx_file_come_from_its_folder_alone(tmp_path, place):
+    onnx = pytest.importorskip("onnx")
+    (tmp_path / "secret").write_bytes(np.ones(4, np.float32).tobytes())
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "link").symlink_to(tmp_path / "secret")
+    weight = onnx.numpy_helper.from_array(np.ones(4, np.float32), "w")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=place.format(here=tmp_path))
+    row = [onnx.helper.make_tensor_value_info(name, 1, [4]) for name in "xy"]
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", row[:1], row[1:], [weight])
+    (tmp_path / "net" / "a.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(onnx.checker.ValidationError):
+        graphs.onnx_model(str(tmp_path / "net" / "a.onnx"))
