@@ -28,7 +28,8 @@ from balto.data.task import Task
 from balto.errors import InputError, StorageError
 from balto.importers.costs import FAILED_S
 from balto.importers.imported import Imported, Names, SkipLine, part, write
-from balto.importers.pickles import Given, LearningTask, Machine, Object
+from balto.importers.pickle_values import Given, LearningTask, Object
+from balto.importers.pickles import Machine
 from balto.importers.records import make_task
 from balto.importers.weights import Networks
 

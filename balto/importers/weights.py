@@ -16,7 +16,8 @@ from balto.data.pool_reader import read_pool_tasks
 from balto.data.pool_schema import NETWORKS
 from balto.errors import InputError
 from balto.importers.imported import refuse_packed
-from balto.importers.pickles import Machine, Object
+from balto.importers.pickle_values import Object
+from balto.importers.pickles import Machine
 
 #: The largest weight of a task.
 MOST = 1_000_000

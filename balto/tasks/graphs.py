@@ -15,6 +15,7 @@ from typing import Any
 from balto.data.files import last_line, one_line, reading
 from balto.errors import InputError
 from balto.extras import needed_for
+from balto.tasks import archives
 from balto.tasks.simplify import simplified
 
 #: The paper's networks (section 4.2); `balto.tasks.zoo` builds them.
@@ -66,6 +67,8 @@ def imported(spec: str) -> tuple[Any, list[Any]]:
         warnings.simplefilter("ignore")  # exporters warn about their own internals
         try:
             return _from_onnx(spec) if suffix(spec) == ".onnx" else _from_torch(spec)
+        except InputError:
+            raise
         except Exception as error:
             if spec in NETWORKS:
                 raise
@@ -84,11 +87,15 @@ def load_library(spec: str) -> None:
 
 
 def exported_program(spec: str) -> Any:
-    """A built-in network or a ``.pt2`` file as torch's ``ExportedProgram``."""
+    """A built-in network or a ``.pt2`` file as torch's ``ExportedProgram``.
+
+    Raises:
+        InputError: If the file has anything in it that would run code when it is loaded.
+    """
     import torch
 
     if spec not in NETWORKS:
-        return torch.export.load(spec)
+        return archives.load(spec)
     from balto.tasks.zoo import build
 
     with torch.no_grad():
