@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from balto.errors import InputError
-from balto.units import shown
+from balto.text import quoted
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         if isinstance(given, str):
             return self.create(given, **defaults)
         raise InputError(
-            f"expected a {self.kind}: an object, or a name ({', '.join(self)}); got {shown(given)}"
+            f"expected a {self.kind}: an object, or a name ({', '.join(self)}); got {quoted(given)}"
         )
 
     def create(self, spec: str, **defaults: Any) -> T:

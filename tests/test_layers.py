@@ -14,6 +14,8 @@ ROOT = Path(balto.__file__).parent
 ORDER = (
     *(
         "errors",
+        "text",
+        "arguments",
         "units",
         "version",
         "compiled",

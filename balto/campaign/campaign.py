@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from balto.arguments import check_type
 from balto.campaign.config import Config
 from balto.campaign.facts import JournalledFacts, JournalledOutcomes, JournalledRounds
 from balto.campaign.programs import make_pool, read_features
@@ -39,7 +40,6 @@ from balto.select import get
 from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
 from balto.tasks.files import read_tasks, write_tasks
-from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker

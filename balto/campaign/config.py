@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from balto.data.files import one_line, read_json, reading, sha256, write_json
+from balto.arguments import check_field, text, texts
+from balto.data.files import read_json, reading, sha256, write_json
 from balto.data.pool import MOST_PROGRAMS
 from balto.data.pool_schema import POOL_FILES
 from balto.data.target import Target
@@ -22,7 +23,7 @@ from balto.models.base import CostModel
 from balto.registry import Registry, spec_of
 from balto.select import SELECTORS
 from balto.select.base import Selector
-from balto.units import check_field, text, texts
+from balto.text import one_line
 
 
 @dataclass(frozen=True, kw_only=True)

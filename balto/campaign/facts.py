@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from balto.arguments import check_number
 from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
 from balto.campaign.fleet import Fleet
@@ -30,7 +31,6 @@ from balto.journal.records import at, outcome_to_record, text_of
 from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_to_dict, round_to_dict
 from balto.learn.store import OutcomeStore, RoundLog, Selection
-from balto.units import check_number
 
 
 class Facts:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balto.data.files import one_line
+from balto.arguments import check_number
 from balto.data.outcome import Outcome
 from balto.data.pool import MOST_PROGRAMS
 from balto.errors import InputError
@@ -30,7 +30,7 @@ from balto.journal.records import Record, _check, possible_outcome, text_of
 from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_from_dict, round_from_dict
 from balto.learn.store import Selection
-from balto.units import check_number
+from balto.text import one_line
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from types import FrameType
 
 import click
 
-from balto.data.files import one_line
 from balto.errors import BaltoError
+from balto.text import one_line
 
 #: Command -> the module in this package that holds it, in the order a person needs them.
 COMMANDS = {
@@ -136,9 +136,9 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    from balto.cli.output import plain
+    from balto.text import printable
 
     line = " ".join(message.split())
     line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
-    click.echo(plain(f"balto: error: {line}"), err=True)
+    click.echo(printable(f"balto: error: {line}"), err=True)
     sys.exit(code)

@@ -56,7 +56,8 @@ def metaschedule(work_dir: Path, pool: Path, device: str | None, output: str) ->
 
 
 def _say(result: Imported, pool: Path, output: str) -> None:
-    from balto.cli.output import plain, print_json
+    from balto.cli.output import print_json
+    from balto.text import printable
 
     if output == "json":
         print_json(result.to_dict())
@@ -68,4 +69,4 @@ def _say(result: Imported, pool: Path, output: str) -> None:
         *result.notes,
     ]
     for line in filter(None, lines):
-        click.echo(plain(line), err=True)
+        click.echo(printable(line), err=True)

@@ -18,8 +18,9 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
     """
     from balto.campaign.merge import Merge
     from balto.cli.live import CampaignNarrator
-    from balto.cli.output import left_out_line, plain
+    from balto.cli.output import left_out_line
     from balto.errors import PartsMissing
+    from balto.text import printable
 
     try:
         with Merge(work_dir, wait=wait, partial=partial) as campaign:
@@ -31,7 +32,7 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
             if campaign.facts.left_out:
                 click.echo(left_out_line(campaign.facts.left_out), err=True)
     except PartsMissing as missing:
-        click.echo(plain(f"not finished: {missing}"), err=True)
+        click.echo(printable(f"not finished: {missing}"), err=True)
     else:
         click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
         click.echo(f"balto report {work_dir} draws it", err=True)

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import click
 
-from balto.cli.output import plain
 from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.deploy.listener import NetworkListener
 from balto.search.tuning import TunedTask
+from balto.text import printable
 from balto.units import seconds
 
 
@@ -114,7 +114,7 @@ def print_troubles(tuned: Sequence[TunedTask]) -> None:
             click.echo(f"{each.task.name}: TVM died {each.lost} times making programs", err=True)
         if each.failure:
             line = f"{each.task.name}: no trial ran; most often: {each.failure}"
-            click.echo(plain(line), err=True)
+            click.echo(printable(line), err=True)
 
 
 def row(tuned: TunedTask) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from balto.text import printable
+
 #: Reasons that one line tells, at most.
 REASONS = 5
 _NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
@@ -20,14 +22,6 @@ _NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
 def print_json(value: Any) -> None:
     """Print `value` as one JSON object; NaN and infinities become null."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
-
-
-def plain(text: object) -> str:
-    """Text from outside, as text: what would steer the terminal is shown, not sent."""
-    return "".join(
-        c if c.isprintable() or c in "\n\u00a0" else c.encode("unicode_escape").decode()
-        for c in str(text)
-    )
 
 
 def print_table(
@@ -42,16 +36,18 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    cells = [["" if c is None else plain(c) for c in row] for row in rows]
+    cells = [["" if c is None else printable(c) for c in row] for row in rows]
     table = Table(
         box=box.SIMPLE_HEAD,
         show_header=any(columns),
-        title=None if title is None else Text(plain(title), style="bold"),
+        title=None if title is None else Text(printable(title), style="bold"),
         title_justify="left",
     )
     for i, name in enumerate(columns):
         numeric = all(_NUMBER.fullmatch(row[i]) for row in cells if row[i])
-        table.add_column(Text(plain(name)), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(printable(name)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in cells:
         table.add_row(*map(Text, row))
     console = Console()
@@ -72,7 +68,7 @@ def left_out_line(left_out: Mapping[str, str]) -> str:
         others = sum(n for _, n in counted[REASONS:])
         reasons += f"; {others} x {len(counted) - REASONS} other reasons"
     tasks = "1 task" if count == 1 else f"{count} tasks"
-    return click.style(plain(f"{tasks} left out by failure: {reasons}"), fg="red", bold=True)
+    return click.style(printable(f"{tasks} left out by failure: {reasons}"), fg="red", bold=True)
 
 
 def _finite(value: Any) -> Any:

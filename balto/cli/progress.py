@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-from balto.cli.output import plain
+from balto.text import printable
 from balto.units import seconds
 
 #: Seconds between two plain lines about the same work.
@@ -74,7 +74,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
-        line = plain(line)
+        line = printable(line)
         if self._live is not None:
             self._live.console.print(line, highlight=False, markup=False, emoji=False)
         else:

@@ -22,9 +22,10 @@ NAMED = 20
 @format_option
 def command(folder: Path, output: str) -> None:
     """Show how far the campaign, or the tuning, in FOLDER is."""
-    from balto.cli.output import plain, print_json
+    from balto.cli.output import print_json
     from balto.cli.status_of_tuning import print_tuning
     from balto.folders import status
+    from balto.text import printable
     from balto.tune.status import TuneStatus
 
     now = status(folder)
@@ -37,7 +38,7 @@ def command(folder: Path, output: str) -> None:
         "running": "",
         "interrupted": f"repeat the balto {verb} command to go on",
     }
-    click.echo(plain(f"{folder}: {now.state}. {advice[now.state]}".rstrip(" .")))
+    click.echo(printable(f"{folder}: {now.state}. {advice[now.state]}".rstrip(" .")))
     if isinstance(now, TuneStatus):
         print_tuning(now)
     else:
@@ -45,14 +46,15 @@ def command(folder: Path, output: str) -> None:
 
 
 def _print_campaign(now: CampaignStatus) -> None:
-    from balto.cli.output import left_out_line, plain, print_table
+    from balto.cli.output import left_out_line, print_table
     from balto.cli.watch import print_devices
     from balto.data.outcome import Status as Outcome
+    from balto.text import printable
     from balto.units import percent, seconds
 
     last = now.last
     click.echo(
-        plain(
+        printable(
             f"{now.config.selector_spec} with {now.config.model_spec}: round "
             f"{last.round if last else 0} of {now.config.rounds}, "
             f"{last.measurements if last else 0} programs selected"
@@ -80,6 +82,6 @@ def _print_campaign(now: CampaignStatus) -> None:
     if now.facts.left_out:
         click.echo(left_out_line(now.facts.left_out))
         for name, reason in islice(now.facts.left_out.items(), NAMED):
-            click.echo(plain(f"  {name}: {reason}"))
+            click.echo(printable(f"  {name}: {reason}"))
         if len(now.facts.left_out) > NAMED:
             click.echo(f"  and {len(now.facts.left_out) - NAMED} more; -f json names them all")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from balto.cli.output import plain, print_table
+from balto.cli.output import print_table
+from balto.text import printable
 from balto.units import percent, seconds
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def print_tuning(now: TuneStatus) -> None:
     share = "" if math.isnan(now.asking_share) else f", {percent(now.asking_share)} of them asking"
     click.echo(f"{now.trials} trials in {seconds(now.seconds)}{share}")
     if now.network is not None:
-        click.echo(plain(_network(now.network)))
+        click.echo(printable(_network(now.network)))
     columns = ["task", "trials", "failed", "untuned", "best", "ratio", "seconds", "asking"]
     rows = [_row(task) for task in now.tasks]
     if any(task.stock for task in now.tasks):

@@ -18,10 +18,11 @@ def command(
     """List the tasks of NETWORKS: names, .onnx or .pt2 files."""
     import json
 
-    from balto.cli.output import plain, print_json, print_table
+    from balto.cli.output import print_json, print_table
     from balto.cli.progress import waiting
     from balto.data.target import Target
     from balto.tasks import extract_tasks
+    from balto.text import printable
     from balto.units import flop
 
     with waiting("TVM reads the networks and folds their constants"):
@@ -65,11 +66,11 @@ def command(
         else "no task",
     )
     for note in found.notes:
-        click.echo(plain(note))
+        click.echo(printable(note))
     if found.left_out:
         names = ", ".join(name for name, _ in found.left_out)
         click.echo(
-            plain(f"Left out, since they compute nothing or have no constant shape: {names}")
+            printable(f"Left out, since they compute nothing or have no constant shape: {names}")
         )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from balto.cli.narrator import TuningNarrator, print_troubles, row
-from balto.cli.output import plain, print_json, print_table
+from balto.cli.output import print_json, print_table
+from balto.text import printable
 from balto.tune.network import TunedNetwork, tune_network
 from balto.units import seconds
 
@@ -66,7 +67,7 @@ def _print(done: TunedNetwork) -> None:
     )
     if done.untried:
         names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)
-        click.echo(plain(f"With TVM's default schedule: {names}"))
+        click.echo(printable(f"With TVM's default schedule: {names}"))
 
 
 def _seconds(done: TunedNetwork, each: Any) -> float:

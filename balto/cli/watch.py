@@ -23,8 +23,9 @@ def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> No
     sees it.
     """
     from balto.campaign.status import status
-    from balto.cli.output import plain, print_json, require_campaign
+    from balto.cli.output import print_json, require_campaign
     from balto.report.watch import WatchServer, snapshot
+    from balto.text import printable
 
     require_campaign(work_dir)
     if once:
@@ -36,19 +37,22 @@ def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> No
         return
     with WatchServer(work_dir, host, port) as server, contextlib.suppress(KeyboardInterrupt):
         where = f"http://{host}:{server.server_port}/"
-        click.echo(plain(f"{where} shows {work_dir}, {where}metrics is for Prometheus"), err=True)
+        click.echo(
+            printable(f"{where} shows {work_dir}, {where}metrics is for Prometheus"), err=True
+        )
         server.serve_forever()
 
 
 def _print(found: dict) -> None:  # type: ignore[type-arg]
-    from balto.cli.output import plain, print_table
+    from balto.cli.output import print_table
+    from balto.text import printable
     from balto.units import percent, seconds
 
     at = found["progress"]
     rate, left = at["rate"], at["left_s"]
     speed = f"{rate:.2f} programs/s" if rate else "speed not known yet"
     until = f", {seconds(left)} left" if left else ""
-    click.echo(plain(f"{found['title']}: {found['state']}"))
+    click.echo(printable(f"{found['title']}: {found['state']}"))
     click.echo(
         f"tasks drawn {at['drawn']:,} of {at['tasks']:,}; programs measured {at['measured']:,} of "
         f"{at['planned']:,}; round {found['rounds_done']} of {found['rounds']}; {speed}{until}"
@@ -56,7 +60,7 @@ def _print(found: dict) -> None:  # type: ignore[type-arg]
     for name, rounds in found["curves"].items():
         judged = [f"{100 * each['top1']:.1f}" for each in rounds if each["top1"] is not None]
         if judged:
-            click.echo(plain(f"Top-1 of {name}, round by round, %: {' '.join(judged)}"))
+            click.echo(printable(f"Top-1 of {name}, round by round, %: {' '.join(judged)}"))
     if found["failures"]:
         rows = [(f["kind"], f["programs"], f["advice"]) for f in found["failures"]]
         print_table(["failed", "programs", "what it means"], rows)
@@ -72,7 +76,8 @@ def print_devices(devices: list, drifts: list[str]) -> None:  # type: ignore[typ
         devices: rows as `balto.campaign.fleet.Fleet.to_dict` makes them.
         drifts: in words.
     """
-    from balto.cli.output import plain, print_table
+    from balto.cli.output import print_table
+    from balto.text import printable
     from balto.units import percent, seconds
 
     def known(value: float | None) -> float:
@@ -91,4 +96,4 @@ def print_devices(devices: list, drifts: list[str]) -> None:  # type: ignore[typ
             ],
         )
     for drift in drifts:
-        click.echo(click.style(plain(drift), fg="red", bold=True))
+        click.echo(click.style(printable(drift), fg="red", bold=True))

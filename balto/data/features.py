@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.arguments import check_type
 from balto.data.mapped import Rows
 from balto.errors import InputError
-from balto.units import check_type, shown
+from balto.text import quoted
 
 #: Programs whose rows are copied at a time.
 _BLOCK = 65_536
@@ -189,7 +190,7 @@ class FeatureTable:
         """
         if not isinstance(name, str) or name not in self._sets:
             raise InputError(
-                f"expected the feature set {shown(name)}, these programs have "
+                f"expected the feature set {quoted(name)}, these programs have "
                 f"{', '.join(self._sets)}: balto features makes it"
             )
         return self._sets[name]

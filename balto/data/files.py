@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from balto.errors import BaltoError, InputError, StorageError
-from balto.units import shown
+from balto.text import one_line, quoted
 
 #: Key under which a JSON file has the SHA-256 of the rest.
 SEAL = "sha256"
@@ -31,7 +31,7 @@ def as_path(given: object) -> Path:
     """
     if isinstance(given, str | os.PathLike) and "\0" not in str(given):
         return Path(given)
-    raise InputError(f"expected a path, got {shown(given)}")
+    raise InputError(f"expected a path, got {quoted(given)}")
 
 
 @contextmanager
@@ -132,18 +132,6 @@ def reading(path: str | Path, kind: type[BaltoError], advice: str = "") -> Itera
         raise kind(f"{path} is damaged: {one_line(error)} is missing{tail}") from error
     except Exception as error:
         raise kind(f"{path} is damaged: {one_line(error) or type(error).__name__}{tail}") from error
-
-
-def one_line(text: object) -> str:
-    """For a message: on one line, and not endless."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 300 else f"{line[:300]}..."
-
-
-def last_line(error: BaseException) -> str:
-    """What TVM's errors say last, after a stack of calls; the error's type if it says nothing."""
-    lines = str(error).strip().splitlines()
-    return one_line(lines[-1]) if lines else type(error).__name__
 
 
 def sha256(path: str | Path) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_number
 from balto.data.outcome import Outcome, Status
-from balto.units import check_number
 
 #: A status is kept as its place in this list.
 STATUSES = tuple(Status)

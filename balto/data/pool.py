@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_type
 from balto.data.features import FeatureTable
 from balto.data.outcomes import Outcomes
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.units import check_type, shown
+from balto.text import quoted
 
 #: Programs that a task may have, at most.
 MOST_PROGRAMS = 10_000_000
@@ -47,7 +48,7 @@ class Pool:
         if len(sizes) != len(self.tasks) or self.offsets[0] != 0 or (sizes < 0).any():
             raise InputError(
                 f"expected offsets from 0 that ascend, one more than the {len(self.tasks)} tasks, "
-                f"got {shown(self.offsets)}"
+                f"got {quoted(self.offsets)}"
             )
         counts = {name: len(getattr(self, name)) for name in ("features", "traces", "outcomes")}
         if set(counts.values()) != {len(self)}:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from balto.arguments import check_type
 from balto.data.features import FEATURE_SETS, Features, FeatureSet
 from balto.data.files import as_path, new_folder, reading, write_atomically
 from balto.data.outcomes import NUMBERS, STATUSES
@@ -19,7 +20,6 @@ from balto.data.pool import Pool
 from balto.data.pool_schema import KEY, NETWORKS, TASKS, features_column, metadata, programs_schema
 from balto.data.task import Task
 from balto.errors import PoolError, StorageError
-from balto.units import check_type
 
 #: Programs of a row group, at most: what a reader holds in memory at a time.
 GROUP = 16_384

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from balto.arguments import check_type
 from balto.errors import InputError
-from balto.units import check_type, shown
+from balto.text import quoted
 
 #: What ``--target`` takes in the place of JSON.
 KINDS = ("llvm", "cuda")
@@ -24,7 +25,7 @@ def _check_options(options: object) -> None:
     if not isinstance(options, tuple) or not all(map(_is_option, options)):
         raise InputError(
             "expected options of a target as (name, JSON of the value), as Target.from_dict makes "
-            f"them, got {shown(options)}"
+            f"them, got {quoted(options)}"
         )
 
 
@@ -62,18 +63,20 @@ class Target:
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or not self.kind:
             raise InputError(
-                f"expected a target with a kind, such as {_EXAMPLE}; got {shown(self.kind)}"
+                f"expected a target with a kind, such as {_EXAMPLE}; got {quoted(self.kind)}"
             )
         cores = self.cores
         if cores is not None and (type(cores) is not int or cores < 1):
             raise InputError(
-                f"num-cores of a target must be a whole number of at least 1, got {shown(cores)}"
+                f"num-cores of a target must be a whole number of at least 1, got {quoted(cores)}"
             )
         if self.host is not None:
             check_type("host of a target", self.host, Target, "balto.Target(...)")
         _check_options(self.options)
         if self.mcpu is not None and (not isinstance(self.mcpu, str) or not self.mcpu):
-            raise InputError(f"mcpu of a target must be a processor's name, got {shown(self.mcpu)}")
+            raise InputError(
+                f"mcpu of a target must be a processor's name, got {quoted(self.mcpu)}"
+            )
 
     @classmethod
     def parse(cls, spec: str) -> Target:
@@ -87,7 +90,7 @@ class Target:
         if not isinstance(spec, str) or not spec.lstrip().startswith("{"):
             known = ", ".join(KINDS)
             raise InputError(
-                f"expected a target: {known}, or JSON such as {_EXAMPLE}; got {shown(spec)}"
+                f"expected a target: {known}, or JSON such as {_EXAMPLE}; got {quoted(spec)}"
             )
         return cls.from_json(spec)
 
@@ -112,7 +115,7 @@ class Target:
         except (ValueError, TypeError):
             values = None
         if not isinstance(values, dict):
-            raise InputError(f"expected a target as JSON, such as {_EXAMPLE}; got {shown(text)}")
+            raise InputError(f"expected a target as JSON, such as {_EXAMPLE}; got {quoted(text)}")
         return cls.from_dict(values)
 
     @classmethod

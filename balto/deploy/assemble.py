@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from balto.data.files import one_line
 from balto.data.target import Target
 from balto.deploy.compile import Network
 from balto.deploy.listener import NetworkListener
 from balto.deploy.settings import DeploySettings
 from balto.errors import BaltoError, InputError, WorkerDied, WorkerRaised
+from balto.text import one_line
 from balto.workers.worker import Worker
 
 #: In the folder of a tuning: the compiled network.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import one_line
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError
@@ -20,6 +19,7 @@ from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
 from balto.tasks.rewrite import inputs
+from balto.text import one_line
 from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: ``(name, shape, dtype)`` of an input or output.

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.arguments import check_number
 from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.target import Target
 from balto.deploy.machine import load, outputs, runs_of, time_in_turns
 from balto.errors import InputError
 from balto.measure.execute import device_of
-from balto.units import check_number, seconds, shown
+from balto.text import quoted
+from balto.units import seconds
 from balto.workers.tvm_setup import import_tvm, use_cores
 
 #: Says what is in a folder that was tuned.
@@ -147,7 +149,7 @@ def cast_inputs(
     try:
         arrays = [np.asarray(each) for each in inputs]
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"expected a list of arrays, got {shown(inputs)}: {error}") from error
+        raise InputError(f"expected a list of arrays, got {quoted(inputs)}: {error}") from error
     shapes = [shape for shape, _ in expected]
     if [each.shape for each in arrays] != shapes:
         raise InputError(

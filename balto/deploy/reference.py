@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.data.files import one_line
 from balto.errors import InputError
 from balto.tasks import graphs
+from balto.text import one_line
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
 #: Softmax and LogSoftmax mean something else before version 13 of ONNX's operators. So does

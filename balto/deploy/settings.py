@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from balto.units import check_field
+from balto.arguments import check_field
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from balto.data.files import one_line
 from balto.data.target import Target
 from balto.deploy import reference
 from balto.deploy.compile import Tensor
@@ -19,6 +18,7 @@ from balto.deploy.machine import load, outputs, random_inputs, runs_of, time_in_
 from balto.deploy.operators import distance
 from balto.errors import InputError
 from balto.measure.execute import device_of
+from balto.text import one_line
 
 
 def error_of_network(spec: str, path: Path, inputs: Sequence[Tensor], target: Target) -> float:

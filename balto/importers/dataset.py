@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import STORE, Features
-from balto.data.files import one_line, reading
+from balto.data.files import reading
 from balto.data.outcome import Status
 from balto.data.outcomes import STATUSES, Outcomes
 from balto.data.pool import Pool
@@ -32,6 +32,7 @@ from balto.importers.pickle_values import Given, LearningTask, Object
 from balto.importers.pickles import Machine
 from balto.importers.records import make_task
 from balto.importers.weights import Networks
+from balto.text import one_line
 
 #: The version of TenSet's data sets that is known here.
 FORMAT = 0.1

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import Features, FeatureTable
-from balto.data.files import one_line
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.pool_writer import write_parts
 from balto.data.task import Task
 from balto.errors import InputError
+from balto.text import one_line
 
 #: Programs that are held in memory at a time, and reasons for skipped lines that are told, at most.
 BATCH, REASONS = 16_384, 8

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import DECISIONS
-from balto.data.files import as_path, one_line, reading
+from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
@@ -44,6 +44,7 @@ from balto.importers.imported import (
 )
 from balto.importers.lines import Members, TaskLines, bounded_lines
 from balto.programs import decisions
+from balto.text import one_line
 from balto.workers.worker import Worker
 
 #: The files of a database.

@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from balto.data.files import one_line
 from balto.errors import InputError
 from balto.importers.pickle_arrays import float32
 from balto.importers.pickle_bounds import DEEPEST, LARGEST, MOST, NAME, TEXT, Budget, Refused
@@ -33,6 +32,7 @@ from balto.importers.pickle_values import (
     shown,
     size_of,
 )
+from balto.text import one_line
 
 
 class Machine:

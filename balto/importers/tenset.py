@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from balto.data.files import one_line, reading
+from balto.data.files import reading
 from balto.errors import InputError
 from balto.importers.dataset import import_datasets
 from balto.importers.imported import Imported, refuse_packed
 from balto.importers.records import MEASURE_RECORDS, import_records
 from balto.importers.weights import ENDING, read_networks
+from balto.text import one_line
 
 #: The folder with a file for each network.
 NETWORK_INFO = "network_info"

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import one_line, reading, write_atomically
+from balto.data.files import reading, write_atomically
 from balto.data.pool_reader import read_pool_tasks
 from balto.data.pool_schema import NETWORKS
 from balto.errors import InputError
 from balto.importers.imported import refuse_packed
 from balto.importers.pickle_values import Object
 from balto.importers.pickles import Machine
+from balto.text import one_line
 
 #: The largest weight of a task.
 MOST = 1_000_000

@@ -27,9 +27,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from balto.data.files import fsync_folder, one_line, reading, write_atomically
+from balto.data.files import fsync_folder, reading, write_atomically
 from balto.errors import CampaignError, CampaignLocked, StorageError
 from balto.journal import parts
+from balto.text import one_line
 
 MAX_AGE_S = 0.5
 MAX_PENDING = 64

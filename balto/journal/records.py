@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from balto.data.files import one_line, reading
+from balto.arguments import check_number
+from balto.data.files import reading
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import NUMBERS
 from balto.errors import CampaignError, InputError
-from balto.units import check_number
+from balto.text import one_line
 
 Record = Mapping[str, Any]
 

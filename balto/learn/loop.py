@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_number, check_type
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import InputError
@@ -43,7 +44,7 @@ from balto.models.base import CostModel
 from balto.select import get, select_tasks
 from balto.select.base import Selector, TaskState
 from balto.select.program_features import program_features
-from balto.units import check_number, check_type, shown
+from balto.text import quoted
 
 
 class ActiveLearner:
@@ -132,7 +133,7 @@ class ActiveLearner:
         """
         if on_round is not None and not callable(on_round):
             raise InputError(
-                f"expected on_round to be a function of a Round, got {shown(on_round)}"
+                f"expected on_round to be a function of a Round, got {quoted(on_round)}"
             )
         self.measure_test()
         done: list[Round] = []

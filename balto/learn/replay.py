@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from balto.arguments import check_type
 from balto.data.pool import Pool
 from balto.learn.loop import ActiveLearner
 from balto.learn.result import Result
@@ -17,7 +18,6 @@ from balto.models.base import CostModel
 from balto.models.starter import model_path
 from balto.select import get
 from balto.select.base import Selector
-from balto.units import check_type
 
 #: Selector name that trains on the whole training share at once.
 FULL = "full"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from balto.arguments import check_field, check_share, check_type
 from balto.errors import InputError
-from balto.units import check_field, check_share, check_type
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Self
 
+from balto.arguments import check_type
 from balto.data.candidate import Candidate
 from balto.data.target import Target
 from balto.data.task import Task
@@ -16,7 +17,6 @@ from balto.measure.local import Job
 from balto.measure.placement import CpuPlacement, cpu_placements, free_cpus
 from balto.measure.settings import MeasureSettings
 from balto.measure.todo import BuildAhead, Todo
-from balto.units import check_type
 from balto.workers.executor import Executor
 from balto.workers.worker import Worker
 

@@ -14,7 +14,7 @@ from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
 from balto.measure.remote import Tracker
 from balto.measure.rpc import RpcMeasurer, RpcSettings
-from balto.units import shown
+from balto.text import quoted
 
 #: The names, as a person writes them.
 NAMES = ("live", "rpc:HOST:PORT/KEY")
@@ -50,5 +50,5 @@ def create(name: object, target: Target) -> Measurer:
     if kind == "rpc":
         return RpcMeasurer.for_target(target, RpcSettings(tracker=Tracker.parse(rest)))
     raise InputError(
-        f"expected a measurer: an object, or a name ({', '.join(NAMES)}); got {shown(name)}"
+        f"expected a measurer: an object, or a name ({', '.join(NAMES)}); got {quoted(name)}"
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from balto.arguments import check_type
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.pool import Pool
 from balto.errors import MeasurerError
 from balto.measure.measurer import Measurer
-from balto.units import check_type
 
 
 class ReplayMeasurer(Measurer):

@@ -13,6 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from balto.arguments import check_field, check_type, texts
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.target import Target
@@ -24,7 +25,6 @@ from balto.measure.probes import PROBE_EVERY
 from balto.measure.remote import Tracker
 from balto.measure.settings import MeasureSettings
 from balto.measure.todo import BuildAhead, Todo
-from balto.units import check_field, check_type, texts
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from balto.arguments import check_field, check_type
 from balto.data.target import Target
 from balto.measure.timing import TimingSettings
-from balto.units import check_field, check_type
 
 #: Programs under way at once, at most.
 MOST_WORKERS = 10_000

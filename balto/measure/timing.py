@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from balto.arguments import check_field, check_type
 from balto.measure.noise import DisturbanceDetector
-from balto.units import check_field, check_type
 
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
 _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836, 9: 0.769, 10: 0.715}

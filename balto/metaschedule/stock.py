@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from balto.arguments import check_number
 from balto.data.target import Target
 from balto.data.task import Task, task_seed
 from balto.journal.file import Journal, numbered
@@ -23,7 +24,6 @@ from balto.journal.records import at, text_of
 from balto.measure.live import LiveMeasurer
 from balto.programs.sample import trace_json
 from balto.search.finalists import running_best
-from balto.units import check_number
 from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 

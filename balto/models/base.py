@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_number, check_type
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
 from balto.models.prior import Prior, folds
-from balto.units import check_number, check_type
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from balto.arguments import check_type
 from balto.data.features import FEATURE_SETS, FeatureSet
-from balto.data.files import as_path, one_line, reading, write_atomically
+from balto.data.files import as_path, reading, write_atomically
 from balto.data.target import Target
 from balto.data.versions import versions_of
 from balto.errors import InputError, ModelFileError
 from balto.models.base import CostModel
 from balto.models.prior import Prior
 from balto.models.registry import MODELS
-from balto.units import check_type
+from balto.text import one_line
 
 #: Version of the file's layout.
 FORMAT = 2

@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_field
 from balto.compiled import jit
 from balto.models.bins import Bins
-from balto.units import check_field
 
 Floats = NDArray[np.float64]
 

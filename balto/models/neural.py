@@ -15,13 +15,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from balto.arguments import check_field, check_type
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.chunks import chunks
 from balto.models.losses import Values, lambda_rank, squared_error
 from balto.models.segments import pack
-from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 

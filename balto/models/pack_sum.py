@@ -10,12 +10,12 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from balto.arguments import check_field, check_type
 from balto.data.features import STORE, FeatureTable
 from balto.errors import ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.chunks import chunks
 from balto.models.xgb import CHUNK, Floats
-from balto.units import check_field, check_type
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_field, check_type
 from balto.compiled import jit
 from balto.data.features import CYCLES, DECISIONS, FEATURE_SETS, LOOPS, STORE, FeatureTable
 from balto.errors import InputError, ModelNotFitted
@@ -21,7 +22,6 @@ from balto.models.bins import Bins
 from balto.models.chunks import chunks
 from balto.models.forest import Forest, Growth, add_steps, find_leaves, grow
 from balto.models.table import BLOCK, Table, fill, table_width
-from balto.units import check_field, check_type
 
 Floats = NDArray[np.float64]
 

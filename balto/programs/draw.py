@@ -8,13 +8,13 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from balto.arguments import check_number, check_type
 from balto.data.features import FEATURE_SETS, Features, FeatureTable, drawn_sets
 from balto.data.outcomes import Outcomes
 from balto.data.pool import MOST_PROGRAMS, Pool
 from balto.data.task import Task, task_seed
 from balto.errors import InputError, WorkerError
 from balto.programs.sample import Sampled
-from balto.units import check_number, check_type
 from balto.workers.executor import Call, Executor, run_all
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker

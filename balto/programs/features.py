@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.features import DECISIONS, FEATURE_SETS, Features, FeatureTable, drawn_sets
-from balto.data.files import one_line
 from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool as read_files
 from balto.data.target import Target
@@ -22,6 +21,7 @@ from balto.errors import InputError, PoolError, WorkerError, WorkerRaised
 from balto.programs import decisions
 from balto.programs.extract import Drawn, extract
 from balto.programs.schedule import schedule
+from balto.text import one_line
 from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 

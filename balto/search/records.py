@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from balto.arguments import check_number
 from balto.errors import InputError
 from balto.journal.file import numbered
 from balto.journal.records import at, possible_outcome, text_of
-from balto.units import check_number
 
 #: In the folder of a tuning.
 JOURNAL = "journal.jsonl"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from balto.data.files import one_line
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.search.budget import Share, network_s, next_task, next_untried
@@ -13,6 +12,7 @@ from balto.search.listener import SessionListener
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
+from balto.text import one_line
 
 
 def search_in_slices(

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_field
 from balto.data.features import FEATURE_SETS, Features, FeatureTable
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
@@ -35,7 +36,6 @@ from balto.search.sketches import Genes, Sketches
 from balto.search.surrogate import Belief, Judged
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
-from balto.units import check_field
 from balto.workers.worker import Worker
 
 Floats = NDArray[np.float64]

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from balto.arguments import check_field
 from balto.select.base import Selector, TaskState
 from balto.select.biased_diversity import BiasedDiversity
 from balto.select.output_diversity import OutputDiversity
-from balto.units import check_field
 
 
 @dataclass(frozen=True)

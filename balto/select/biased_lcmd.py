@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.arguments import check_field
 from balto.select.base import Selector, TaskState
 from balto.select.lcmd import ensemble_kernel, largest_cluster_picks
-from balto.units import check_field
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from balto.data.files import one_line
+from balto.arguments import texts
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerRaised, WorkerTimeout
 from balto.tasks import graphs, operators
-from balto.units import texts
+from balto.text import one_line
 from balto.workers.worker import Worker
 
 if TYPE_CHECKING:

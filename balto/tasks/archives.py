@@ -17,9 +17,10 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from balto.data.files import last_line, one_line, reading
+from balto.data.files import reading
 from balto.errors import InputError
 from balto.tasks.archive_texts import odd_texts
+from balto.text import last_line, one_line
 
 #: The records of an archive, below the folder that all of them lie in.
 RECORDS = (

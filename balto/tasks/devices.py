@@ -11,9 +11,9 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
-from balto.data.files import last_line
 from balto.data.target import Target
 from balto.errors import InputError
+from balto.text import last_line
 from balto.workers.tvm_setup import tvm_target
 
 

@@ -12,11 +12,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import last_line, one_line, reading
+from balto.data.files import reading
 from balto.errors import InputError
 from balto.extras import needed_for
 from balto.tasks import archives
 from balto.tasks.simplify import simplified
+from balto.text import last_line, one_line
 
 #: The paper's networks (section 4.2); `balto.tasks.zoo` builds them.
 NETWORKS = ("lenet-5", "resnet-50", "mobilenet-v2", "resnext-50", "bert-tiny", "bert-base")

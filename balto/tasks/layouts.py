@@ -11,12 +11,12 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from balto.data.files import last_line
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.tasks import graphs
 from balto.tasks.fast_math import vectorised
 from balto.tasks.rewrite import Graph, constant_shape, operator, rewritten
+from balto.text import last_line
 from balto.workers.tvm_setup import tvm_target
 
 #: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it

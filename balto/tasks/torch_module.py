@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import one_line
 from balto.errors import InputError
 from balto.extras import needed_for
 from balto.tasks import graphs
+from balto.text import one_line
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from balto.search.records import CONFIG, JOURNAL, read_records
 from balto.search.task import SearchSettings
 from balto.tasks.extract import Extracted
 from balto.tasks.files import write_tasks
-from balto.units import shown
+from balto.text import quoted
 
 #: In the folder: what was tuned, and the model that learnt.
 TASKS, MODEL = "tasks.json", "model.balto"
@@ -86,7 +86,7 @@ def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[
     before = records[0] if records else config
     for name in [*config, *(name for name in before if name != "kind" and name not in config)]:
         if before.get(name) != config.get(name):
-            was, now = (shown(each.get(name, "not given")) for each in (before, config))
+            was, now = (quoted(each.get(name, "not given")) for each in (before, config))
             raise ConfigurationChanged(
                 f"{out} was tuned with {name} {was}, now asked with {now}{_WHY.get(name, '')}; "
                 "give another folder, or the same settings"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from balto import models
+from balto.arguments import check_number
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.deploy.listener import NetworkListener
@@ -28,7 +29,6 @@ from balto.search.tuning import TunedTask
 from balto.tune import folder
 from balto.tune import found as earlier
 from balto.tune.found import Untried
-from balto.units import check_number
 from balto.workers.worker import Worker
 
 Result = TypeVar("Result")

@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from balto.cli import cli
-from balto.cli.output import left_out_line, plain, print_table
+from balto.cli.output import left_out_line, print_table
 from balto.cli.progress import Progress
 from balto.journal.file import Journal
 from balto.models import create, save
 from balto.testing import made_up_pool
+from balto.text import printable
 
 STRANGE = "[/x] [bold]pi[/bold] :smile: [link=file:///etc]"
 
@@ -58,7 +59,7 @@ def test_what_would_steer_the_terminal_is_shown_and_not_sent(capsys):
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "red \\x1b[31m\\x07" in out
-    assert plain("two\nlines, ä, 語") == "two\nlines, ä, 語"
+    assert printable("two\nlines, ä, 語") == "two\nlines, ä, 語"
 
 
 def test_brackets_in_the_progress_of_a_terminal_are_text():
