@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from balto.data.files import nan_to_none
 from balto.text import printable
 
 #: Reasons that one line tells, at most.
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
 
 def print_json(value: Any) -> None:
     """Print `value` as one JSON object; NaN and infinities become null."""
-    click.echo(json.dumps(_finite(value), allow_nan=False))
+    click.echo(json.dumps(nan_to_none(value), allow_nan=False))
 
 
 def print_table(
@@ -69,16 +69,6 @@ def left_out_line(left_out: Mapping[str, str]) -> str:
         reasons += f"; {others} x {len(counted) - REASONS} other reasons"
     tasks = "1 task" if count == 1 else f"{count} tasks"
     return click.style(printable(f"{tasks} left out by failure: {reasons}"), fg="red", bold=True)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def require_campaign(work_dir: Path) -> None:

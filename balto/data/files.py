@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -149,6 +150,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     with write_atomically(path) as partial:
         text = json.dumps({SEAL: _digest(content), **content}, indent=1, allow_nan=True)
         partial.write_text(text + "\n")
+
+
+def nan_to_none(value: Any) -> Any:
+    """A number, or JSON's lists and dicts of them, with None in the place of NaN and infinity."""
+    if isinstance(value, dict):
+        return {k: nan_to_none(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_none(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> dict[str, Any]:

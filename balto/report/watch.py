@@ -7,7 +7,6 @@ costs what is new in the journal since the last one.
 from __future__ import annotations
 
 import json
-import math
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from balto.campaign.status import CampaignStatus, Watcher
+from balto.data.files import nan_to_none
 from balto.data.outcome import Status
 from balto.errors import BaltoError, InputError
 from balto.report.metrics import metrics_text
@@ -45,7 +45,7 @@ def snapshot(work_dir: str | Path, now: CampaignStatus) -> dict[str, Any]:
         ],
         "drifts": [str(drift) for drift in now.facts.fleet.drifts()],
     }
-    clean: dict[str, Any] = _finite(found)
+    clean: dict[str, Any] = nan_to_none(found)
     return clean
 
 
@@ -111,13 +111,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing: a page that is open asks every two seconds."""
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
