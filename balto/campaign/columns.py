@@ -18,7 +18,8 @@ from balto.campaign.fleet import Fleet
 from balto.campaign.records import Programs
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, Outcomes
-from balto.journal.records import LARGEST, LEAST_PROBE_S
+from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S, implausible_of
+from balto.journal.records import LARGEST
 from balto.learn.store import OutcomeStore
 
 Floats = NDArray[np.float64]
@@ -84,9 +85,10 @@ class Measurements:
         return bool(
             all((_within(each, 0, LARGEST) | np.isnan(each)).all() for each in numbers.values())
             and (outcomes.repeats >= 0).all()
-            and _within(self.probe_s[probed], LEAST_PROBE_S, LARGEST).all()
+            and _within(self.probe_s[probed], LEAST_LATENCY_S, LARGEST_LATENCY_S).all()
             and _within(self.at[dated], 0, LARGEST).all()
             and all(((numbers[n] > 0) == ok).all() for n in ("latency_s", "latency_median_s"))
+            and implausible_of(outcomes, np.full(len(outcomes), np.nan)) is None
         )
 
     def _there(self, sizes: Mapping[str, Programs]) -> bool:

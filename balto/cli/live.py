@@ -9,6 +9,7 @@ from typing import Self
 from balto.campaign.campaign import Listener
 from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
+from balto.data.plausible import LEFT_OUT
 from balto.learn.round import Round
 from balto.units import percent, seconds
 
@@ -52,9 +53,11 @@ class CampaignNarrator(Listener):
         self._progress.begin("measure", measurements, "program")
 
     def measured(self, outcome: Outcome) -> None:
-        """One measurement more."""
+        """One measurement more; say which device is left out."""
         if not outcome.ok:
             self._failures[outcome.status.value] += 1
+            if outcome.message.endswith(LEFT_OUT):
+                self._progress.say(outcome.message)
         failed = ", ".join(f"{n} {kind}" for kind, n in sorted(self._failures.items()))
         self._progress.advance("measure", f"failed: {failed}" if failed else "")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from balto.arguments import check_type
 from balto.data.features import FeatureTable
 from balto.data.outcomes import Outcomes
+from balto.data.plausible import implausible_of
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.text import quoted
@@ -32,8 +33,8 @@ class Pool:
         outcomes: what measuring each program gave; None where it was not measured.
 
     Raises:
-        InputError: they are not of the same programs, two tasks have one name, or a program ran
-            in no time.
+        InputError: If the parts are not of the same programs, if two tasks have one name, or if a
+            latency cannot be (`balto.data.plausible`).
     """
 
     tasks: Sequence[Task]
@@ -57,12 +58,13 @@ class Pool:
         if len(names) < len(self.tasks):
             [(name, often)] = names.most_common(1)
             raise InputError(f"expected tasks of different names, got {name} {often} times")
-        latency_s = self.outcomes.latency_s[self.outcomes.ok]
-        if not (latency_s > 0).all():
-            raise InputError(
-                "expected latencies above 0 s of all programs that ran, got "
-                f"{latency_s[~(latency_s > 0)][0]}"
-            )
+        self._refuse_implausible()
+
+    def _refuse_implausible(self) -> None:
+        flop = np.array([task.flop for task in self.tasks], float)
+        found = implausible_of(self.outcomes, np.repeat(flop, np.diff(self.offsets)))
+        if found is not None:
+            raise InputError(f"expected latencies that can be, program {found[0]} has {found[1]}")
 
     def __len__(self) -> int:
         return int(self.offsets[-1])

@@ -21,6 +21,7 @@ from balto.data.files import reading
 from balto.data.mapped import Rows
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, UNMEASURED, Outcomes
+from balto.data.plausible import implausible_of
 from balto.data.pool import Pool
 from balto.data.pool_schema import (
     NULLABLE,
@@ -35,6 +36,7 @@ from balto.data.pool_schema import (
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError, PoolError
+from balto.text import one_line
 
 #: Programs that are unpacked at a time.
 BATCH = 16_384
@@ -185,7 +187,7 @@ class _Programs:
             offsets=offsets,
             features=FeatureTable(features),
             traces=self.traces,
-            outcomes=self._outcomes(columns),
+            outcomes=self._outcomes(columns, tasks),
         )
 
     def _offsets(
@@ -208,7 +210,7 @@ class _Programs:
         )
         return offsets
 
-    def _outcomes(self, columns: dict[str, NDArray[Any]]) -> Outcomes:
+    def _outcomes(self, columns: dict[str, NDArray[Any]], tasks: Sequence[Task]) -> Outcomes:
         status = columns["status"]
         ok = status == STATUSES.index(Status.OK)
         for name in NUMBERS:
@@ -218,15 +220,16 @@ class _Programs:
                 value = column[wrong[0]]
                 self._check(False, f"{name} must be a positive number, row {wrong[0]} has {value}")
         for name in ("latency_s", "latency_median_s"):
-            wrong = np.flatnonzero(ok & ~(columns[name] > 0))
-            if len(wrong):
-                value = columns[name][wrong[0]]
-                self._check(False, f"an ok program needs a {name} > 0, row {wrong[0]} has {value}")
             columns[name][~ok] = np.nan
         numbers = {name: columns[name] for name in NUMBERS}
         repeats = columns["repeats"].astype(np.int32)
         self._check(bool((repeats >= 0).all()), "repeats must not be negative")
-        return Outcomes.from_columns(status, numbers, repeats, self.messages)
+        outcomes = Outcomes.from_columns(status, numbers, repeats, self.messages)
+        flop = np.array([task.flop for task in tasks], float)[columns["task_id"]]
+        found = implausible_of(outcomes, flop)
+        if found is not None:
+            self._check(False, f"row {found[0]} of programs.parquet has {found[1]}")
+        return outcomes
 
     def _check(self, holds: bool, message: str) -> None:
         if not holds:
@@ -272,17 +275,20 @@ def _read_tasks(path: Path) -> list[Task]:
 
 
 def _task(path: Path, row: dict[str, Any]) -> Task:
-    flop = row.get("flop")
+    flop = float("nan") if row.get("flop") is None else row["flop"]
     try:
         target = Target.from_json(row["target"])
     except InputError as error:
-        raise PoolError(f"pool {path}: task {row['name'][:80]}: {error}") from error
-    return Task(
-        **{name: row[name] for name in ("name", "op", "args", "weight", "device")},
-        target=target,
-        flop=float("nan") if flop is None else flop,
-        module=row.get("module") or None,
-    )
+        raise PoolError(f"pool {path}: task {one_line(row['name'])[:80]}: {error}") from error
+    try:
+        return Task(
+            **{name: row[name] for name in ("name", "op", "args", "weight", "device")},
+            target=target,
+            flop=flop,
+            module=row.get("module") or None,
+        )
+    except InputError as error:
+        raise PoolError(f"pool {path}: {error}") from error
 
 
 def _batches(

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from balto.data.plausible import flop_problem
 from balto.data.target import Target
 from balto.errors import InputError
+from balto.text import one_line
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Task:
         flop: floating-point operations of one run; NaN where unknown.
         module: TVM's JSON of the ``IRModule`` with one ``main`` function; None where
             it was not kept.
+
+    Raises:
+        InputError: If `flop` is below 0, infinite, or more than any device could do.
     """
 
     name: str
@@ -36,11 +41,15 @@ class Task:
     flop: float = float("nan")
     module: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if problem := flop_problem(self.flop):
+            raise InputError(f"{problem} for the task {one_line(self.name)[:80]}")
+
     def require_module(self) -> str:
         """The module, of which programs are made.
 
         Raises:
-            InputError: it was not kept.
+            InputError: If the module was not kept.
         """
         if self.module is None:
             raise InputError(
@@ -58,7 +67,7 @@ class Task:
         """The inverse of `to_dict`.
 
         Raises:
-            InputError: the target is not JSON with a kind.
+            InputError: If the target is not a JSON object with a kind, or `flop` cannot be.
         """
         module = row.get("module") or None  # empty in older files
         return cls(**{**row, "target": Target.from_json(row["target"]), "module": module})

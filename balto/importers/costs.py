@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from balto.data.outcome import Outcome, Status
+from balto.data.plausible import plausible
 from balto.importers.imported import SkipLine
 
 #: Costs of this many seconds or more stand for a failure: TVM writes 1e10.
@@ -38,7 +39,7 @@ def outcome_of_costs(costs: Any, measure_s: float = math.nan) -> Outcome:
         raise SkipLine("not measured")
     middle = quantile(ordered, 0.5)
     spread = (quantile(ordered, 0.75) - quantile(ordered, 0.25)) / middle
-    return Outcome(
+    outcome = Outcome(
         Status.OK,
         latency_s=ordered[0],
         latency_median_s=middle,
@@ -46,6 +47,9 @@ def outcome_of_costs(costs: Any, measure_s: float = math.nan) -> Outcome:
         repeats=len(ordered),
         spread=spread if len(ordered) > 1 else math.nan,
     )
+    if plausible(outcome) is not outcome:
+        raise SkipLine("costs that cannot be")
+    return outcome
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

@@ -23,10 +23,10 @@ from balto.data.features import STORE, Features
 from balto.data.files import reading
 from balto.data.outcome import Status
 from balto.data.outcomes import STATUSES, Outcomes
+from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S
 from balto.data.pool import Pool
 from balto.data.task import Task
 from balto.errors import InputError, StorageError
-from balto.importers.costs import FAILED_S
 from balto.importers.imported import Imported, Names, SkipLine, part, write
 from balto.importers.pickle_values import Given, LearningTask, Object
 from balto.importers.pickles import Machine
@@ -218,7 +218,7 @@ def _outcomes(latency_s: NDArray[np.float64], features: Features) -> Outcomes:
     """A failure is a throughput of about nothing; a lowering that failed is one row of zeros."""
     outcomes = Outcomes(len(latency_s))
     empty = ~np.logical_or.reduceat(features.rows.any(axis=1), features.offsets[:-1])
-    failed = ~((latency_s > 0) & (latency_s < FAILED_S))
+    failed = ~((latency_s >= LEAST_LATENCY_S) & (latency_s <= LARGEST_LATENCY_S))
     outcomes.status[:] = STATUSES.index(Status.OK)
     outcomes.status[failed] = STATUSES.index(Status.RUN_ERROR)
     outcomes.status[empty] = STATUSES.index(Status.BUILD_ERROR)

@@ -27,6 +27,7 @@ from balto.data.features import DECISIONS
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
+from balto.data.plausible import flop_problem, shape_problem
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
@@ -134,6 +135,8 @@ def _fields(line: bytes) -> tuple[int, list[Any], Any, Any, Any]:
         raise SkipLine("no whole record") from None
     if type(workload) is not int or workload < 0 or not isinstance(trace, list):
         raise SkipLine("no whole record")
+    if any(map(shape_problem, _shapes(arguments))):
+        raise SkipLine("a shape that cannot be")
     return workload, trace, seconds, target, arguments
 
 
@@ -353,14 +356,16 @@ class _Modules:
             return _Module(text or None)
         bad: set[bytes] = set()
         try:
-            flop = self._call("operations_in_worker", text)
+            flop = float(self._call("operations_in_worker", text))
+            if flop_problem(flop):
+                return _Module()
             for trace in islice(traces, TRIES):
                 try:
                     self._call("apply_in_worker", text, trace)
                 except (WorkerRaised, WorkerDied):
                     bad.add(_digest(trace))
                 else:
-                    return _Module(text, float(flop) or float("nan"), bad)
+                    return _Module(text, flop or float("nan"), bad)
         except WorkerError:
             pass
         return _Module()

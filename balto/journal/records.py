@@ -11,14 +11,15 @@ from balto.arguments import check_number
 from balto.data.files import reading
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import NUMBERS
+from balto.data.plausible import plausible
 from balto.errors import CampaignError, InputError
 from balto.text import one_line
 
 Record = Mapping[str, Any]
 
 
-#: No number of an outcome is larger; no probe takes less, seconds.
-LARGEST, LEAST_PROBE_S = 1e30, 1e-12
+#: No number of an outcome is larger.
+LARGEST = 1e30
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def at(place: str) -> Iterator[None]:
 
 
 def possible_outcome(record: Record) -> Outcome:
-    """The outcome in a record.
+    """The outcome in a record; a latency that was believed once and cannot be is a failure.
 
     Raises:
         InputError: there can be no such outcome.
@@ -53,7 +54,7 @@ def possible_outcome(record: Record) -> Outcome:
     _check(isinstance(outcome.message, str), "message", "text", outcome.message)
     _check(isinstance(outcome.device, str), "device", "text", outcome.device)
     if outcome.device and not math.isnan(outcome.probe_s):
-        check_number("probe_s", outcome.probe_s, LEAST_PROBE_S, LARGEST)
+        check_number("probe_s", outcome.probe_s, 0, LARGEST)
     if "at" in record:
         check_number("at", record["at"], 0, LARGEST)
     for name in ("latency_s", "latency_median_s"):
@@ -63,7 +64,7 @@ def possible_outcome(record: Record) -> Outcome:
                 f"expected {name} above 0 of an ok program and null of another, got {value} "
                 f"with the status {outcome.status.value}"
             )
-    return outcome
+    return plausible(outcome)
 
 
 def text_of(record: Record, name: str) -> str:

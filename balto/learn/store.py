@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
+from balto.data.plausible import plausible
 from balto.data.pool import Pool
 from balto.learn.round import Round
 from balto.measure.measurer import Measurer
@@ -124,6 +125,8 @@ def measure_missing(
 ) -> None:
     """Measure those of the `programs` of each task that were not, and keep each as it comes.
 
+    A latency that cannot be is kept as a failure (`balto.data.plausible`).
+
     Raises:
         MeasurerError: measuring cannot go on; what was measured before is kept.
     """
@@ -139,4 +142,5 @@ def measure_missing(
         ]
     if candidates:
         for i, outcome in measurer.measure(candidates):
-            store.add(candidates[i].task.name, candidates[i].program_id, outcome)
+            task = candidates[i].task
+            store.add(task.name, candidates[i].program_id, plausible(outcome, task.flop))

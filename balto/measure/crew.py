@@ -12,6 +12,8 @@ from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome, Status
+from balto.data.plausible import plausible
+from balto.data.task import Task
 from balto.errors import MeasurerError, WorkerDied, WorkerError, WorkerTimeout
 from balto.measure.build import KEPT, Built, Program
 from balto.measure.measurer import Measurer
@@ -100,6 +102,7 @@ class CrewMeasurer(Measurer):
                         outcome = outcome_of_error(error, time.monotonic() - began)
                     if outcome is None:
                         continue
+                    outcome = self._judged(outcome, candidates[index].task)
                     del busy[number]
                     todo.done(index)
                     _learn(best, candidates[index], outcome.latency_s if outcome.ok else None)
@@ -169,6 +172,10 @@ class CrewMeasurer(Measurer):
             return None
         build_s = float(worker.notes.get("build_s", seconds))
         return Outcome(Status.OK, build_s=build_s, **fields)
+
+    def _judged(self, outcome: Outcome, task: Task) -> Outcome:
+        """What becomes of an outcome before anybody sees it: a latency that cannot be is none."""
+        return plausible(outcome, task.flop)
 
     def _replace_if_large(self, worker: Worker) -> None:
         if worker.memory_bytes() > self._recycle_bytes:

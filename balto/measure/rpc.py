@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from balto.arguments import check_field, check_type, texts
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
+from balto.data.plausible import LEFT_OUT
 from balto.data.target import Target
+from balto.data.task import Task
 from balto.errors import InputError, NoDevice, WorkerError, WorkerRaised, WorkerTimeout
 from balto.measure.build import Built, Program
 from balto.measure.crew import CrewMeasurer
@@ -33,6 +36,9 @@ _MEASURE = "balto.measure.remote:measure"
 _DEVICES = "balto.measure.remote:devices"
 _IMPORT = "balto.workers.tvm_setup:import_tvm"
 _PROBE_TRIES = 5
+#: A device is left out when it has given so many latencies that cannot be, and they are more than
+#: this share of its answers.
+_IMPLAUSIBLE, _SHARE = 3, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +80,9 @@ class RpcSettings:
 class RpcMeasurer(CrewMeasurer):
     """Has programs built by an executor and times them on the devices of a tracker.
 
+    A device that keeps giving latencies that cannot be is left out, and the last of these outcomes
+    says so; with no device left, measuring ends with `NoDevice`.
+
     `for_target` is the usual way to make one: it refuses a target that leaves the device open.
 
     Args:
@@ -89,6 +98,9 @@ class RpcMeasurer(CrewMeasurer):
         self._memory_bytes = settings.measure.memory_for(target)
         self._preload: list[tuple[Any, ...]] = [(_IMPORT, target)]
         self._since_probe: dict[str, int] = {}  # programs, by device
+        self._answers: Counter[str] = Counter()  # by device
+        self._implausible: Counter[str] = Counter()
+        self._distrusted: frozenset[str] = frozenset()
         self._own = None if executor else LocalExecutor([self._worker() for _ in self.free_cpus])
         self._executor = executor or self._own
         workers = [self._worker() for _ in range(settings.measure.workers or 1)]
@@ -145,7 +157,7 @@ class RpcMeasurer(CrewMeasurer):
         """A worker for each device that is there now, and one to stand in the tracker's queue."""
         if self.settings.measure.workers:
             return
-        arguments = (self.settings.tracker, self.settings.leave_out)
+        arguments = (self.settings.tracker, self._left_out)
         try:
             found = self._workers[0].call_with_retries(_DEVICES, *arguments, deadline_s=30.0)
         except WorkerTimeout as error:
@@ -172,15 +184,35 @@ class RpcMeasurer(CrewMeasurer):
         )
         probed = frozenset(d for d, n in self._since_probe.items() if n < PROBE_EVERY)
         self._workers[number].submit(
-            *(_MEASURE, job, settings.tracker, settings.grace_s, settings.leave_out, probed),
+            *(_MEASURE, job, settings.tracker, settings.grace_s, self._left_out, probed),
             deadline_s=how.build_timeout_s,
         )
+
+    @property
+    def _left_out(self) -> frozenset[str]:
+        return self.settings.leave_out | self._distrusted
+
+    def _judged(self, outcome: Outcome, task: Task) -> Outcome:
+        judged, device = super()._judged(outcome, task), outcome.device
+        self._answers[device] += 1
+        if judged is outcome:
+            return outcome
+        self._implausible[device] += 1
+        wrong, answers = self._implausible[device], self._answers[device]
+        if wrong < _IMPLAUSIBLE or wrong <= _SHARE * answers or device in self._distrusted:
+            return judged
+        self._distrusted |= {device}
+        tally = f"{wrong} of its {answers} answers cannot be"
+        return replace(judged, message=f"{judged.message}; {tally}: the device {LEFT_OUT}")
 
     def _retries(self, error: WorkerError, tries: int) -> bool:
         kind = error.kind if isinstance(error, WorkerRaised) else ""
         waited = isinstance(error, WorkerTimeout) and error.stage == "wait"
         if waited or kind == "NoDevice":
             reason = str(error).removeprefix("NoDevice: ")
+            if self._distrusted:
+                names = ", ".join(sorted(self._distrusted))
+                reason += f" (latencies that cannot be came from {names}: repair or restart it)"
             raise NoDevice(
                 f"no device to measure on: {reason}; start one, then run the same command again"
             ) from error

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from balto.arguments import check_field, check_type
+from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S
 from balto.measure.noise import DisturbanceDetector
 
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
@@ -90,6 +91,10 @@ def time_program(
         settings: how precisely.
         detector: tells whether the core is disturbed; None where that cannot be seen from here.
         best_s: the smallest latency of its task so far; infinity if it is the first.
+
+    Returns:
+        What was timed. A repeat whose seconds cannot be (NaN, below 0, 1e-30) ends it and is given
+        as it came: `balto.data.plausible` says what becomes of it.
     """
     good: list[float] = []
     disturbed: list[float] = []
@@ -99,6 +104,9 @@ def time_program(
         patience -= detector.wait(patience) if detector else 0.0
         started = time.perf_counter()
         seconds = repeat(number)
+        coarse = seconds == 0  # one run may be less than a tick
+        if not (coarse or LEAST_LATENCY_S <= seconds <= LARGEST_LATENCY_S):
+            return Timing(seconds, seconds, 1, math.nan)
         if not warm:  # page faults, cold caches and lazy initialisation are in the first run
             warm = True
             if seconds < _LONG * settings.min_repeat_s:

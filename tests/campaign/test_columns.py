@@ -105,7 +105,6 @@ WRONG = {
     "no such status": {"status": "fine"},
     "a failure with a latency": {"status": "crash"},
     "a time before all": {"at": -1.0},
-    "a probe of no time": {"device": "x", "probe_s": 0.0},
     "another kind": {"kind": "measured"},
     "no message": {"message": None},
 }
@@ -127,6 +126,33 @@ def test_a_wrong_measurement_is_refused_and_named(tmp_path: Path, wrong: dict[st
         Facts.read(path)
     reason = str(refused.value).replace("record 5 of the folded part", "line 5")
     assert reason == str(one_by_one.value)
+
+
+BELIEVED = {
+    "no time": {"latency_s": 1e-30, "latency_median_s": 1e-30},
+    "a million years": {"latency_s": 1e14, "latency_median_s": 1e14},
+    "a median under the smallest": {"latency_median_s": 0.5},
+    "a probe of no time": {"probe_s": 1e-30},
+}
+
+
+@pytest.mark.parametrize("wrong", BELIEVED.values(), ids=BELIEVED)
+def test_what_an_older_balto_believed_of_a_device_is_a_failure_that_names_it(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    right = Outcome(Status.OK, 1.0, 1.0, 0.1, 0.1, 3, 0.0)
+    record = {"kind": "measurement", "task": "a", "program": 1, **outcome_to_record(right)}
+    believed = {**record, "program": 2, "device": "10.0.0.7:9090", **wrong}
+    first = compact.write_part(tmp_path, [], [*begin, record, believed])
+    path = tmp_path / "journal.jsonl"
+    for lines in ([first], [*begin, record, believed]):
+        path.write_bytes(b"".join(map(encode, lines)))
+        outcomes = Facts.read(path).outcomes.of("a")
+        assert outcomes[1] == right
+        found = outcomes[2]
+        assert found is not None
+        assert found.status is Status.RUN_ERROR
+        assert "the device 10.0.0.7:9090 gave " in found.message
 
 
 def test_right_measurements_are_taken_by_columns(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from balto.data.task import Task
 from balto.errors import PoolError, StorageError
 
 
-def edit(path, change):
-    """Change a pool's programs.parquet, as a list of rows."""
-    table = pq.read_table(path / "programs.parquet")
+def edit(path, change, file="programs.parquet"):
+    """Change a pool's programs.parquet, or another file of it, as a list of rows."""
+    table = pq.read_table(path / file)
     rows = table.to_pylist()
     schema = change(rows, table.schema) or table.schema
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path / "programs.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path / file)
 
 
 def say(path, **changes):
@@ -75,10 +75,12 @@ def test_a_pool_comes_back_as_it_was(pool, pool_path):
 
 positive, some = st.floats(1e-9, 1e3), st.floats(0, 1e3) | st.just(math.nan)
 succeeded = st.builds(
-    Outcome,
+    lambda latency_s, more, **rest: Outcome(
+        latency_s=latency_s, latency_median_s=latency_s * more, **rest
+    ),
     status=st.just(Status.OK),
     latency_s=positive,
-    latency_median_s=positive,
+    more=st.floats(1, 2),
     build_s=some,
     measure_s=some,
     repeats=st.integers(0, 99),
@@ -98,7 +100,7 @@ targets = st.builds(
     Target, st.sampled_from(["llvm", "cuda"]), st.none() | st.integers(1, 8), mcpu=given_or_not
 )
 tasks = st.tuples(
-    *(texts, texts, st.integers(1, 99), targets, texts, st.just(math.nan) | st.floats(0, 1e15)),
+    *(texts, texts, st.integers(1, 99), targets, texts, st.just(math.nan) | st.floats(0, 1e8)),
     *(given_or_not, st.lists(programs, min_size=1, max_size=4)),
 )
 
@@ -245,6 +247,18 @@ def missing_latency(rows, _):
     rows[7]["latency_s"] = None
 
 
+def least_latency(rows, _):
+    rows[7]["latency_s"] = 5e-324
+
+
+def largest_latency(rows, _):
+    rows[7]["latency_s"] = rows[7]["latency_median_s"] = 1e300
+
+
+def median_below(rows, _):
+    rows[7]["latency_median_s"] = rows[7]["latency_s"] / 2
+
+
 def strange_status(rows, _):
     rows[7]["status"] = "fine"
 
@@ -293,7 +307,10 @@ def nothing(rows, _):
         (negative_latency, "latency_s must be a positive number, row 7 has -0.001"),
         (infinite_spread, "spread must be a positive number, row 7 has inf"),
         (negative_repeats, "repeats must not be negative"),
-        (missing_latency, "an ok program needs a latency_s > 0, row 7"),
+        (missing_latency, "row 7 of programs.parquet has a latency of nan s, where from 1e-09"),
+        (least_latency, "row 7 of programs.parquet has a latency of 4.94066e-324 s"),
+        (largest_latency, "row 7 of programs.parquet has a latency of 1e[+]300 s.*to 100000 s"),
+        (median_below, "row 7 of programs.parquet has a median .* from its smallest repeat"),
         (strange_status, "status must be one of .*, not fine"),
         (wrong_order, "must be ordered by task_id"),
         (unknown_task, r"task_id in programs.parquet must be in 0..2"),
@@ -307,6 +324,21 @@ def nothing(rows, _):
 )
 def test_a_bad_pool_is_refused_in_one_line(pool_path, change, says):
     edit(pool_path, change)
+    with pytest.raises(PoolError, match=says) as error:
+        read_pool(pool_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("flop", "says"),
+    [
+        (-5.0, "pool: expected FLOP from 0 to 1e[+]22, got -5 for the task op0"),
+        (math.inf, "pool: expected FLOP from 0 to 1e[+]22, got inf for the task op0"),
+        (1e16, "row 0 of programs.parquet .* where from 0.1 to 100000 s can be"),
+    ],
+)
+def test_operations_that_no_device_can_do_are_refused_in_one_line(pool_path, flop, says):
+    edit(pool_path, lambda rows, _: rows[0].update(flop=flop), "tasks.parquet")
     with pytest.raises(PoolError, match=says) as error:
         read_pool(pool_path)
     assert "\n" not in str(error.value)

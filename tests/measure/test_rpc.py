@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from balto.data.outcome import Status
+from balto.data.outcome import Outcome, Status
 from balto.data.target import Target
-from balto.errors import InputError, MeasurerError
+from balto.errors import InputError, MeasurerError, NoDevice
 from balto.measure.measurer import Measurer
 from balto.measure.remote import Tracker
 from balto.measure.rpc import RpcMeasurer, RpcSettings
@@ -33,9 +33,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(module: str, *options: object) -> subprocess.Popen[bytes]:
+def start(module: object, *options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", module, "--host", "127.0.0.1", "--silent", *map(str, options)],
+        [sys.executable, "-m", *map(str, [module, *options]), "--host", "127.0.0.1", "--silent"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -52,13 +52,18 @@ class Fleet:
         )
         self.servers = [self.server() for _ in range(servers)]
 
-    def server(self) -> subprocess.Popen[bytes]:
+    def server(self, *module: object) -> subprocess.Popen[bytes]:
         port = free_port()
+        module = module or ("balto.measure.rpc_server",)
         return start(
-            "balto.measure.rpc_server",
+            *module,
             *("--tracker", f"127.0.0.1:{self.port}", "--key", "test"),
             *("--port", port, "--port-end", port + 1),
         )
+
+    def liar(self, says: float) -> subprocess.Popen[bytes]:
+        """A server that runs programs, and says that each took so many seconds."""
+        return self.server("tests.measure.lying_server", says)
 
     def settings(self, grace_s: float = 30.0) -> RpcSettings:
         return RpcSettings(
@@ -69,6 +74,11 @@ class Fleet:
             grace_s=grace_s,
         )
 
+    def end(self) -> None:
+        for process in (*self.servers, self.tracker):
+            if process.poll() is None:
+                self.stop(process)
+
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -78,9 +88,7 @@ class Fleet:
 def fleet() -> Iterator[Fleet]:
     made = Fleet(servers=2)
     yield made
-    for process in (*made.servers, made.tracker):
-        if process.poll() is None:
-            made.stop(process)
+    made.end()
 
 
 @pytest.mark.slow
@@ -128,6 +136,37 @@ def test_a_device_is_named_probed_and_left_out(fleet: Fleet) -> None:
         pytest.raises(MeasurerError, match="but for 2 left out"),
     ):
         list(measurer.measure(programs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("says", [-1.0, 1e-30])
+def test_a_device_whose_clock_lies_costs_three_programs_and_is_left_out_by_name(
+    says: float,
+) -> None:
+    fleet = Fleet(servers=1)
+    fleet.servers.append(fleet.liar(says))
+    programs = [candidate("sound", i) for i in range(8)]
+    try:
+        with RpcMeasurer(TARGET, fleet.settings()) as measurer:
+            outcomes: list[Outcome] = []
+            while not any(each.message.endswith("is left out from now on") for each in outcomes):
+                outcomes += [outcome for _, outcome in measurer.measure(programs)]
+                assert len(outcomes) < 20 * len(programs)
+            outcomes += [outcome for _, outcome in measurer.measure(programs)]
+        failed = [each for each in outcomes if not each.ok]
+        assert 3 <= len(failed) <= 5, "what was on its way to it when it was left out"
+        assert {each.status for each in failed} == {Status.RUN_ERROR}
+        [liar] = {each.device for each in failed}
+        assert all(f"the device {liar} gave " in each.message for each in failed)
+        assert all(1e-9 < each.latency_s < 1 for each in outcomes if each.ok)
+        fleet.stop(fleet.servers[0])
+        with (
+            RpcMeasurer(TARGET, fleet.settings(grace_s=0.5)) as measurer,
+            pytest.raises(NoDevice, match=f"latencies that cannot be came from {liar}"),
+        ):
+            list(measurer.measure(programs))
+    finally:
+        fleet.end()
 
 
 @pytest.mark.slow

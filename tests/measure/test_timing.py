@@ -100,6 +100,19 @@ def test_what_comes_out_is_never_slower_than_what_was_measured(
     assert 1 <= timing.repeats <= TimingSettings().max_repeats
 
 
+@pytest.mark.parametrize("seconds", [math.nan, -1.0, 1e-30, 1e300, math.inf])
+def test_a_clock_that_says_what_cannot_be_is_asked_once(seconds: float) -> None:
+    core = Core(seconds, [])
+    timing = time_program(core.repeat, TimingSettings(), None)
+    assert repr(timing.latency_s) == repr(seconds), "it is told as it came"
+    assert core.runs == 1, "no million runs of a program that seems to take nothing"
+
+
+def test_a_clock_too_coarse_for_one_run_is_asked_for_many() -> None:
+    timing = time_program(lambda n: 1e-3 * (n // 1000) / n, TimingSettings(), None)
+    assert timing.latency_s == pytest.approx(1e-6, rel=1e-3)
+
+
 def test_half_widths_are_those_of_student() -> None:
     stats = pytest.importorskip("scipy.stats")
     from balto.measure.timing import _HALF_WIDTH
