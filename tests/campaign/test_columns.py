@@ -143,10 +143,10 @@ def test_what_an_older_balto_believed_of_a_device_is_a_failure_that_names_it(
     right = Outcome(Status.OK, 1.0, 1.0, 0.1, 0.1, 3, 0.0)
     record = {"kind": "measurement", "task": "a", "program": 1, **outcome_to_record(right)}
     believed = {**record, "program": 2, "device": "10.0.0.7:9090", **wrong}
-    first = compact.write_part(tmp_path, [], [*begin, record, believed])
+    first = parts.write_part(tmp_path, [], [*begin, record, believed])
     path = tmp_path / "journal.jsonl"
     for lines in ([first], [*begin, record, believed]):
-        path.write_bytes(b"".join(map(encode, lines)))
+        path.write_bytes(encode_all(lines))
         outcomes = Facts.read(path).outcomes.of("a")
         assert outcomes[1] == right
         found = outcomes[2]
