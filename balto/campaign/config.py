@@ -266,5 +266,5 @@ def _spec(given: str | Selector | CostModel, registry: Registry[Any]) -> str:
 
 
 def _absolute(path: str) -> str:
-    with reading(one_line(path), InputError):
+    with reading(path, InputError):
         return str(Path(path).resolve())

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,24 @@ from balto.text import one_line, quoted
 
 #: Key under which a JSON file has the SHA-256 of the rest.
 SEAL = "sha256"
+#: What is no file, by the type that the system gives it.
+_NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
+#: Where files are made up by the kernel as they are read, some without end.
+_OF_THE_KERNEL = ("/proc", "/sys")
 
 
 def as_path(given: object) -> Path:
     """The path that a person gave, as text or as a path.
 
     Raises:
-        InputError: it is neither, or no file can be called so.
+        InputError: If it is neither, or no file can have that name.
     """
     if isinstance(given, str | os.PathLike) and "\0" not in str(given):
         return Path(given)
@@ -39,11 +51,16 @@ def as_path(given: object) -> Path:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a path to write to, beside `path`; then fsync it and put it in the place of `path`.
 
+    A symbolic link stays: the file that it points to is replaced.
+
     Raises:
-        StorageError: the disk is full, rights are missing, or the folder is not there.
+        StorageError: If the disk is full, rights are missing, the folder is not there, or `path`
+            is a folder, a device, a FIFO or a socket, which are never replaced.
     """
     if not path.name:
         raise StorageError(f"cannot write {path}: expected the name of a file")
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    require_replaceable(path)
     # Other machines may write to the folder too, with processes of the same number.
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
@@ -62,11 +79,59 @@ def write_atomically(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def require_replaceable(path: Path) -> None:
+    """Refuse to put a file in the place of what is none.
+
+    Raises:
+        StorageError: If `path` is a folder, a device, a FIFO, a socket or a symbolic link.
+    """
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return  # not there, or writing will say what is wrong
+    if kind in _NO_FILES:
+        raise StorageError(
+            f"cannot write {one_line(path)}: it is {_NO_FILES[kind]}, which is not replaced: give "
+            "the path of a file, new or old"
+        )
+
+
+def require_readable(path: str | Path, kind: type[BaltoError]) -> None:
+    """Refuse what could be read without an end, or would be waited for: devices, FIFOs, /proc.
+
+    Files and folders pass, and so does what is not there: opening it says so.
+
+    Args:
+        path: what is to be read; links are followed.
+        kind: of the error that is raised.
+
+    Raises:
+        BaltoError: Of that kind, if `path` is neither a file nor a folder, or of the kernel's own.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return
+    mode = stat.S_IFMT(found.st_mode)
+    if mode == stat.S_IFDIR or (mode == stat.S_IFREG and found.st_dev not in _kernel_devices()):
+        return
+    what = _NO_FILES.get(mode, "one that the kernel makes up")
+    raise kind(f"cannot read {one_line(path)}: expected a regular file, it is {what}")
+
+
+def _kernel_devices() -> set[int]:
+    found = set()
+    for each in _OF_THE_KERNEL:
+        with contextlib.suppress(OSError):
+            found.add(os.stat(each).st_dev)  # noqa: PTH116
+    return found
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are not there.
 
     Raises:
-        StorageError: there is a file in its place, or it cannot be made.
+        StorageError: If there is a file in its place, or it cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -82,7 +147,7 @@ def new_folder(path: Path) -> Iterator[None]:
     """Make a folder as `make_folder`; if what follows fails, what was made and is empty goes again.
 
     Raises:
-        StorageError: as `make_folder`.
+        StorageError: If there is a file in its place, or it cannot be made.
     """
     made = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     make_folder(path)
@@ -117,8 +182,10 @@ def reading(path: str | Path, kind: type[BaltoError], advice: str = "") -> Itera
         advice: what to do about it, and what that costs.
 
     Raises:
-        BaltoError: of that kind; an error of this package passes as it is.
+        BaltoError: Of that kind, if the block raises, or if `path` is a device, a FIFO or another
+            thing that `require_readable` refuses; an error of this package passes as it is.
     """
+    require_readable(path, kind)
     tail, path = f"; {advice}" if advice else "", one_line(path)
     try:
         yield
@@ -145,11 +212,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object with the checksum of its content.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: If it cannot be written.
     """
     with write_atomically(path) as partial:
         text = json.dumps({SEAL: _digest(content), **content}, indent=1, allow_nan=True)
-        partial.write_text(text + "\n")
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def nan_to_none(value: Any) -> Any:
@@ -165,7 +232,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read what `write_json` wrote; use it inside `reading`.
 
     Raises:
-        ValueError: the content is not what was written.
+        ValueError: If the content is not what was written.
     """
     content = json.loads(path.read_bytes())
     if not isinstance(content, dict) or content.pop(SEAL, None) != _digest(content):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
-from balto.data.files import reading
+from balto.data.files import reading, require_readable
 from balto.data.mapped import Rows
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, UNMEASURED, Outcomes
@@ -304,6 +304,7 @@ def _batches(
 
 
 def _open(path: Path) -> pq.ParquetFile:
+    require_readable(path, PoolError)
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:

@@ -60,7 +60,7 @@ def copy_networks(pool: Path, other: Path) -> None:
         PoolError: the file cannot be read.
         StorageError: the other pool cannot be written to.
     """
-    with reading(pool, PoolError):
+    with reading(pool / NETWORKS, PoolError):
         content = (pool / NETWORKS).read_bytes() if (pool / NETWORKS).exists() else None
     if content is not None:
         with write_atomically(other / NETWORKS) as partial:

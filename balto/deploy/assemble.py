@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from balto.data.files import require_replaceable
 from balto.data.target import Target
 from balto.deploy.compile import Network
 from balto.deploy.listener import NetworkListener
@@ -79,6 +80,8 @@ def assemble(
     """
     steps = _Steps(worker, spec, found, settings)
     library, plain = out / LIBRARY, out / _UNTUNED
+    for each in (library, plain):
+        require_replaceable(each)
 
     def error_with(chosen: Mapping[str, str]) -> float:
         try:

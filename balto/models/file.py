@@ -134,7 +134,7 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
         ModelFileError: no such file, damaged, of another feature version, or no model file.
     """
     path = as_path(path)
-    with reading(path, ModelFileError), _open(path) as file:
+    with reading(path, ModelFileError), path.open("rb") as file:
         card, payload = _read(file, str(path))
         return _model(card, payload, str(path), depth=0), card.trained_on
 
@@ -179,14 +179,8 @@ def read_card(path: str | Path) -> ModelCard:
         ModelFileError: as for `load`.
     """
     path = as_path(path)
-    with reading(path, ModelFileError), _open(path) as file:
+    with reading(path, ModelFileError), path.open("rb") as file:
         return _read(file, str(path))[0]
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.exists() and not path.is_file():
-        raise ModelFileError(f"cannot read {path}: expected a model file, it is no regular file")
-    return path.open("rb")
 
 
 def _read(file: IO[bytes], path: str) -> tuple[ModelCard, dict[str, bytes]]:

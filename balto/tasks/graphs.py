@@ -37,7 +37,7 @@ def check(spec: str) -> None:
             f"no network is called {one_line(spec)!r}; expected {', '.join(NETWORKS)}, "
             f"or a path that ends in {' or '.join(SUFFIXES)}"
         )
-    with reading(one_line(spec), InputError):
+    with reading(spec, InputError):
         there = Path(spec).is_file()
     if not there:
         raise InputError(f"expected a model file, found none at {one_line(spec)}")

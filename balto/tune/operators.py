@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 from zlib import crc32
 
-from balto.data.files import as_path, sha256, write_json
+from balto.data.files import as_path, require_replaceable, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.data.versions import DEPLOYED, versions_of
@@ -191,6 +191,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
     def _export(self, worker: Worker, each: TunedTask) -> dict[str, Any]:
         """Write the library of an operator; returns what the metadata say of it."""
         library = f"{each.task.name}.so"
+        require_replaceable(self.out / library)
         arguments = worker.call_with_retries(
             *("balto.deploy.operators:export", each.task.module, each.trace),
             *(self.target, self.out / library),

@@ -186,12 +186,10 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
 
 def _metadata(path: Path) -> dict[str, Any]:
     """What a finished folder says of itself; empty if it is not finished."""
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except ValueError as error:
-        raise CampaignError(f"{path} is damaged: run the same balto tune again") from error
-    if not isinstance(found, dict):
-        raise CampaignError(f"{path} is damaged: run the same balto tune again")
+    with reading(path, CampaignError, "run the same balto tune again"):
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
     return found
