@@ -67,16 +67,18 @@ def publish(
         with mpl.rc_context(STYLE):
             drawn = draw()
             figure = Markup(themed(drawn))  # noqa: S704
-            (out / f"{name}.svg").write_text(plain(drawn))
+            (out / f"{name}.svg").write_text(plain(drawn), encoding="utf-8")
     made = environment()
     section = made.from_string(_SECTION).render(
         title=title, words=words, figure=figure, tables=tables
     )
     (out / "sections").mkdir(parents=True, exist_ok=True)
-    (out / "sections" / f"{name}.html").write_text(section)
-    sections = [Markup(p.read_text()) for p in sorted((out / "sections").glob("*.html"))]  # noqa: S704
+    (out / "sections" / f"{name}.html").write_text(section, encoding="utf-8")
+    files = sorted((out / "sections").glob("*.html"))
+    sections = [Markup(p.read_text(encoding="utf-8")) for p in files]  # noqa: S704
     with write_atomically(out / "index.html") as partial:
-        partial.write_text(made.from_string(_PAGE).render(title="experiments", sections=sections))
+        page = made.from_string(_PAGE).render(title="experiments", sections=sections)
+        partial.write_text(page, encoding="utf-8")
     print(f"\n{out / 'index.html'}")
 
 

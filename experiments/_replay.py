@@ -251,7 +251,7 @@ class Networks:
             found = balto.extract_tasks([name], target=target, own_layout=True)
             known[name] = {task.name: task.weight for task in found.tasks}
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(known, indent=1))
+            path.write_text(json.dumps(known, indent=1), encoding="utf-8")
         weights = known[name]
         found = {k: float(weights[t.name]) for k, t in enumerate(pool.tasks) if t.name in weights}
         if not found or len(found) == len(pool.tasks):
@@ -261,7 +261,7 @@ class Networks:
 
 def _read_networks(path: Path) -> dict[str, dict[str, float]]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"expected JSON in {path}: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):

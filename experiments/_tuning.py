@@ -52,9 +52,10 @@ class Rows:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "rows.jsonl"
-        text = self._path.read_text() if self._path.exists() else ""
+        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
         whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        self._path.write_text("".join(whole))  # a last line that a killed script left torn
+        # A last line that a killed script left torn goes.
+        self._path.write_text("".join(whole), encoding="utf-8")
         rows = [json.loads(line) for line in whole]
         self._rows = {json.dumps(row["of"]): row for row in rows}
 
@@ -63,7 +64,7 @@ class Rows:
         key = json.dumps(list(of))
         if key not in self._rows:
             row = self._rows[key] = {"of": list(of), **make()}
-            with self._path.open("a") as file:
+            with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             latency_s = [s for s in row.get("latency_s", []) if s]
             best = [f"{min(latency_s) * 1e6:,.1f} us"] if latency_s else []

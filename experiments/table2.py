@@ -93,7 +93,7 @@ def study() -> None:
             for n, latency_s in row["reference"].items()
         ]
     tuning.publish(options.out, "table2", draw(found), found)
-    (options.out / "table2.json").write_text(json.dumps(found, indent=1))
+    (options.out / "table2.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(table(found))
 
 

@@ -66,7 +66,7 @@ class Networks:
         if not found:
             return ["no network has a task of the pool: every task has weight 1"]
         with write_atomically(Path(pool) / NETWORKS) as partial:
-            partial.write_text(json.dumps(found, indent=1) + "\n")
+            partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         return []
 
 

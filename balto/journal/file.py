@@ -419,7 +419,7 @@ def _take_lock(path: Path, descriptor: int, tries: int = 10) -> None:
 def _holder(path: Path) -> str:
     """Who holds the lock on a file, as the kernel tells."""
     inode = path.stat().st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
+    for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
         words = line.split()
         if "->" not in words and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
             return f"process {words[4]}"

@@ -29,6 +29,6 @@ class Builder(PyBuilder):  # type: ignore[misc]
 
 def _write(build_input: Any) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="balto-program-"))
-    (folder / MODULE).write_text(tvm.ir.save_json(build_input.mod))
-    (folder / TARGET).write_text(str(build_input.target))
+    (folder / MODULE).write_text(tvm.ir.save_json(build_input.mod), encoding="utf-8")
+    (folder / TARGET).write_text(str(build_input.target), encoding="utf-8")
     return folder / MODULE

@@ -68,9 +68,9 @@ def _candidate(index: int, runner_input: Any) -> Candidate:
         op="metaschedule",
         args=arguments,
         weight=1,
-        target=Target.from_json(module.with_name(TARGET).read_text()),
+        target=Target.from_json(module.with_name(TARGET).read_text(encoding="utf-8")),
         device=str(runner_input.device_type),
-        module=module.read_text(),
+        module=module.read_text(encoding="utf-8"),
     )
     return Candidate(task, 0, index, trace="")  # scheduled already
 

@@ -34,10 +34,18 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
         CampaignError: there is no campaign, or its tasks are not known yet.
     """
     path = as_path(path) if path is not None else as_path(work_dir) / "report.html"
-    page = render(gather(work_dir))
-    with write_atomically(path) as partial:
-        partial.write_text(page)
+    write_page(render(gather(work_dir)), path)
     return path
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page, in UTF-8 wherever that is done; what no UTF-8 is, of a path say, becomes ``?``.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    with write_atomically(path) as partial:
+        partial.write_text(page, encoding="utf-8", errors="replace")
 
 
 def environment() -> jinja2.Environment:
@@ -45,7 +53,9 @@ def environment() -> jinja2.Environment:
     made = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        loader=jinja2.FunctionLoader(lambda name: files("balto.report").joinpath(name).read_text()),
+        loader=jinja2.FunctionLoader(
+            lambda name: files("balto.report").joinpath(name).read_text(encoding="utf-8")
+        ),
     )
     made.filters.update(seconds=seconds, percent=percent, number=number)
     return made

@@ -16,10 +16,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from balto.data.files import as_path, write_atomically
+from balto.data.files import as_path
 from balto.data.outcome import Status
 from balto.report.drawing import INK, MUTED, SERIES, STYLE, themed
-from balto.report.page import environment
+from balto.report.page import environment, write_page
 from balto.tune.status import TaskStatus, TuneStatus, tune_status
 from balto.units import percent, seconds
 
@@ -42,9 +42,7 @@ def write_tuning_report(folder: str | Path, path: str | Path | None = None) -> P
         CampaignError: nothing is being tuned there, or its journal is damaged.
     """
     path = as_path(path) if path is not None else as_path(folder) / "report.html"
-    page = render(tune_status(folder))
-    with write_atomically(path) as partial:
-        partial.write_text(page)
+    write_page(render(tune_status(folder)), path)
     return path
 
 

@@ -82,7 +82,7 @@ class WatchServer(ThreadingHTTPServer):
     def answer(self, path: str) -> tuple[int, str, str]:
         """HTTP status, content type and body of a path."""
         if path == "/":
-            page = files("balto.report").joinpath("watch.html").read_text()
+            page = files("balto.report").joinpath("watch.html").read_text(encoding="utf-8")
             return 200, "text/html; charset=utf-8", page
         if path not in ("/data.json", "/metrics"):
             return 404, "text/plain; charset=utf-8", "expected /, /data.json or /metrics\n"

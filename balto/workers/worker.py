@@ -221,7 +221,7 @@ class Worker:
         """Resident memory of the process now, bytes; 0 while there is none."""
         if self._process is None:
             return 0
-        with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/statm") as file:  # noqa: PTH123
+        with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/statm", "rb") as file:  # noqa: PTH123
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
