@@ -19,8 +19,8 @@ from balto.cli.options import format_option
 def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> None:
     """Show the campaign in WORK_DIR while it runs, without disturbing it.
 
-    Serves a page, and /metrics for Prometheus. Nothing asks who looks: whoever reaches the address
-    sees it.
+    Serves a page, and /metrics for Prometheus. There is no password: whoever can reach the address
+    sees the campaign.
     """
     from balto.campaign.status import status
     from balto.cli.output import print_json, require_campaign
@@ -36,10 +36,8 @@ def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> No
             _print(found)
         return
     with WatchServer(work_dir, host, port) as server, contextlib.suppress(KeyboardInterrupt):
-        where = f"http://{host}:{server.server_port}/"
-        click.echo(
-            printable(f"{where} shows {work_dir}, {where}metrics is for Prometheus"), err=True
-        )
+        words = f"{server.url} shows {work_dir}, {server.url}metrics is for Prometheus"
+        click.echo(printable(words), err=True)
         server.serve_forever()
 
 

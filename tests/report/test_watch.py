@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +25,7 @@ from balto.campaign.status import Watcher, status
 from balto.data.pool_writer import write_pool
 from balto.errors import CampaignError, InputError
 from balto.journal.file import Follower, Journal, encode_all, read
+from balto.report import watch
 from balto.report.metrics import metrics_text
 from balto.report.watch import WatchServer, snapshot
 from balto.testing import made_up_pool
@@ -51,12 +57,20 @@ def work_dir(tmp_path: Path, finished: Path) -> Path:
 
 @pytest.fixture
 def address(work_dir: Path) -> Iterator[str]:
-    with WatchServer(work_dir) as server:
-        thread = threading.Thread(target=server.serve_forever)
+    with serving(work_dir) as server:
+        yield server.url.rstrip("/")
+
+
+@contextmanager
+def serving(work_dir: Path, *where: Any) -> Iterator[WatchServer]:
+    with WatchServer(work_dir, *where) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def get(url: str) -> tuple[str, str]:
@@ -164,3 +178,140 @@ def test_what_cannot_be_watched_is_refused(tmp_path: Path, work_dir: Path) -> No
         WatchServer(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"cannot listen on 203\.0\.113\.1:1"):
         WatchServer(work_dir, "203.0.113.1", 1)
+
+
+@pytest.mark.parametrize("host", ["", "  "])
+def test_an_empty_host_listens_nowhere(work_dir: Path, host: str) -> None:
+    with pytest.raises(InputError, match="an address to listen on, got an empty one"):
+        WatchServer(work_dir, host)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "nul\0", "\udcff", "[::1]", "-", "1.2.3.4.5"])
+def test_a_host_that_is_none_is_one_line(work_dir: Path, host: str) -> None:
+    with pytest.raises(InputError, match="cannot listen on"):
+        WatchServer(work_dir, host)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 70_000])
+def test_a_port_that_is_none_is_one_line(work_dir: Path, port: int) -> None:
+    with pytest.raises(InputError, match="expected port to be a whole number"):
+        WatchServer(work_dir, "127.0.0.1", port)
+
+
+def status_for(server: WatchServer, host: str | None) -> int:
+    """The HTTP status of a request that names a host."""
+    where = server.server_address
+    with socket.create_connection((str(where[0]), int(where[1])), 10) as client:
+        named = "" if host is None else f"Host: {host}\r\n"
+        client.sendall(f"GET /data.json HTTP/1.0\r\n{named}\r\n".encode())
+        return int(client.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:{}", "localhost:{}", "LOCALHOST", "[::1]:{}", "127.0.0.1:9", "127.0.0.1"]
+)
+def test_a_host_of_ours_is_answered_by_any_port(work_dir: Path, host: str) -> None:
+    """A tunnel has another port at its end."""
+    with serving(work_dir) as server:
+        assert status_for(server, host.format(server.server_port)) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:{}", "127.0.0.1.evil.example:{}", "localhost.evil", ""),
+        *(
+            "127.0.0.2:{}",
+            "::1",
+            "[::2]",
+            "[127.0.0.1",
+            "127.0.0.1:{}, evil.example",
+            "a@127.0.0.1",
+        ),
+        *("127.0.0.1:{}\r\nHost: evil.example", None),
+    ],
+)
+def test_a_foreign_host_is_refused(work_dir: Path, host: str | None) -> None:
+    """Else a page whose name was made to lead here could read what is measured."""
+    with serving(work_dir) as server:
+        named = host if host is None else host.format(server.server_port)
+        assert status_for(server, named) == 403
+
+
+def test_who_listens_everywhere_answers_to_every_name_of_the_machine(work_dir: Path) -> None:
+    with serving(work_dir, "0.0.0.0") as server:
+        assert status_for(server, socket.gethostname()) == 200
+        assert status_for(server, "0.0.0.0:1") == 200
+        assert status_for(server, "evil.example") == 403
+
+
+def test_ipv6(work_dir: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with serving(work_dir, "::1") as server:
+        assert server.url == f"http://[::1]:{server.server_port}/"
+        assert json.loads(get(f"{server.url}data.json")[1])["state"] == "finished"
+
+
+def test_clients_that_leave_early_are_no_matter(
+    work_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(work_dir) as server:
+        for sent in (
+            b"",
+            b"GET",
+            b"GET / HT",
+            b"GET /data.json HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        ):
+            for _ in range(10):
+                client = socket.create_connection(("127.0.0.1", server.server_port), 10)
+                client.sendall(sent)
+                reset = b"\1\0\0\0\0\0\0\0"  # linger for no second: the client resets
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                client.close()
+        assert status_for(server, "localhost") == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_slow_clients_are_cut_off_and_there_are_never_many(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A client that sends a byte now and then never waits long for the next: it has a limit too."""
+    monkeypatch.setattr(watch, "PATIENCE_S", 0.8)
+    monkeypatch.setattr(watch, "MOST_CLIENTS", 5)
+    with serving(work_dir) as server:
+        before = threading.active_count()
+        where = ("127.0.0.1", server.server_port)
+        slow = [socket.create_connection(where, 10) for _ in range(12)]
+        began, cut = time.monotonic(), set()
+        while len(cut) < len(slow) and time.monotonic() - began < 30:
+            for client in set(slow) - cut:
+                try:
+                    client.sendall(b"G")
+                except OSError:
+                    cut.add(client)
+            assert threading.active_count() - before <= 5
+            time.sleep(0.1)
+        assert len(cut) == len(slow)
+        for client in slow:
+            client.close()
+        deadline = time.monotonic() + 10
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert status_for(server, "localhost") == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_does_not_read_is_cut_off(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(WatchServer, "answer", lambda *_: (200, "text/plain", "x" * (64 << 20)))
+    with serving(work_dir) as server:
+        client = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        client.request("GET", "/")
+        time.sleep(1.5)
+        with pytest.raises((http.client.IncompleteRead, OSError)):
+            client.getresponse().read()
