@@ -22,13 +22,13 @@ from typing import Any
 
 import psutil
 
+from balto.arguments import check_number
 from balto.campaign.status import CampaignStatus, Watcher
 from balto.data.files import nan_to_none
 from balto.data.outcome import Status
 from balto.errors import BaltoError, InputError
 from balto.report.metrics import metrics_text
 from balto.text import one_line
-from balto.units import check_number
 
 #: Clients at a time, and seconds that each may take from its first byte to our last.
 MOST_CLIENTS, PATIENCE_S = 32, 10.0
