@@ -6,11 +6,11 @@ READY := $(VENV)/.ready
 DEMO := demo
 # Three processes share the test files, since many tests wait; the files with slow tests come first,
 # see tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Pages that mdformat wraps; those of docs/reference take their text from the code.
 PAGES := *.md docs/*.md docs/decisions docs/notes pools tests/importers
 
-.PHONY: help demo test quick lint format bench site clean
+.PHONY: help demo test quick slow coverage lint format bench site clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,19 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its 
 	$(BIN)/balto report $(DEMO)/network
 	@echo "open report.html in $(DEMO), $(DEMO)/tuned and $(DEMO)/network in a browser"
 
-test: $(READY)  ## all tests
-	$(PYTEST)
+test: coverage slow  ## all tests
 
-quick: $(READY)  ## the tests that take seconds
-	$(PYTEST) -m "not slow"
+quick: $(READY)  ## the tests that are not slow
+	$(BIN)/python $(PYTEST) -m "not slow"
+
+slow: $(READY)  ## the tests that are
+	$(BIN)/python $(PYTEST) -m slow
+
+coverage: $(READY)  ## the tests that are not slow, and how much of each file they run
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run $(PYTEST) -m "not slow"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 lint: $(READY)  ## ruff, mypy, and mdformat on the pages
 	$(BIN)/ruff check .
