@@ -37,7 +37,9 @@ def _as_configured() -> bool:
 def _in_temporary_folder() -> bool:
     """Point Numba to a folder that only this user can write to; False where there is none."""
     try:
-        folder = Path(tempfile.gettempdir()) / f"balto-numba-{os.getuid()}"
+        # A worker's own temporary folder ends with it.
+        shared = os.environ.get("BALTO_SHARED_TMPDIR", tempfile.gettempdir())
+        folder = Path(shared) / f"balto-numba-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError:

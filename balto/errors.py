@@ -107,6 +107,11 @@ class WorkerError(BaltoError):
         self.notes = notes or {}
         self.output = output
 
+    @property
+    def untaken(self) -> bool:
+        """Whether no process had taken the call yet: then this says nothing about the call."""
+        return self.stage == "start"
+
 
 class WorkerRaised(WorkerError):
     """The function raised; the worker lives on. `kind` is the exception's class name."""
@@ -126,7 +131,13 @@ class WorkerDied(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """The deadline passed; the worker and all its children were killed."""
+    """The deadline passed; the worker and all its children were killed.
+
+    `by_clock` says that the call had a limit of processor time, which it had not reached: on a
+    machine that had less to do, it might have ended in time.
+    """
+
+    by_clock: bool = False
 
 
 class SelectionError(BaltoError, ValueError):

@@ -11,8 +11,9 @@ from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.data.target import Target
+from balto.measure.settings import Limit
 from balto.programs.schedule import CHECKS_OFF, program_of, with_laid_out_weights
-from balto.workers.child import note
+from balto.workers.child import note, stage
 from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: Object files: the machine that runs the program links them, so that none needs a cross-linker.
@@ -136,8 +137,9 @@ class Built:
     build_s: float
 
 
-def build_exported(program: Program) -> Built:
-    """Build and export a program; what a worker of an executor runs."""
+def build_exported(program: Program, limit: Limit) -> Built:
+    """Build and export a program within a limit; what a worker of an executor runs."""
+    stage("build", *limit)
     started = time.perf_counter()
     try:
         artifact = build(program, export=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Generator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -17,7 +16,7 @@ from balto.data.task import Task
 from balto.errors import MeasurerError, WorkerDied, WorkerError, WorkerTimeout
 from balto.measure.build import KEPT, Built, Program
 from balto.measure.measurer import Measurer
-from balto.measure.todo import Todo
+from balto.measure.todo import Homes, Todo
 from balto.workers.worker import Worker
 
 #: What Python, C++, LLVM and CUDA say when there is no memory.
@@ -31,8 +30,8 @@ class CrewMeasurer(Measurer):
     A program is timed as precisely as its rank needs: the best of its task is the smallest of what
     the candidate says and of what this call of `measure` has seen.
 
-    A call in a worker notes `build_s`, announces its stages (nothing while it builds, ``wait``,
-    ``run``) and returns the other fields of its `Outcome`.
+    A call in a worker notes `build_s`, announces its stages (``build``, ``wait``, ``run``) and
+    returns the other fields of its `Outcome`.
 
     Args:
         workers: started here, in the background.
@@ -42,7 +41,7 @@ class CrewMeasurer(Measurer):
     def __init__(self, workers: Sequence[Worker], recycle_bytes: int) -> None:
         self._workers = list(workers)
         self._recycle_bytes = recycle_bytes
-        self._homes: dict[tuple[str, str | None], int | None] = {}  # program -> who built it last
+        self._homes = Homes(KEPT * len(self._workers))
         for worker in self._workers:
             worker.start()
 
@@ -57,11 +56,12 @@ class CrewMeasurer(Measurer):
     def _retries(self, error: WorkerError, tries: int) -> bool:
         """Whether a program whose call failed for the `tries`-th time is measured again.
 
-        Once, if its worker was killed from outside: that says nothing about the program yet.
+        Once, if its worker was killed from outside, or if time ran out by the clock alone: that
+        says nothing about the program yet.
         """
-        return (
-            tries < 2 and isinstance(error, WorkerDied) and error.killed and not _no_memory(error)
-        )
+        killed = isinstance(error, WorkerDied) and error.killed and not _no_memory(error)
+        waited = isinstance(error, WorkerTimeout) and (error.by_clock or error.stage == "wait")
+        return tries < 2 and (killed or waited)
 
     def measure(
         self, candidates: Sequence[Candidate]
@@ -77,12 +77,14 @@ class CrewMeasurer(Measurer):
         try:
             while todo or busy:
                 for unbuilt, reason, seconds in todo.failures():
+                    if reason.untaken:
+                        raise _none_starts(reason) from reason
                     yield unbuilt, outcome_of_error(reason, seconds)
                 for number, worker in enumerate(self._workers):
                     worker.start()
                     free = number not in busy and worker.ready
-                    if free and (index := todo.pop(partial(self._suits, worker))) is not None:
-                        self._settle(candidates[index], worker)
+                    if free and (index := todo.pop(self._suits(worker))) is not None:
+                        self._homes.settle(candidates[index], worker.pid)
                         best_s = best.get(candidates[index].task_id, math.inf)
                         self._submit(number, todo.work(index), best_s)
                         busy[number] = index, time.monotonic()
@@ -95,7 +97,10 @@ class CrewMeasurer(Measurer):
                     try:
                         outcome = self._poll(self._workers[number], time.monotonic() - began)
                     except WorkerError as error:
-                        if self._retries(error, tries[index]):
+                        if error.untaken:  # that was no try of the program
+                            tries[index] -= 1
+                            failed_starts = self._failed_start(error, failed_starts)
+                        if error.untaken or self._retries(error, tries[index]):
                             del busy[number]
                             todo.again(index)
                             continue
@@ -105,6 +110,7 @@ class CrewMeasurer(Measurer):
                     outcome = self._judged(outcome, candidates[index].task)
                     del busy[number]
                     todo.done(index)
+                    failed_starts = 0
                     _learn(best, candidates[index], outcome.latency_s if outcome.ok else None)
                     self._replace_if_large(self._workers[number])
                     yield index, outcome
@@ -126,17 +132,9 @@ class CrewMeasurer(Measurer):
         for worker in self._workers:
             worker.kill()
 
-    def _suits(self, worker: Worker, candidate: Candidate) -> bool:
-        """Whether no other worker has the program at hand, built before."""
-        home = self._homes.get((candidate.task.name, candidate.trace))
-        return home in (None, worker.pid) or home not in self.pids()
-
-    def _settle(self, candidate: Candidate, worker: Worker) -> None:
-        program = candidate.task.name, candidate.trace
-        self._homes.pop(program, None)
-        self._homes[program] = worker.pid
-        while len(self._homes) > KEPT * len(self._workers):
-            del self._homes[next(iter(self._homes))]
+    def _suits(self, worker: Worker) -> Callable[[Candidate], bool]:
+        """Whether a program is for a worker: no other one has it at hand, built before."""
+        return lambda candidate: self._homes.suits(candidate, worker.pid, self.pids())
 
     def _wait(self, busy: dict[int, Any], todo: Todo) -> list[int]:
         """Workers that have something to say, or whose time is up; also returns to look at `todo`.
@@ -157,12 +155,14 @@ class CrewMeasurer(Measurer):
         try:
             worker.poll()
         except WorkerError as error:
-            if failed >= _MAX_FAILED_STARTS * len(self._workers):
-                raise MeasurerError(
-                    f"expected worker processes that can load TVM, but none starts: {error}"
-                ) from error
-            return failed + 1
-        return 0
+            return self._failed_start(error, failed)
+        return 0 if worker.ready else failed
+
+    def _failed_start(self, error: WorkerError, failed: int) -> int:
+        """One more worker that did not come to take a program, after `failed` in a row."""
+        if failed >= _MAX_FAILED_STARTS * len(self._workers):
+            raise _none_starts(error) from error
+        return failed + 1
 
     @staticmethod
     def _poll(worker: Worker, seconds: float) -> Outcome | None:
@@ -188,6 +188,10 @@ def _learn(best: dict[int, float], candidate: Candidate, latency_s: float | None
         best[candidate.task_id] = min(latency_s, best.get(candidate.task_id, math.inf))
 
 
+def _none_starts(error: WorkerError) -> MeasurerError:
+    return MeasurerError(f"expected worker processes that can load TVM, but none starts: {error}")
+
+
 def _no_memory(error: WorkerError) -> bool:
     return any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY)
 
@@ -196,11 +200,11 @@ def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:
     """What a call that did not return says about its program.
 
     Args:
-        error: as `Worker.poll` raised it.
+        error: as `Worker.poll` raised it, once the call was taken.
         seconds: wall clock of the whole call, with building, if that was not done elsewhere, and
             with waiting for the right to time.
     """
-    running = bool(error.stage)
+    running = error.stage not in ("", "build")
     if isinstance(error, WorkerTimeout):
         status = Status.RUN_TIMEOUT if running else Status.BUILD_TIMEOUT
     elif _no_memory(error):

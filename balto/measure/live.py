@@ -83,7 +83,8 @@ class LiveMeasurer(CrewMeasurer):
             executor: builds the programs; the workers themselves if it is None.
 
         Raises:
-            InputError: there is no such target, or it has more cores than this process may use.
+            InputError: If `target` is none that TVM knows, or has more cores than this process
+                may use.
         """
         target, settings = Target.of(target), MeasureSettings() if settings is None else settings
         check_type("settings", settings, MeasureSettings, "MeasureSettings(workers=2)")
@@ -113,8 +114,8 @@ class LiveMeasurer(CrewMeasurer):
             self._check_target(each.task)
         if self._executor is None:
             return Todo(candidates)
-        timers, deadline_s = len(self._workers), self.settings.build_timeout_s
-        return BuildAhead(candidates, self._executor, timers, deadline_s)
+        limit = self.settings.build_limit
+        return BuildAhead(candidates, self._executor, len(self._workers), limit)
 
     def _check_target(self, task: Task) -> None:
         """Refuse what these workers would time on another number of cores, or another device."""
@@ -127,15 +128,15 @@ class LiveMeasurer(CrewMeasurer):
             )
 
     def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
-        settings = self.settings
+        build, run = self.settings.build_limit, self.settings.run_limit(self.target)
         job = Job(
             work=work,
-            timing=settings.timing,
+            timing=self.settings.timing,
             best_s=best_s,
-            wait_s=settings.run_timeout_s * (len(self._workers) + 1),
-            run_s=settings.run_timeout_s,
+            wait_s=run.clock_s * (len(self._workers) + 1),
+            run=run,
         )
         self._workers[number].submit(
-            *(_MEASURE, job, self._timing_lock, self._placements[number]),
-            deadline_s=settings.build_timeout_s,
+            *(_MEASURE, job, build, self._timing_lock, self._placements[number]),
+            deadline_s=build.clock_s,
         )

@@ -14,6 +14,7 @@ from balto.errors import InputError
 from balto.measure.build import Built, Program, artifact_of
 from balto.measure.execute import device_of, time_artifact
 from balto.measure.placement import CpuPlacement
+from balto.measure.settings import Limit
 from balto.measure.timing import TimingSettings
 from balto.workers.child import note, pin, stage
 from balto.workers.tvm_setup import import_tvm, load_back_end
@@ -27,15 +28,15 @@ class Job:
         work: what to build, or what was built from it elsewhere.
         timing: how precisely to time it.
         best_s: the smallest latency of its task so far, seconds; infinity if it is the first.
-        wait_s: deadline of waiting for what it is timed on.
-        run_s: deadline of running it there.
+        wait_s: how long to wait for what it is timed on, seconds by the clock.
+        run: limit of running it there.
     """
 
     work: Program | Built
     timing: TimingSettings
     best_s: float
     wait_s: float
-    run_s: float
+    run: Limit
 
 
 def prepare(target: Target) -> None:
@@ -49,19 +50,21 @@ def prepare(target: Target) -> None:
     import_tvm(target)
 
 
-def measure(job: Job, timing_lock: int, placement: CpuPlacement) -> dict[str, Any]:
+def measure(job: Job, limit: Limit, timing_lock: int, placement: CpuPlacement) -> dict[str, Any]:
     """Build if it is not built, wait for the timing core, time; returns fields of an `Outcome`.
 
     Args:
         job: what to measure.
+        limit: of building it.
         timing_lock: file descriptor whose lock is the right to time.
         placement: where to build, and where to time.
     """
+    stage("build", *limit)
     artifact = artifact_of(job.work).load()  # linked before it takes the timing core
     stage("wait", job.wait_s)
     waiting = time.perf_counter()
     with _timing_core(timing_lock, placement):
-        stage("run", job.run_s)
+        stage("run", *job.run)
         started = time.perf_counter()
         note(waited_s=started - waiting)
         alone = len(placement.time) == 1

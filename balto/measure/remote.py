@@ -73,7 +73,7 @@ def measure(
 
     def timeout_s(device: str) -> int:
         """The device ends the session then, too: whatever hangs there holds it no longer."""
-        return math.ceil(job.run_s + (0 if device in probed else PROBE_S))
+        return math.ceil(job.run.clock_s + (0 if device in probed else PROBE_S))
 
     session, device = _session(tracker, grace_s, leave_out, timeout_s)
     note(device=device)
@@ -81,7 +81,7 @@ def measure(
     if device not in probed:
         stage("probe", PROBE_S)
         probe_s = _probe(artifact.target, session)
-    stage("run", job.run_s)
+    stage("run", *job.run)
     started = time.perf_counter()
     try:
         timing = time_artifact(artifact, job.timing, job.best_s, session=session)

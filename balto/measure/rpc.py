@@ -26,7 +26,7 @@ from balto.measure.crew import CrewMeasurer
 from balto.measure.local import Job
 from balto.measure.probes import PROBE_EVERY
 from balto.measure.remote import Tracker
-from balto.measure.settings import MeasureSettings
+from balto.measure.settings import Limit, MeasureSettings
 from balto.measure.todo import BuildAhead, Todo
 from balto.workers.executor import Executor
 from balto.workers.local import LocalExecutor
@@ -170,8 +170,8 @@ class RpcMeasurer(CrewMeasurer):
 
     def _todo(self, candidates: Sequence[Candidate]) -> Todo:
         assert self._executor is not None
-        deadline_s = self.settings.measure.build_timeout_s
-        return BuildAhead(candidates, self._executor, len(self._workers), deadline_s)
+        limit = self.settings.measure.build_limit
+        return BuildAhead(candidates, self._executor, len(self._workers), limit)
 
     def _submit(self, number: int, work: Program | Built, best_s: float) -> None:
         settings, how = self.settings, self.settings.measure
@@ -180,12 +180,12 @@ class RpcMeasurer(CrewMeasurer):
             timing=how.timing,
             best_s=best_s,
             wait_s=settings.wait_s,
-            run_s=how.run_timeout_s + settings.upload_timeout_s,
+            run=Limit(how.run_timeout_s + settings.upload_timeout_s),
         )
         probed = frozenset(d for d, n in self._since_probe.items() if n < PROBE_EVERY)
         self._workers[number].submit(
             *(_MEASURE, job, settings.tracker, settings.grace_s, self._left_out, probed),
-            deadline_s=how.build_timeout_s,
+            deadline_s=how.build_limit.clock_s,
         )
 
     @property

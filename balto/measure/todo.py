@@ -11,13 +11,14 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from balto.data.candidate import Candidate
 from balto.errors import WorkerError, WorkerTimeout
 from balto.measure.build import Built, Program
+from balto.measure.settings import Limit
 from balto.workers.executor import Executor
 
 #: No build begins while so many artifacts a timer are waiting.
@@ -28,6 +29,37 @@ _BUILD = "balto.measure.build:build_exported"
 
 def _any(_: Candidate) -> bool:
     return True
+
+
+class Homes:
+    """Which worker built which programs last, and has them at hand.
+
+    Args:
+        kept: programs to remember; those that were built longest ago are forgotten.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._homes: dict[tuple[str, str | None], int | None] = {}
+
+    def suits(self, candidate: Candidate, worker: int | None, alive: Collection[int]) -> bool:
+        """Whether no other worker has the program at hand.
+
+        Args:
+            candidate: the program.
+            worker: process id of who asks for one.
+            alive: process ids of all workers.
+        """
+        home = self._homes.get((candidate.task.name, candidate.trace))
+        return home in (None, worker) or home not in alive
+
+    def settle(self, candidate: Candidate, worker: int | None) -> None:
+        """A worker gets the program, by its process id."""
+        program = candidate.task.name, candidate.trace
+        self._homes.pop(program, None)
+        self._homes[program] = worker
+        while len(self._homes) > self._kept:
+            del self._homes[next(iter(self._homes))]
 
 
 class Todo:
@@ -82,14 +114,15 @@ class BuildAhead(Todo):
         candidates: all of one call of `Measurer.measure`.
         executor: where to build.
         timers: how many workers take artifacts.
-        deadline_s: what building one program may take, seconds.
+        limit: what building one program may take.
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], executor: Executor, timers: int, deadline_s: float
+        self, candidates: Sequence[Candidate], executor: Executor, timers: int, limit: Limit
     ) -> None:
         super().__init__(candidates)
-        self._executor, self._timers, self._deadline_s = executor, timers, deadline_s
+        self._executor, self._timers, self._limit = executor, timers, limit
+        self._slow: set[int] = set()  # that ran out of time by the clock once
         self._building: dict[Future[Any], int] = {}
         self._ready: deque[int] = deque()
         self._built: dict[int, Built] = {}
@@ -122,7 +155,7 @@ class BuildAhead(Todo):
         """Take in what was built meanwhile; yields what could not be.
 
         Raises:
-            ClusterLost: there is nothing left to build on.
+            ClusterLost: If the executor has nothing left to build on.
         """
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.wake)
@@ -132,9 +165,18 @@ class BuildAhead(Todo):
                 self._built[index] = future.result()
                 self._ready.append(index)
             except WorkerError as error:
-                timeout = isinstance(error, WorkerTimeout)
-                yield index, error, self._deadline_s if timeout else math.nan
+                if isinstance(error, WorkerTimeout) and error.by_clock and index not in self._slow:
+                    self._slow.add(index)
+                    self._waiting.append(index)
+                    continue
+                yield index, error, self._seconds(error)
         self._build()
+
+    def _seconds(self, error: WorkerError) -> float:
+        """What building took that failed; NaN if that is not known."""
+        if not isinstance(error, WorkerTimeout):
+            return math.nan
+        return self._limit.clock_s if error.by_clock else self._limit.cpu_s
 
     def close(self) -> None:
         """Forget what is left."""
@@ -154,7 +196,8 @@ class BuildAhead(Todo):
         ):
             index = self._waiting.popleft()
             program = Program.of(self._candidates[index])
-            future = self._executor.submit(_BUILD, program, deadline_s=self._deadline_s)
+            deadline_s = self._limit.clock_s
+            future = self._executor.submit(_BUILD, program, self._limit, deadline_s=deadline_s)
             self._building[future] = index
             future.add_done_callback(self._wake_up)
 

@@ -10,24 +10,35 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import math
 import os
+import pickle
 import resource
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+#: Environment variable of a worker: the temporary folder for what outlives it.
+SHARED_TMPDIR = "BALTO_SHARED_TMPDIR"
 _PR_SET_PDEATHSIG = 1
 _connection: Connection | None = None
 
 
-def stage(name: str, deadline_s: float) -> None:
-    """Tell the parent what this call does now, and that it must end within `deadline_s`."""
+def stage(name: str, deadline_s: float, cpu_s: float = math.inf) -> None:
+    """Tell the parent what this call does now, and when that must end.
+
+    Args:
+        name: of what it does.
+        deadline_s: what it may take by the clock, seconds.
+        cpu_s: what it may take of the processor, on all cores together, seconds.
+    """
     if _connection is not None:
-        _connection.send(("stage", name, deadline_s))
+        _connection.send(("stage", name, deadline_s, cpu_s))
 
 
 def note(**facts: Any) -> None:
@@ -55,8 +66,14 @@ def die_with(parent: int, of: int = signal.SIGKILL) -> None:
         sys.exit(1)
 
 
-def main(fd: int, parent: int) -> None:
-    """Serve calls until the caller closes the connection, or the parent dies."""
+def main(fd: int, parent: int, folder: str) -> None:
+    """Serve calls until the caller closes the connection, or the parent dies.
+
+    Args:
+        fd: file descriptor of our end of the connection.
+        parent: process id of who forked us.
+        folder: to make, for all temporary files; whoever sees us end removes it.
+    """
     global _connection
     die_with(parent)
     connection = _connection = Connection(fd)
@@ -65,6 +82,7 @@ def main(fd: int, parent: int) -> None:
     sys.path_importer_cache.clear()
     os.environ.clear()
     os.environ.update(settings["env"])
+    _use_for_temporary_files(folder)
     with contextlib.suppress(OSError):  # a folder that is gone
         os.chdir(settings["folder"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -77,14 +95,22 @@ def main(fd: int, parent: int) -> None:
     connection.send(("ready",))
     while True:
         try:
-            function, args = connection.recv()
+            call = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_run(function, args))
+        connection.send(("taken",))
+        connection.send(_run(call))
 
 
-def _run(function: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _use_for_temporary_files(folder: str) -> None:
+    """Python, TVM and the compilers that it calls ask for ``TMPDIR``."""
+    Path(folder).mkdir(mode=0o700)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def _run(call: bytes) -> tuple[Any, ...]:
     try:
+        function, args = pickle.loads(call)  # noqa: S301  # our parent's
         return ("result", resolve(function)(*args))
     except MemoryError:
         return ("raised", "MemoryError", "out of memory")

@@ -9,6 +9,9 @@ and forks when asked. A process of ours has one, from its first worker on.
 Of each child the parent holds one end of a socket, on which the nursery tells its process id and
 how it ended. A child whose parent shuts that end, or dies, is killed with all that it started; if
 the nursery itself is killed, its children die with it.
+
+Each child has a temporary folder of its own. The nursery removes it when the child has ended, and
+all of them when the parent is gone; if the nursery is killed, the parent does.
 """
 
 from __future__ import annotations
@@ -32,10 +35,10 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from balto.workers import child
+from balto.workers import child, scratch
 
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
-    "from balto.workers.nursery import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from balto.workers.nursery import main; main(*map(int, sys.argv[2:5]), sys.argv[5])"
 )
 _NUMBER = struct.Struct("i")
 _MESSAGE, _MAX_FDS = 4096, 64
@@ -129,6 +132,7 @@ class _Nursery:
         self._parent = os.getpid()
         self._ended = threading.Event()
         self._code: int | None = None
+        self._folder, self._in_use = scratch.claim()
         self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A process dies with the thread that started it, so a thread that lasts starts this one.
         arguments = (theirs, os.dup(output))
@@ -159,7 +163,8 @@ class _Nursery:
 
     def _keep(self, theirs: socket.socket, output: int) -> None:
         path = json.dumps([os.path.abspath(p) for p in sys.path])  # noqa: PTH100
-        arguments = [path, str(theirs.fileno()), str(self._parent)]
+        numbers = theirs.fileno(), self._parent, self._in_use
+        arguments = [path, *map(str, numbers), self._folder]
         try:
             with theirs:
                 process = subprocess.Popen(
@@ -167,7 +172,7 @@ class _Nursery:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=output,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), self._in_use),
                     start_new_session=True,
                 )
         except OSError as error:
@@ -177,28 +182,49 @@ class _Nursery:
         finally:
             os.close(output)
             self._ended.set()
+            scratch.remove(self._folder)
+            os.close(self._in_use)
 
 
-def main(fd: int, parent: int) -> None:
-    """Fork when asked, until the parent is gone."""
+def main(fd: int, parent: int, in_use: int, folder: str) -> None:
+    """Fork when asked, until the parent is gone.
+
+    Args:
+        fd: file descriptor on which the parent asks.
+        parent: its process id.
+        in_use: file descriptor that locks the folder.
+        folder: in which each child gets a temporary folder.
+    """
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    child.die_with(parent, signal.SIGTERM)
+    # The parent's death continues this process if it was stopped, so that it cleans up and ends.
+    signal.signal(signal.SIGCONT, lambda *_: os.getppid() == parent or sys.exit())
+    os.set_inheritable(in_use, False)
+    server = _Server(socket.socket(fileno=fd), folder)
+    try:
+        child.die_with(parent, signal.SIGCONT)
+        _prepare()
+        server.serve()
+    finally:
+        server.end()
+
+
+def _prepare() -> None:
+    """Load what every child will need."""
     if importlib.util.find_spec("tvm") is not None:
         from balto.workers.tvm_setup import import_tvm_for_drawing
 
         with contextlib.suppress(Exception):  # a worker that needs it says what is wrong
             import_tvm_for_drawing()
     gc.freeze()  # collecting would touch the pages that the children share
-    _Server(socket.socket(fileno=fd)).serve()
 
 
 class _Server:
     """Forks, and tells what became of it."""
 
-    def __init__(self, requests: socket.socket) -> None:
-        self._requests = requests
+    def __init__(self, requests: socket.socket, folder: str) -> None:
+        self._requests, self._folder = requests, folder
         self._children: dict[int, socket.socket] = {}
         self._ended: set[int] = set()
         self._unwanted: set[int] = set()
@@ -212,13 +238,17 @@ class _Server:
             self._selector.register(each, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Until the parent is gone, and then no child is left."""
-        try:
-            while self._served():
-                pass
-        finally:
-            for pid in self._children:
-                _kill_family(pid)
+        """Until the parent is gone."""
+        while self._served():
+            pass
+
+    def end(self) -> None:
+        """Leave no child behind, and no file."""
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            signal.signal(number, signal.SIG_IGN)
+        for pid in self._children:
+            _kill_family(pid)
+        scratch.remove(self._folder)
 
     def _served(self) -> bool:
         for key, _ in self._selector.select():
@@ -263,7 +293,7 @@ class _Server:
         try:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM):
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT):
                 signal.signal(number, signal.SIG_DFL)
             self._selector.close()
             for each in (self._requests, self._woken, self._wake, *self._children.values()):
@@ -273,7 +303,7 @@ class _Server:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
-            child.main(connection, nursery)
+            child.main(connection, nursery, self._folder_of(os.getpid()))
             code = 0
         except SystemExit as leaving:
             if isinstance(leaving.code, str):
@@ -299,6 +329,7 @@ class _Server:
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is not None:
                 _kill_family(pid)
+                scratch.remove(self._folder_of(pid))
                 exited = ended.si_code == os.CLD_EXITED
                 self._tell(pid, ended.si_status if exited else -ended.si_status)
                 self._ended.add(pid)
@@ -307,6 +338,9 @@ class _Server:
     def _tell(self, pid: int, number: int) -> None:
         with contextlib.suppress(OSError):
             self._children[pid].sendall(_NUMBER.pack(number))
+
+    def _folder_of(self, pid: int) -> str:
+        return f"{self._folder}/{pid}"
 
     def _bury(self, pid: int) -> None:
         """Only what is dead and unwanted: till then its id, and its family's, is no other's."""

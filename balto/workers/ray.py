@@ -6,7 +6,9 @@ import contextlib
 import importlib.util
 import itertools
 import math
+import os
 import re
+import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -58,7 +60,10 @@ class RayExecutor(Executor):
         self._known = threading.Event()
         self._connection, theirs = Pipe()
         inherit = (theirs.fileno(),)
-        self._driver = Worker(cpus=cpus, env=_ENVIRONMENT, inherit=inherit)
+        # Ray finds its clusters in the temporary folder, and a worker has one of its own.
+        shared = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
+        env = {"RAY_TMPDIR": shared, **_ENVIRONMENT}
+        self._driver = Worker(cpus=cpus, env=env, inherit=inherit)
         self._driver.submit(
             *("balto.workers.ray_driver:serve", theirs.fileno(), address, versions()),
             deadline_s=math.inf,

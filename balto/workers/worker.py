@@ -9,6 +9,7 @@ nothing to the user's terminal, and everything that can happen to a call becomes
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -19,14 +20,20 @@ from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
+from balto.workers.child import SHARED_TMPDIR
 from balto.workers.nursery import Child, fork
 
 _TAIL_BYTES = 4096
-#: How long starting and preloading may take.
+#: How long starting and preloading may take, and taking a call.
 _START_S = 120.0
-#: How often a call is made again whose worker was killed, and one whose worker crashed.
-_KILLS, _CRASHES = 4, 1
+#: How often a call is made again whose worker was killed, and one whose worker crashed; and how
+#: often one whose worker was killed before it took the call, which is no try.
+_KILLS, _CRASHES, _UNTAKEN = 4, 1, 20
+#: How often the processor time of a call with a limit of it is looked at, seconds.
+_LOOK_S = 1.0
 
 
 class Worker:
@@ -58,7 +65,9 @@ class Worker:
         self._connection: Connection | None = None
         self._output: Any = None
         self._ready = False
-        self._deadline = 0.0
+        self._call_s = 0.0
+        self._deadline = self._until = 0.0
+        self._cpu_until = math.inf
         self._stage = ""
         self._notes: dict[str, Any] = {}
 
@@ -76,7 +85,7 @@ class Worker:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         settings = {
             "path": [os.path.abspath(p) for p in sys.path],  # noqa: PTH100
-            "env": {**os.environ, **self._env},
+            "env": {SHARED_TMPDIR: tempfile.gettempdir(), **os.environ, **self._env},
             "folder": os.readlink("/proc/self/cwd"),  # noqa: PTH115  # it may be gone
             "cpus": self._cpus or sorted(os.sched_getaffinity(0)),
             "memory_bytes": self._memory_bytes,
@@ -110,12 +119,12 @@ class Worker:
 
     @property
     def deadline(self) -> float:
-        """When the current stage must end, in seconds of `time.monotonic`."""
+        """When `poll` must be called at the latest, in seconds of `time.monotonic`."""
         return self._deadline
 
     @property
     def stage(self) -> str:
-        """``start``; then what the last call was doing, as it said itself; empty until it did."""
+        """``start`` until the last call was taken; then what it was doing, as it said itself."""
         return self._stage
 
     @property
@@ -126,13 +135,15 @@ class Worker:
     def call(self, function: str, *args: Any, deadline_s: float) -> Any:
         """Call ``package.module:name`` in the worker and wait for its result.
 
+        A process that is killed before it has taken the call, while it starts or is idle, is
+        replaced, and the call made to the new one.
+
         Raises:
             WorkerRaised: the function raised.
             WorkerDied: the process died; the next call starts another.
             WorkerTimeout: it took longer than `deadline_s`; the next call starts another process.
         """
-        self.submit(function, *args, deadline_s=deadline_s)
-        return self.result()
+        return self._call((0, 0), function, args, deadline_s)
 
     def call_with_retries(self, function: str, *args: Any, deadline_s: float) -> Any:
         """`call`, made again in a new process if the process died.
@@ -145,14 +156,22 @@ class Worker:
             WorkerRaised, WorkerTimeout: as `call`, at once.
             WorkerDied: it died again and again.
         """
-        deaths = {True: _KILLS, False: _CRASHES}
+        return self._call((_CRASHES, _KILLS), function, args, deadline_s)
+
+    def _call(
+        self, deaths: tuple[int, int], function: str, args: tuple[Any, ...], deadline_s: float
+    ) -> Any:
+        """Call; `deaths` is after how many crashes, and how many kills, it is made again."""
+        left = [*deaths, _UNTAKEN]
         while True:
             try:
-                return self.call(function, *args, deadline_s=deadline_s)
+                self.submit(function, *args, deadline_s=deadline_s)
+                return self.result()
             except WorkerDied as error:
-                if self._ended or not deaths[error.killed]:
+                kind = 2 if error.untaken and error.killed else int(error.killed)
+                if self._ended or not left[kind]:
                     raise
-                deaths[error.killed] -= 1
+                left[kind] -= 1
 
     def submit(self, function: str, *args: Any, deadline_s: float) -> None:
         """Send a call; `result` or `poll` get its result, or learn that the worker is dead.
@@ -170,7 +189,8 @@ class Worker:
         assert self._output is not None
         self._output.truncate(0)
         self._output.seek(0)
-        self._begin("", deadline_s)
+        self._begin("start", _START_S)
+        self._call_s = deadline_s
         with contextlib.suppress(OSError):  # dead while it was idle: `poll` says so
             self._connection.send((function, args))
 
@@ -197,8 +217,10 @@ class Worker:
                 case ("ready",):
                     self._ready = True
                     return False, None
-                case ("stage", name, deadline_s):
-                    self._begin(name, deadline_s, keep_notes=True)
+                case ("taken",):
+                    self._begin("", self._call_s)
+                case ("stage", name, deadline_s, cpu_s):
+                    self._begin(name, deadline_s, cpu_s, keep_notes=True)
                 case ("note", facts):
                     self._notes.update(facts)
                 case ("result", value):
@@ -211,10 +233,7 @@ class Worker:
                     error.kind = kind
                     raise error
         if time.monotonic() > self._deadline:
-            stage, notes = self._stage, self._notes
-            output = self._tail()
-            self.kill()
-            raise WorkerTimeout(f"no answer within the deadline ({stage})", stage, notes, output)
+            self._look()
         return False, None
 
     def memory_bytes(self) -> int:
@@ -260,11 +279,36 @@ class Worker:
     ) -> None:
         self.kill()
 
-    def _begin(self, stage: str, deadline_s: float, keep_notes: bool = False) -> None:
+    def _begin(
+        self, stage: str, deadline_s: float, cpu_s: float = math.inf, keep_notes: bool = False
+    ) -> None:
         self._stage = stage
-        self._deadline = time.monotonic() + deadline_s
+        self._until = time.monotonic() + deadline_s
+        self._cpu_until = math.inf if math.isinf(cpu_s) else self._cpu_s() + cpu_s
+        self._deadline = min(self._until, time.monotonic() + min(cpu_s, _LOOK_S))
         if not keep_notes:
             self._notes = {}
+
+    def _look(self) -> None:
+        """See whether the current stage has taken too long; until when it has not, if not."""
+        limited = math.isfinite(self._cpu_until)
+        left = self._cpu_until - self._cpu_s() if limited else math.inf
+        now = time.monotonic()
+        if now < self._until and left > 0:
+            self._deadline = min(self._until, now + min(max(left, 0.01), _LOOK_S))
+            return
+        stage, notes, output = self._stage, self._notes, self._tail()
+        self.kill()
+        of = "by the clock" if left > 0 else "of processor time"
+        error = WorkerTimeout(f"no end within the deadline {of} ({stage})", stage, notes, output)
+        error.by_clock = limited and left > 0
+        raise error
+
+    def _cpu_s(self) -> float:
+        """Processor time of the process, and of its children that have ended, seconds."""
+        with contextlib.suppress(psutil.Error):
+            return float(sum(psutil.Process(self.pid).cpu_times()[:4]))
+        return 0.0
 
     def _wait(self) -> None:
         assert self._connection is not None

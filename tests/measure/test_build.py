@@ -103,6 +103,7 @@ def test_a_device_that_is_not_here_is_a_clear_stop_not_a_row_of_failures() -> No
         {"memory_bytes": -1},
         {"build_timeout_s": 0.0},
         {"run_timeout_s": float("nan")},
+        {"clock_factor": 0.5},
         {"recycle_bytes": 0},
     ],
 )

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import psutil
 import pytest
 
 from balto.data.outcome import Status
@@ -27,7 +28,7 @@ SETTINGS = MeasureSettings(workers=1)
     ("stage", "kind"),
     [
         ("start", "sound"),
-        pytest.param("", "builds-long", id="building"),
+        ("build", "builds-long"),
         pytest.param("run", "long"),
     ],
 )
@@ -68,6 +69,50 @@ def test_a_kill_of_an_idle_worker_costs_no_program() -> None:
             [(_, outcome)] = measurer.measure([candidate("sound", program)])
             assert outcome.ok
             os.kill(measurer.pids()[0], signal.SIGKILL)
+
+
+def test_a_kill_of_what_workers_are_forked_from_costs_no_program() -> None:
+    """It takes all workers with it, idle ones that are not known to be dead and busy ones."""
+    with LiveMeasurer.for_target(TARGET, MeasureSettings(workers=3)) as measurer:
+
+        def kill() -> None:
+            os.kill(psutil.Process(measurer.pids()[0]).ppid(), signal.SIGKILL)
+
+        for batch in range(3):
+            several = [candidate("sound", 12 * batch + i) for i in range(12)]
+            seen = []
+            for _, outcome in measurer.measure(several):
+                seen.append(outcome.status)
+                if len(seen) == 6:
+                    kill()
+            assert seen == [Status.OK] * 12
+            kill()
+            [(_, outcome)] = measurer.measure([candidate("slower", batch)])
+            assert outcome.ok
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, Status.OK), (2, Status.BUILD_TIMEOUT)])
+def test_a_build_that_got_no_processor_is_tried_once_more(times: int, status: Status) -> None:
+    modules()
+    settings = MeasureSettings(workers=1, build_timeout_s=5.0, clock_factor=1.0)
+    with LiveMeasurer.for_target(TARGET, settings) as measurer:
+        [worker] = measurer._workers
+        with killed(worker, "build", times, signal.SIGSTOP) as pids:
+            [(_, outcome)] = measurer.measure([candidate("builds-long")])
+    assert len(pids) == times
+    assert outcome.status is status
+    assert outcome.ok or "by the clock" in outcome.message
+
+
+def test_a_run_that_got_no_processor_is_tried_once_more() -> None:
+    modules()
+    settings = MeasureSettings(workers=1, run_timeout_s=5.0, clock_factor=1.0)
+    with LiveMeasurer.for_target(TARGET, settings) as measurer:
+        [worker] = measurer._workers
+        with killed(worker, "run", 1, signal.SIGSTOP) as pids:
+            [(_, outcome)] = measurer.measure([candidate("long")])
+    assert len(pids) == 1
+    assert outcome.ok
 
 
 def test_idle_workers_killed_while_another_measures_cost_no_program() -> None:

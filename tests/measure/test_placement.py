@@ -35,11 +35,9 @@ def test_other_work_keeps_off_the_cores_that_time(cpus, cores, timing, free):
 
 
 def test_the_live_measurer_says_where_other_work_disturbs_nothing():
-    cpus = range(100, 116)
-    placements = cpu_placements(cpus, workers=0, cores=4)
-    measurer = LiveMeasurer.__new__(LiveMeasurer)  # no process is started on CPUs made up
-    measurer._cpus, measurer._placements = tuple(cpus), placements
-    assert measurer.free_cpus == tuple(range(100, 112))
+    cpus = sorted(os.sched_getaffinity(0))
+    with LiveMeasurer.for_target("llvm", MeasureSettings(workers=1)) as measurer:
+        assert measurer.free_cpus == free_cpus(cpus, cpu_placements(cpus, workers=1))
 
 
 def test_workers_build_everywhere_else_and_time_in_one_place():

@@ -14,10 +14,12 @@ from balto.data.target import LLVM
 from balto.data.task import Task
 from balto.errors import WorkerDied, WorkerTimeout
 from balto.measure.build import Artifact, Built
-from balto.measure.todo import AHEAD, BuildAhead
+from balto.measure.settings import Limit
+from balto.measure.todo import AHEAD, BuildAhead, Homes
 from balto.workers.executor import Executor
 
 TASK = Task("t", "t", "[]", 1, LLVM, "here", module="{}")
+LIMIT = Limit(clock_s=45.0, cpu_s=9.0)
 
 
 class ByHand(Executor):
@@ -26,6 +28,7 @@ class ByHand(Executor):
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self.under_way: list[Future[Any]] = []
+        self.asked: list[Any] = []
 
     @property
     def slots(self) -> int:
@@ -34,6 +37,7 @@ class ByHand(Executor):
     def submit(self, function: str, *args: Any, deadline_s: float) -> Future[Any]:  # noqa: ARG002
         future: Future[Any] = Future()
         self.under_way.append(future)
+        self.asked.append(args[0])
         return future
 
     def close(self) -> None:
@@ -57,7 +61,7 @@ def wakes(todo: BuildAhead) -> bool:
 def test_whatever_happens_in_whatever_order(count, slots, timers, moves):
     executor = ByHand(slots)
     todo = BuildAhead(
-        [Candidate(TASK, 0, i, trace="") for i in range(count)], executor, timers, 9.0
+        [Candidate(TASK, 0, i, trace="") for i in range(count)], executor, timers, LIMIT
     )
     most = slots + timers + AHEAD * timers
     popped, failed, waiting = [], [], 0
@@ -85,7 +89,7 @@ def test_whatever_happens_in_whatever_order(count, slots, timers, moves):
 
 def test_the_same_artifact_is_handed_out_again_and_a_failure_says_what_it_cost():
     executor = ByHand(4)
-    todo = BuildAhead([Candidate(TASK, 0, i, trace="") for i in range(3)], executor, 1, 9.0)
+    todo = BuildAhead([Candidate(TASK, 0, i, trace="") for i in range(3)], executor, 1, LIMIT)
     assert todo.pop() is None  # begins to build
     one, two, three = executor.under_way
     one.set_result(built())
@@ -104,9 +108,43 @@ def test_the_same_artifact_is_handed_out_again_and_a_failure_says_what_it_cost()
     todo.close()
 
 
+def test_what_ran_out_of_time_by_the_clock_is_built_once_more_after_the_others():
+    executor = ByHand(1)
+    todo = BuildAhead([Candidate(TASK, 0, i, trace=f"{i}") for i in range(3)], executor, 1, LIMIT)
+    late = WorkerTimeout("too long")
+    late.by_clock = True
+    failed = []
+    todo.pop()
+    for program in executor.asked:  # which grows meanwhile
+        if program.trace == "0":
+            executor.under_way.pop(0).set_exception(late)
+        else:
+            executor.under_way.pop(0).set_result(built())
+        failed += todo.failures()
+        if (ready := todo.pop()) is not None:
+            todo.done(ready)
+    assert [program.trace for program in executor.asked] == ["0", "1", "2", "0"]
+    assert not todo
+    assert failed == [(0, late, LIMIT.clock_s)]
+    todo.close()
+
+
+def test_a_program_goes_to_the_worker_that_has_it_while_that_lives():
+    a, b, new = (Candidate(TASK, 0, k, trace=f"[{k}]") for k in range(3))
+    homes = Homes(kept=4)
+    homes.settle(a, 1)
+    homes.settle(b, 2)
+    suits = [[homes.suits(c, worker, {1, 2}) for c in (a, b, new)] for worker in (1, 2)]
+    assert suits == [[True, False, True], [False, True, True]]
+    assert homes.suits(a, 2, {2, 3}), "who had it is dead"
+    for k in range(4):
+        homes.settle(Candidate(TASK, 0, k, trace=f"[other {k}]"), 2)
+    assert homes.suits(b, 1, {1, 2}), "forgotten, as the worker has forgotten it"
+
+
 def test_what_is_done_after_closing_wakes_nobody(caplog):
     executor = ByHand(2)
-    todo = BuildAhead([Candidate(TASK, 0, 0, trace="")], executor, 1, 9.0)
+    todo = BuildAhead([Candidate(TASK, 0, 0, trace="")], executor, 1, LIMIT)
     todo.pop()
     executor.under_way[0].set_running_or_notify_cancel()
     todo.close()

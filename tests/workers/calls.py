@@ -7,10 +7,12 @@ import inspect
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from balto.data.target import Target
+from balto.measure.build import Program, build
 from balto.workers.child import note, stage
 from balto.workers.tvm_setup import import_tvm, load_back_end
 
@@ -63,6 +65,32 @@ def stages(naps: list[float], deadline_s: float) -> str:
         stage(f"stage {number}", deadline_s)
         time.sleep(seconds)
     return "done"
+
+
+def spend(seconds: float, clock_s: float, cpu_s: float) -> float:
+    """Use so much processor time, with these limits; returns what was used."""
+    stage("spending", clock_s, cpu_s)
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+    return time.process_time() - began
+
+
+def sleep(seconds: float, clock_s: float, cpu_s: float) -> None:
+    stage("sleeping", clock_s, cpu_s)
+    time.sleep(seconds)
+
+
+def compile_for_ever(program: Program) -> None:
+    """Build and export a program again and again: mostly, there are object files."""
+    while True:
+        build(program, export=True)
+
+
+def temporary_folder() -> str:
+    """In which a file is left."""
+    Path(tempfile.mkdtemp(), "left").touch()
+    return tempfile.gettempdir()
 
 
 def shout(text: str) -> None:

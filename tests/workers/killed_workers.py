@@ -15,9 +15,12 @@ from balto.workers.worker import Worker
 
 
 @contextlib.contextmanager
-def killed(worker: Worker, stage: str, times: int) -> Iterator[list[int]]:
+def killed(
+    worker: Worker, stage: str, times: int, number: int = signal.SIGKILL
+) -> Iterator[list[int]]:
     """Kill the next `times` processes of a worker when they are at a stage; yields their pids.
 
+    With another signal, such as SIGSTOP, they get that.
     Starting takes milliseconds, too few to be hit: here it takes longer.
     """
     if stage == "start":
@@ -32,7 +35,7 @@ def killed(worker: Worker, stage: str, times: int) -> Iterator[list[int]]:
             at_it = worker.stage == stage and (worker.ready or stage == "start")
             if pid is not None and pid not in pids and at_it:
                 pids.append(pid)
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
             time.sleep(0.002)
 
     killer = threading.Thread(target=kill)

@@ -80,16 +80,20 @@ def test_a_worker_that_cannot_be_forked_says_why_and_costs_no_other() -> None:
 
 
 def test_a_dead_nursery_costs_its_workers_and_is_replaced() -> None:
+    large = b"x" * (8 << 20)
     with Worker() as worker, Worker() as other:
         assert worker.call(CALLS + "echo", 1, deadline_s=60) == 1
         parent = parent_of(worker)
+        other.submit(CALLS + "stages", [60.0], 60.0, deadline_s=60)
+        while other.stage == "start":
+            other.poll()
         os.kill(parent.pid, signal.SIGKILL)
-        with pytest.raises(WorkerDied) as caught:
-            worker.call(CALLS + "echo", b"x" * (8 << 20), deadline_s=60)
-        assert caught.value.killed
-        assert worker.call(CALLS + "echo", 2, deadline_s=60) == 2
+        assert worker.call(CALLS + "echo", large, deadline_s=60) == large, "it was idle"
         assert parent_of(worker) != parent
-        assert other.call_with_retries(CALLS + "echo", 3, deadline_s=60) == 3
+        with pytest.raises(WorkerDied) as caught:
+            other.result()
+        assert caught.value.killed
+        assert other.call(CALLS + "echo", 3, deadline_s=60) == 3
 
 
 def test_a_worker_that_nobody_holds_is_gone() -> None:

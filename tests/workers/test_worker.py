@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
 from balto.workers.worker import Worker
+from tests.workers.killing import killed
 
 CALLS = "tests.workers.calls:"
 
@@ -87,15 +90,71 @@ def test_a_call_is_made_again_when_its_process_is_killed_and_once_when_it_crashe
             again()
 
 
-@pytest.mark.parametrize("times", range(3))
-def test_a_worker_killed_while_idle_is_noticed_by_the_next_call(worker: Worker, times: int) -> None:
-    assert call(worker, "echo", times) == times
+@pytest.mark.parametrize("size", [1, 8 << 20])
+def test_a_worker_killed_while_idle_costs_the_next_call_nothing(worker: Worker, size: int) -> None:
+    """Whether the call fits into the pipe or not, and whether the death is known yet or not."""
+    for pause_s in (0.0, 0.0, 0.05):
+        before = call(worker, "pid")
+        os.kill(before, signal.SIGKILL)
+        time.sleep(pause_s)
+        assert call(worker, "echo", b"x" * size) == b"x" * size
+        assert call(worker, "pid") != before
+
+
+def test_a_kill_before_a_call_is_taken_is_no_try_of_it(worker: Worker, tmp_path: Path) -> None:
+    """It may die as often as ever: here, of its own, as soon as it is taken."""
+    path = tmp_path / "calls"
+    with killed(worker, "start", times=6) as pids, pytest.raises(WorkerDied) as caught:
+        call(worker, "die_the_first_times", str(path), int(signal.SIGSEGV), 1)
+    assert len(pids) == 6
+    assert caught.value.signal == signal.SIGSEGV
+    assert not caught.value.untaken
+    assert path.read_text() == "."
+
+
+def test_who_kills_every_process_before_it_takes_a_call_is_told_so(worker: Worker) -> None:
+    with killed(worker, "start", times=1000), pytest.raises(WorkerDied) as caught:
+        call(worker, "echo", 1)
+    assert caught.value.untaken
+
+
+def test_a_call_that_cannot_be_read_there_is_an_error_and_the_worker_lives(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "known_here_alone.py").write_text("class Strange: pass")
+    before = call(worker, "pid")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    strange = importlib.import_module("known_here_alone").Strange()
+    with pytest.raises(WorkerRaised, match="No module named 'known_here_alone'"):
+        call(worker, "echo", strange)
+    assert call(worker, "pid") == before
+
+
+def test_a_limit_of_processor_time_ends_what_computes_too_long(worker: Worker) -> None:
+    with pytest.raises(WorkerTimeout, match="of processor time") as caught:
+        call(worker, "spend", 60.0, 60.0, 0.3)
+    assert not caught.value.by_clock
+    assert caught.value.stage == "spending"
+
+
+def test_time_in_which_a_process_got_no_processor_is_not_charged(worker: Worker) -> None:
+    worker.submit(CALLS + "spend", 0.5, 60.0, 1.0, deadline_s=60.0)
+    time.sleep(0.2)
     assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(WorkerDied) as caught:
-        call(worker, "echo", b"x" * (8 << 20))
-    assert caught.value.killed
-    assert call(worker, "echo", times) == times
+    os.kill(worker.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    assert worker.poll() == (False, None)
+    os.kill(worker.pid, signal.SIGCONT)
+    assert worker.result() >= 0.5
+
+
+def test_what_uses_no_processor_time_ends_by_the_clock_and_is_said_to(worker: Worker) -> None:
+    with pytest.raises(WorkerTimeout, match="by the clock") as caught:
+        call(worker, "sleep", 60.0, 0.3, 0.1)
+    assert caught.value.by_clock
+    with pytest.raises(WorkerTimeout, match="by the clock") as without:
+        call(worker, "sleep", 60.0, 0.3, math.inf)
+    assert not without.value.by_clock, "the clock was its limit"
 
 
 def test_an_exit_says_the_last_words(worker: Worker) -> None:
