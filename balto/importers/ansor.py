@@ -21,6 +21,8 @@ from balto.importers.imported import SkipLine
 
 #: Bytes of a line; real ones have 1 to 4 thousand.
 LONGEST_LINE = 1 << 20
+#: A machine has fewer cores.
+MOST_CORES = 1 << 20
 #: Versions of the format that are read here.
 VERSIONS = ("v0.2", "v0.3", "v0.4", "v0.5", "v0.6")
 #: Ansor's numbers for what went wrong, as our statuses, and its words.
@@ -99,7 +101,7 @@ def read_record(line: bytes) -> Record:
     except (ValueError, TypeError, LookupError, AttributeError):
         raise SkipLine("no whole record") from None
     ansor_steps.check(steps)
-    known = isinstance(cores, int) and cores > 0
+    known = type(cores) is int and 0 < cores < MOST_CORES
     return Record(
         workload, target, cores if known else None, steps, _outcome(costs, error, seconds)
     )
@@ -110,7 +112,7 @@ def _outcome(costs: Any, error: Any, seconds: Any) -> Outcome:
     if not sound([seconds]):
         raise SkipLine("costs that cannot be")
     if type(error) is not int or not 0 <= error <= len(ERRORS):
-        raise SkipLine(f"an error that is not known here ({str(error)[:8]})")
+        raise SkipLine(f"an error that is not known here ({ascii(error)[:8]})")
     if error:
         status, words = ERRORS[error]
         return Outcome(status, measure_s=float(seconds), message=f"Ansor's error {error}: {words}")

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from balto.data.outcome import Outcome, Status
-from balto.data.plausible import plausible
+from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S, plausible
 from balto.importers.imported import SkipLine
 
-#: Costs of this many seconds or more stand for a failure: TVM writes 1e10.
-FAILED_S = 1e9
+#: Costs of this many seconds or more stand for a failure, TVM writes 1e10; none is so long.
+FAILED_S, ENDLESS_S = 1e9, 1e12
 
 
 def sound(numbers: Sequence[Any]) -> bool:
-    """Whether these are all finite numbers from 0."""
-    return all(type(n) in (int, float) and 0 <= n < math.inf for n in numbers)
+    """Whether these are all numbers of seconds from 0, some of which may stand for a failure."""
+    return all(type(n) in (int, float) and 0 <= n < ENDLESS_S for n in numbers)
+
+
+def possible_latency(seconds: Any) -> Any:
+    """Whether a program can take so long; of a number, or of each of an array."""
+    return (seconds >= LEAST_LATENCY_S) & (seconds <= LARGEST_LATENCY_S)
 
 
 def outcome_of_costs(costs: Any, measure_s: float = math.nan) -> Outcome:
@@ -37,6 +42,8 @@ def outcome_of_costs(costs: Any, measure_s: float = math.nan) -> Outcome:
         return Outcome(Status.RUN_ERROR, measure_s=measure_s, message=message)
     if ordered[0] <= 0:
         raise SkipLine("not measured")
+    if not all(map(possible_latency, ordered)):
+        raise SkipLine("costs that cannot be")
     middle = quantile(ordered, 0.5)
     spread = (quantile(ordered, 0.75) - quantile(ordered, 0.25)) / middle
     outcome = Outcome(

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from balto.data.features import STORE, Features
 from balto.data.files import reading
 from balto.data.outcome import Status
 from balto.data.outcomes import STATUSES, Outcomes
-from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S
 from balto.data.pool import Pool
 from balto.data.task import Task
 from balto.errors import InputError, StorageError
+from balto.importers.costs import ENDLESS_S, FAILED_S, possible_latency
 from balto.importers.imported import Imported, Names, SkipLine, part, write
 from balto.importers.pickle_values import Given, LearningTask, Object
 from balto.importers.pickles import Machine
@@ -93,8 +94,8 @@ def _parts(
                     waiting.put(about, features)
                     continue
                 task = _task(about.task, path, device, networks, names)
-                yield from (_part(task, *each) for each in waiting.take(about.task))
-                yield _part(task, about, features)
+                for each in chain(waiting.take(about.task), [(about, features)]):
+                    yield from _part(task, *each, result)
 
 
 class _Waiting:
@@ -146,11 +147,16 @@ def _numbers(path: Path) -> dict[int, _Numbers]:
         smallest = least.get(task)
         if not isinstance(values, np.ndarray) or values.shape != (given.size,):
             raise InputError(f"{one_line(path)} has other throughputs than features of a task")
-        if not isinstance(smallest, float) or not smallest > 0:
+        if not isinstance(smallest, float) or not _possible(smallest):
             raise InputError(f"{one_line(path)} has no smallest latency of a task")
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             found[given.number] = _Numbers(task, smallest / values.astype(np.float64))
     return found
+
+
+def _possible(smallest: float) -> bool:
+    """Whether a smallest latency can be; of a task of which nothing worked it stands for that."""
+    return bool(possible_latency(smallest)) or FAILED_S <= smallest < ENDLESS_S
 
 
 def _dictionaries(value: Any, path: Path) -> Sequence[dict[Any, Any]]:
@@ -189,9 +195,16 @@ def _with_features(
         yield about, features
 
 
-def _part(task: Task, about: _Numbers, features: Features) -> Pool:
-    outcomes = _outcomes(about.latency_s, features)
-    return part(task, {STORE.name: features}, [None] * len(outcomes), outcomes)
+def _part(task: Task, about: _Numbers, features: Features, result: Imported) -> Iterator[Pool]:
+    """The programs of a task in one file, without those whose latency cannot be."""
+    latency_s = about.latency_s
+    kept = np.flatnonzero(possible_latency(latency_s) | (latency_s >= FAILED_S))
+    if len(kept) < len(latency_s):
+        result.skipped["a throughput that cannot be"] += len(latency_s) - len(kept)
+        latency_s, features = latency_s[kept], features.take(kept)
+    if len(kept):
+        outcomes = _outcomes(latency_s, features)
+        yield part(task, {STORE.name: features}, [None] * len(outcomes), outcomes)
 
 
 def _task(task: LearningTask, path: Path, device: str, networks: Networks, names: Names) -> Task:
@@ -218,7 +231,7 @@ def _outcomes(latency_s: NDArray[np.float64], features: Features) -> Outcomes:
     """A failure is a throughput of about nothing; a lowering that failed is one row of zeros."""
     outcomes = Outcomes(len(latency_s))
     empty = ~np.logical_or.reduceat(features.rows.any(axis=1), features.offsets[:-1])
-    failed = ~((latency_s >= LEAST_LATENCY_S) & (latency_s <= LARGEST_LATENCY_S))
+    failed = latency_s >= FAILED_S
     outcomes.status[:] = STATUSES.index(Status.OK)
     outcomes.status[failed] = STATUSES.index(Status.RUN_ERROR)
     outcomes.status[empty] = STATUSES.index(Status.BUILD_ERROR)

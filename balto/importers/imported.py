@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -34,6 +35,31 @@ _PACKED = {
 
 class SkipLine(Exception):
     """A line that is no record, which is counted and left out; the text says why."""
+
+
+@contextmanager
+def reading_line() -> Iterator[None]:
+    """Turn whatever the content of a line raises into `SkipLine`, as `reading` does for files.
+
+    Use it around what looks at the line alone.
+    """
+    try:
+        yield
+    except SkipLine:
+        raise
+    except Exception:
+        raise SkipLine("a record that makes no sense") from None
+
+
+def writable(text: str) -> str:
+    """A text that a pool can hold.
+
+    Raises:
+        SkipLine: If it has half a character of two, which JSON can say and no file can hold.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise SkipLine("a text that is no UTF-8")
+    return text
 
 
 @dataclass
@@ -140,6 +166,9 @@ class Names:
     def unique(self, name: str) -> str:
         """`name`, with a number if another task has it."""
         plain = "".join(c if c.isprintable() and c != " " else "_" for c in name)[:120] or "task"
-        self._taken[plain] += 1
-        count = self._taken[plain]
-        return plain if count == 1 else self.unique(f"{plain}_{count}")
+        free = plain
+        while free in self._taken:
+            self._taken[plain] += 1
+            free = f"{plain}_{self._taken[plain]}"
+        self._taken[free] = 1
+        return free

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from balto.data.files import reading
 from balto.errors import InputError
-from balto.importers.imported import SkipLine
+from balto.importers.imported import SkipLine, reading_line
 
 #: Tasks that may be told apart: more are no tuning logs, and their places would fill the memory.
 MOST_TASKS = 200_000
@@ -67,7 +67,8 @@ class TaskLines:
                     try:
                         if line is None:
                             raise SkipLine("too long")
-                        key = key_of(line, path)
+                        with reading_line():
+                            key = key_of(line, path)
                     except SkipLine as reason:
                         skipped[str(reason)] += 1
                         continue

@@ -12,6 +12,7 @@ import binascii
 import contextlib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,9 @@ from balto.importers.imported import (
     SkipLine,
     one_row_each,
     part,
+    reading_line,
     refuse_packed,
+    writable,
     write,
 )
 from balto.importers.lines import Members, TaskLines, bounded_lines
@@ -155,6 +158,7 @@ def _parts(
         module = described.of(members)
         task: Task | None = None
         traces: list[str] = []
+        rows: list[NDArray[np.float32]] = []
         outcomes: list[Outcome] = []
         for number, (_, line) in enumerate(members):
             try:
@@ -162,35 +166,38 @@ def _parts(
                 if not described.applies(trace, module):
                     raise SkipLine("a trace that this TVM cannot apply")
                 if task is None:
-                    task = _task(line, module, device, names)
+                    with reading_line():
+                        task = _task(line, module, device, names)
                 if kept.get(_digest(trace)) != number:
                     raise SkipLine("the same program again")
-                _check(trace)
+                row = _row(trace)
             except SkipLine as reason:
                 result.skipped[str(reason)] += 1
                 continue
             traces.append(trace)
+            rows.append(row)
             outcomes.append(outcome)
             if sum(map(len, traces)) > HELD:
-                yield _part(task, traces, outcomes)
-                traces, outcomes = [], []
+                yield _part(task, traces, rows, outcomes)
+                traces, rows, outcomes = [], [], []
         if task is not None and traces:
-            yield _part(task, traces, outcomes)
+            yield _part(task, traces, rows, outcomes)
 
 
-def _check(trace: str) -> None:
-    """Refuse a trace of which no row can be made.
+def _row(trace: str) -> NDArray[np.float32]:
+    """Features of a trace, `1 x columns`.
 
     Raises:
         SkipLine: it says what cannot be.
     """
     try:
         with np.errstate(divide="raise", over="raise", invalid="raise"):  # and not a warning
-            sound = bool((np.abs(decisions.extract([trace])) < LARGEST_FEATURE).all())
+            row: NDArray[np.float32] = decisions.extract([trace])
     except Exception:  # nothing but the trace was looked at
-        sound = False
-    if not sound:
+        raise SkipLine("a trace that makes no sense") from None
+    if not (np.abs(row) < LARGEST_FEATURE).all():
         raise SkipLine("a trace that makes no sense")
+    return row
 
 
 def _kept(lines: Members) -> dict[bytes, int]:
@@ -227,10 +234,11 @@ def _record(line: bytes) -> tuple[int, str, Outcome]:
     Raises:
         SkipLine: it is no measured program.
     """
-    workload, trace, seconds, _, _ = _fields(line)
-    if seconds is None:
-        raise SkipLine("not measured")
-    return workload, _normal(trace), outcome_of_costs(seconds)
+    with reading_line():
+        workload, trace, seconds, _, _ = _fields(line)
+        if seconds is None:
+            raise SkipLine("not measured")
+        return workload, _normal(trace), outcome_of_costs(seconds)
 
 
 def _normal(trace: list[Any]) -> str:
@@ -241,12 +249,19 @@ def _normal(trace: list[Any]) -> str:
     """
     try:
         instructions, decided = trace
-        renamed = [[RENAMED.get(name, name), *rest] for name, *rest in instructions]
-        if not isinstance(decided, list) or any(len(each) != 4 for each in renamed):
+        if not isinstance(decided, list) or not all(map(_is_instruction, instructions)):
             raise SkipLine("a trace that makes no sense")
+        renamed = [[RENAMED.get(name, name), *rest] for name, *rest in instructions]
         return json.dumps([renamed, decided])
     except (ValueError, TypeError, RecursionError):
         raise SkipLine("a trace that makes no sense") from None
+
+
+def _is_instruction(said: Any) -> bool:
+    """Whether it has a name, inputs, attributes and names of outputs."""
+    name, inputs, attributes, outputs = said
+    lists = all(isinstance(each, list) for each in (inputs, attributes, outputs))
+    return isinstance(name, str) and lists and all(isinstance(out, str) for out in outputs)
 
 
 def _task(line: bytes, module: _Module, device: str | None, names: Names) -> Task:
@@ -258,11 +273,11 @@ def _task(line: bytes, module: _Module, device: str | None, names: Names) -> Tas
     by_target = (target.option("model"), target.mcpu, target.option("arch"), target.kind)
     return Task(
         name=names.unique(f"{op}_{label}" if label else f"{op}_{workload}"),
-        op=op,
+        op=writable(op),
         args=json.dumps(shapes),
         weight=1,
         target=target,
-        device=device or next(str(name) for name in by_target if name),
+        device=writable(device or next(str(name) for name in by_target if name)),
         flop=module.flop,
         module=module.text,
     )
@@ -300,9 +315,9 @@ def _main_block(instructions: Sequence[Any]) -> str:
         if name == "GetSBlock" and out and attributes
     }
     tiled = [
-        inputs[0]
+        str(inputs[0])
         for name, inputs, attributes, _ in instructions
-        if name == "Annotate" and attributes == ["meta_schedule.tiling_structure"]
+        if name == "Annotate" and inputs and attributes == ["meta_schedule.tiling_structure"]
     ]
     found = next((names[b] for b in tiled if b in names), next(iter(names.values()), "workload"))
     return re.sub(r"\W", "_", found)[:60] or "workload"
@@ -319,7 +334,7 @@ class _Module:
     """
 
     text: str | None = None
-    flop: float = float("nan")
+    flop: float = math.nan
     bad: set[bytes] = field(default_factory=set)
 
 
@@ -365,7 +380,7 @@ class _Modules:
                 except (WorkerRaised, WorkerDied):
                     bad.add(_digest(trace))
                 else:
-                    return _Module(text, flop or float("nan"), bad)
+                    return _Module(text, flop or math.nan, bad)
         except WorkerError:
             pass
         return _Module()
@@ -429,7 +444,11 @@ def instructions_in_worker(names: Sequence[str]) -> list[str]:
     return known
 
 
-def _part(task: Task, traces: list[str], outcomes: Sequence[Outcome]) -> Pool:
-    rows: NDArray[np.float32] = decisions.extract(traces)
-    features = {DECISIONS.name: one_row_each(rows)}
+def _part(
+    task: Task,
+    traces: list[str],
+    rows: Sequence[NDArray[np.float32]],
+    outcomes: Sequence[Outcome],
+) -> Pool:
+    features = {DECISIONS.name: one_row_each(np.concatenate(rows))}
     return part(task, features, list(traces), Outcomes.of(outcomes))

@@ -23,6 +23,8 @@ from balto.importers.imported import (
     SkipLine,
     one_row_each,
     part,
+    reading_line,
+    writable,
     write,
 )
 from balto.importers.lines import TaskLines
@@ -82,10 +84,11 @@ def _parts(
         records: list[ansor.Record] = []
         for path, line in members:
             try:
-                record = ansor.read_record(line)
-                if task is None:
-                    task = task_of(record, device or device_folder(path), networks, names)
-                reader.form(record.steps)
+                with reading_line():
+                    record = ansor.read_record(line)
+                    reader.form(record.steps)
+                    if task is None:
+                        task = task_of(record, device or device_folder(path), networks, names)
             except SkipLine as reason:
                 skipped[str(reason)] += 1
                 continue
@@ -141,11 +144,11 @@ def make_task(
     networks.made(name, workload)
     return Task(
         name=name,
-        op=op,
+        op=writable(op),
         args=json.dumps(arguments),
         weight=networks.weight(workload),
         target=target,
-        device=where,
+        device=writable(where),
     )
 
 

@@ -27,8 +27,8 @@ MOST = 1000
 LONGEST_FETCH = 64
 #: Tiling structures of Ansor's sketches, by the number of parts of a spatial axis.
 STRUCTURES = {4: "SSRSRS", 5: "SSSRRSRS"}
-#: Codes of loop annotations: vectorised, and the first of those that bind loops to threads.
-VECTORIZE, VIRTUAL_THREAD = 2, 4
+#: The first code of the loop annotations that bind loops to threads.
+VIRTUAL_THREAD = 4
 
 Steps = Sequence[Sequence[Any]]
 T = TypeVar("T")

@@ -50,6 +50,34 @@ def with_too_large_a_number(tenset, task, form):
     return whole.replace(number, large)
 
 
+@pytest.mark.parametrize("odd", [-0.5, float("nan"), 1e300, float("-inf"), 1e-10])
+def test_programs_whose_throughput_cannot_be_are_skipped_and_counted(tenset, tmp_path, odd):
+    says = list(json.loads((tenset / "says.json").read_text()).values())[1]
+    whole = (tenset / "cache4.feature_cache").read_bytes()
+    wrong = whole.replace(struct.pack("<d", says["throughputs"][4]), struct.pack("<d", odd))
+    assert wrong != whole
+    (tmp_path / "a.feature_cache").write_bytes(wrong)
+    result = import_tenset(tmp_path / "a.feature_cache", tmp_path / "pool")
+    import_tenset(tenset / "cache4.feature_cache", tmp_path / "whole")
+    pool, expected = read_pool(tmp_path / "pool"), read_pool(tmp_path / "whole")
+    others = np.delete(np.arange(len(expected)), expected.programs(1)[4])
+    assert result.skipped == {"a throughput that cannot be": 1}
+    np.testing.assert_array_equal(pool.latency_s, expected.latency_s[others])
+    np.testing.assert_array_equal(
+        pool.features["store"].rows, expected.features["store"].take(others).rows
+    )
+
+
+@pytest.mark.parametrize("odd", [5e-324, -1.0, 0.0, 1e300, float("inf"), float("nan")])
+def test_a_smallest_latency_that_cannot_be_is_one_line(tenset, tmp_path, odd):
+    whole = (tenset / "cache4.feature_cache").read_bytes()
+    wrong = whole.replace(struct.pack("<d", 2e-3), struct.pack("<d", odd))
+    assert wrong != whole
+    (tmp_path / "a.feature_cache").write_bytes(wrong)
+    with pytest.raises(InputError, match="has no smallest latency of a task"):
+        import_tenset(tmp_path / "a.feature_cache", tmp_path / "pool")
+
+
 @pytest.mark.parametrize(("task", "form"), [(0, "<d"), (1, ">d")])  # in bytes, and one by one
 def test_a_number_too_large_for_a_feature_is_one_line(tenset, tmp_path, task, form):
     data = with_too_large_a_number(tenset, task, form)
