@@ -32,10 +32,10 @@ demo: $(READY)  ## a small live campaign on this machine's CPU, tuning with its 
 		--operator depthwise_conv2d_nhwc:1x28x28x64x3x1x1 --operator conv1d_nlc:1x64x64x64x3x1x1 \
 		--programs 128 --budget 25% --rounds 6 --test-share 25% --compare random
 	$(BIN)/balto report $(DEMO)
-	$(BIN)/balto tune --operator matmul:192x320x256 --model $(DEMO)/model.balto \
+	$(BIN)/balto tune --operator matmul:192x320x256 --start-from $(DEMO)/model.balto \
 		--trials 32 --compare stock -o $(DEMO)/tuned
 	$(BIN)/balto report $(DEMO)/tuned
-	$(BIN)/balto tune lenet-5 --model $(DEMO)/model.balto --trials 32 -o $(DEMO)/network
+	$(BIN)/balto tune lenet-5 --start-from $(DEMO)/model.balto --trials 32 -o $(DEMO)/network
 	$(BIN)/balto report $(DEMO)/network
 	@echo "open report.html in $(DEMO), $(DEMO)/tuned and $(DEMO)/network in a browser"
 
