@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balto.arguments import check_number
 from balto.campaign.columns import Measurements
@@ -24,6 +25,7 @@ from balto.campaign.records import (
     selection_of,
 )
 from balto.data.outcome import Outcome
+from balto.data.outcomes import Outcomes
 from balto.errors import InputError
 from balto.journal import parts
 from balto.journal.file import Follower, Journal, lines
@@ -220,6 +222,12 @@ class JournalledOutcomes(OutcomeStore):
         at = {"at": round(time.time(), 1)}
         self._facts.note({**record, **outcome_to_record(outcome), **at})
         self._on_outcome(outcome)
+
+    def add_many(self, task: str, programs: NDArray[np.integer], outcomes: Outcomes) -> None:
+        """Journal some measurements, one by one."""
+        for place, program in enumerate(programs.tolist()):
+            if (outcome := outcomes[place]) is not None:
+                self.add(task, program, outcome)
 
 
 class JournalledRounds(RoundLog):

@@ -25,6 +25,19 @@ from balto.measure.measurer import Measurer
 class OutcomeStore:
     """What measuring gave, by task *name* and program.
 
+    Laws, which every store keeps and `balto.testing.OutcomeStoreContract` checks:
+
+    1. An outcome is there as soon as `add` returns, under its task and program, and in `best_s`,
+       `counts`, `seconds` and the length.
+    2. A program has one outcome: a later one takes the place of the one before, and the same one
+       again changes nothing. Otherwise the order in which outcomes come makes no difference.
+    3. `add_many` is `add` for each of its programs, in their order.
+    4. A store that keeps its outcomes elsewhere has handed each one over when `add` returns, or has
+       raised `StorageError`. A store that is opened there afterwards knows it, though this process
+       be killed.
+    5. The store owns what `of` gives: it may be read until the next `add`, and never be written.
+    6. A store is no place for threads to meet: one thread at a time calls its methods.
+
     Args:
         shared: another store, whose contents are those of this one too.
     """
@@ -98,7 +111,19 @@ class Selection:
 
 
 class RoundLog:
-    """The selections and results of one selector's rounds."""
+    """The selections and results of one selector's rounds.
+
+    Laws, which every log keeps and `balto.testing.RoundLogContract` checks:
+
+    1. `selection` gives what `add_selection` was given last for that number: the same programs in
+       the same order, and the same rules. It is None where nothing was given.
+    2. Numbers do not depend on each other, nor on the order in which they come.
+    3. A selection is kept before `add_selection` returns, since its programs are measured next. A
+       log that keeps it elsewhere has it on disk by then: it is there though the machine stop.
+    4. `add_round` changes no selection, and the same result again is as if it had come once.
+    5. A log is one selector's: those of others that are kept in the same place do not show in it.
+    6. A log is no place for threads to meet: one thread at a time calls its methods.
+    """
 
     def __init__(self) -> None:
         self._selections: dict[int, Selection] = {}

@@ -13,14 +13,19 @@ from typing import Any, Self
 class Executor(ABC):
     """Runs functions by name in processes of its own.
 
-    Laws, which every executor keeps:
+    Laws, which every executor keeps and `balto.testing.ExecutorContract` checks:
 
     1. `submit` returns at once. The future gets what the function returned, or the `WorkerError`
        that says what became of the call: `WorkerRaised` (it failed), `WorkerDied`, `WorkerTimeout`.
-    2. A call whose process died is made again in another process before that counts.
+       One call that fails touches no other.
+    2. A call whose process died is made again in another process before that counts. So a function
+       may run more than once, and has to be one for which that does not matter.
     3. Which executor runs a call never changes its result: it depends on the arguments alone.
-    4. `close` may be called at any time, twice too; calls under way end with `WorkerDied` or are
-       cancelled, and no process is left behind.
+    4. `close` may be called at any time, twice too; calls under way end with `WorkerDied` or
+       `ClusterLost`, or are cancelled, and no process is left behind. No call is taken afterwards.
+    5. Calls may end in any order. As many as there are `slots` run at the same time.
+    6. Arguments and results are copies: what a function does to its arguments stays where it runs.
+    7. `submit` may be called from several threads at once, `close` from one of them.
     """
 
     @property
