@@ -2,12 +2,21 @@
 
 Subclass it in a test module, under a name that starts with ``Test``::
 
-    class TestMine(MeasurerContract):
+    from balto import Candidate, ReplayMeasurer, Status
+    from balto.testing import MeasurerContract, made_up_pool
+
+    POOL = made_up_pool()
+
+
+    class TestReplay(MeasurerContract):
         def make(self):
-            return MyMeasurer()
+            return ReplayMeasurer(POOL)
 
         def candidates(self):
-            return [...]
+            return [Candidate(POOL.tasks[0], 0, program) for program in (0, 1, 2)]
+
+        def failures(self):
+            return [(Candidate(POOL.tasks[0], 0, 5), Status.BUILD_ERROR)]
 """
 
 from __future__ import annotations

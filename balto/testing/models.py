@@ -1,4 +1,15 @@
-"""The laws of `balto.CostModel` as a test suite."""
+"""The laws of `balto.CostModel` as a test suite.
+
+Subclass it in a test module, under a name that starts with ``Test``::
+
+    from balto.models import XGB
+    from balto.testing import CostModelContract
+
+
+    class TestFewTrees(CostModelContract):
+        def make(self, seed=0):
+            return XGB(seed, num_boost_round=8)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,15 @@
-"""The laws of `balto.Selector` as a test suite."""
+"""The laws of `balto.Selector` as a test suite.
+
+Subclass it in a test module, under a name that starts with ``Test``::
+
+    from balto.select import Balto
+    from balto.testing import SelectorContract
+
+
+    class TestLittleBias(SelectorContract):
+        def make(self):
+            return Balto(C=0.1)
+"""
 
 from __future__ import annotations
 
