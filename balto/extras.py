@@ -19,7 +19,7 @@ def needed_for(what: str) -> Iterator[None]:
         what: cannot go on without; the subject of the message.
 
     Raises:
-        InputError: a library of an extra is not installed.
+        InputError: If a library of an extra is not installed.
     """
     try:
         yield

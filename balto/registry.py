@@ -53,7 +53,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """The class of that name.
 
         Raises:
-            InputError: there is none, or a library that it needs is not installed.
+            InputError: If there is no class of that name, or a library that it needs is not
+                installed.
         """
         try:
             if name in self._builtin:
@@ -76,7 +77,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """An object as it is; a new one from a text, as `create` makes it.
 
         Raises:
-            InputError: neither an object nor a text, or `create` refuses it.
+            InputError: If `given` is neither an object of the class nor a text, or `create` refuses
+                it.
         """
         if isinstance(given, self.base):
             return given
@@ -94,7 +96,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             defaults: hyper-parameters that `spec` may override.
 
         Raises:
-            InputError: no such name or hyper-parameter, or a value that is refused.
+            InputError: If there is no such name or hyper-parameter, or a value is refused.
         """
         name, _, rest = spec.partition(":")
         cls = self[name]

@@ -31,7 +31,7 @@ class Candidate:
         """The trace, of which the program is made.
 
         Raises:
-            InputError: it was not kept.
+            InputError: If the program's trace was not kept.
         """
         if self.trace is None:
             raise InputError(

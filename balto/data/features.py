@@ -94,7 +94,7 @@ class Features:
         """Gather one ``rows x width`` array a program into one flat array.
 
         Raises:
-            InputError: an array has another shape.
+            InputError: If an array is not of shape ``rows x width``.
         """
         try:
             parts = [np.asarray(p, dtype=np.float32) for p in programs]
@@ -162,7 +162,7 @@ class FeatureTable:
         size: `n`; needed only where there is no set.
 
     Raises:
-        InputError: there is none, or they are of different numbers of programs.
+        InputError: If there is no set, or the sets are of different numbers of programs.
     """
 
     def __init__(self, sets: Mapping[str, Features], size: int | None = None) -> None:
@@ -186,7 +186,7 @@ class FeatureTable:
         """The values of one set.
 
         Raises:
-            InputError: they are not here.
+            InputError: If these programs do not have that set.
         """
         if not isinstance(name, str) or name not in self._sets:
             raise InputError(
@@ -211,7 +211,7 @@ class FeatureTable:
         """Only the sets that are named.
 
         Raises:
-            InputError: one is not here.
+            InputError: If these programs do not have one of the sets.
         """
         return FeatureTable({name: self[name] for name in names})
 

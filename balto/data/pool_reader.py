@@ -53,7 +53,7 @@ def read_pool(path: str | Path) -> Pool:
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
     Raises:
-        PoolError: the folder is not a pool in the exchange format, or holds impossible values.
+        PoolError: If the folder is not a pool in the exchange format, or holds impossible values.
     """
     with reading(path, PoolError):
         return _read_pool(Path(path))
@@ -63,7 +63,8 @@ def read_pool_tasks(path: str | Path) -> list[Task]:
     """Read the tasks of a recorded pool, and nothing else of it.
 
     Raises:
-        PoolError: as `read_pool`.
+        PoolError: If the folder has no table of tasks in the exchange format, or one with
+            impossible values.
     """
     with reading(path, PoolError):
         return _read_tasks(Path(path) / "tasks.parquet")

@@ -92,7 +92,7 @@ def read_metadata(path: Any, schema: pa.Schema) -> tuple[int, list[FeatureSet]]:
     """Version and feature sets of a file of a pool; without metadata it is version 1.
 
     Raises:
-        PoolError: it is of another format, or of a version that is not known here.
+        PoolError: If the file is of another format, or of a version that is not known here.
     """
     stored = (schema.metadata or {}).get(KEY)
     if stored is None:

@@ -36,9 +36,10 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         unmeasured: write the programs that were not measured too.
 
     Raises:
-        InputError: `pool` is no pool.
-        PoolError: there is nothing to write, or a feature set that this balto does not know.
-        StorageError: `path` is a file, or cannot be written to.
+        InputError: If `pool` is not a `Pool`.
+        PoolError: If no program is to be written, or one has a feature set that this balto does not
+            know.
+        StorageError: If `path` is a file, or cannot be written to.
     """
     check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     wanted = np.ones(len(pool), bool) if unmeasured else pool.outcomes.measured
@@ -57,8 +58,8 @@ def copy_networks(pool: Path, other: Path) -> None:
     """Give another pool of the same tasks what a pool says of networks, if it does.
 
     Raises:
-        PoolError: the file cannot be read.
-        StorageError: the other pool cannot be written to.
+        PoolError: If the file of networks cannot be read.
+        StorageError: If the other pool cannot be written to.
     """
     with reading(pool / NETWORKS, PoolError):
         content = (pool / NETWORKS).read_bytes() if (pool / NETWORKS).exists() else None
@@ -71,7 +72,7 @@ def require_new(path: str | Path) -> None:
     """Refuse to write a pool where there is something already.
 
     Raises:
-        StorageError: the folder is not empty.
+        StorageError: If the folder is not empty.
     """
     path = as_path(path)
     with reading(path, StorageError):
@@ -91,8 +92,8 @@ def write_parts(parts: Iterable[tuple[Task, Pool, NDArray[np.int64]]], path: str
         path: a folder, made if it is not there; and gone again if no pool comes to be in it.
 
     Raises:
-        PoolError: a feature set that this balto does not know, or of another width.
-        StorageError: `path` is a file, or cannot be written to.
+        PoolError: If a feature set is not known to this balto, or has another width here.
+        StorageError: If `path` is a file, or cannot be written to.
     """
     path = as_path(path)
     with new_folder(path):

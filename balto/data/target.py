@@ -83,7 +83,7 @@ class Target:
         """A target from ``llvm``, ``cuda`` or JSON, as a person writes it.
 
         Raises:
-            InputError: neither a known kind nor a JSON object with a ``kind``.
+            InputError: If `spec` is neither a known kind nor a JSON object with a ``kind``.
         """
         if isinstance(spec, str) and spec in KINDS:
             return cls(spec)
@@ -99,7 +99,7 @@ class Target:
         """A target, given as one or as `parse` takes it.
 
         Raises:
-            InputError: neither, or text that is none.
+            InputError: If `given` is neither a target nor text that `parse` takes.
         """
         return given if isinstance(given, Target) else cls.parse(given)
 
@@ -108,7 +108,8 @@ class Target:
         """A target from its JSON, as it stands in files.
 
         Raises:
-            InputError: not a JSON object with a ``kind``, or an impossible value in it.
+            InputError: If `text` is not a JSON object with a ``kind``, or a value in it is
+                impossible.
         """
         try:
             values = json.loads(text)
@@ -123,7 +124,7 @@ class Target:
         """A target from TVM's dictionary; its ``host`` may be a dictionary or ``llvm``.
 
         Raises:
-            InputError: no ``kind``, or an impossible value.
+            InputError: If `values` has no ``kind``, or a value in it is impossible.
         """
         check_type("the target", values, Mapping, f"a dictionary such as {_EXAMPLE}")  # type: ignore[type-abstract]
         host = values.get("host")

@@ -62,7 +62,7 @@ class ActiveLearner:
         t_max: corrects the labels of tasks with few of them.
 
     Raises:
-        InputError: no such selector or model, or an argument of another type.
+        InputError: If there is no such selector or model, or an argument is of another type.
     """
 
     def __init__(
@@ -127,9 +127,9 @@ class ActiveLearner:
                 if the settings say so.
 
         Raises:
-            InputError: `on_round` is no function.
-            MeasurerError: measuring cannot go on.
-            SelectionError: the model predicts something that is not finite.
+            InputError: If `on_round` cannot be called.
+            MeasurerError: If measuring cannot go on.
+            SelectionError: If the model predicts something that is not finite.
         """
         if on_round is not None and not callable(on_round):
             raise InputError(
@@ -163,9 +163,9 @@ class ActiveLearner:
         """Select, measure, train and evaluate once, by the held-out programs; `number` is 1-based.
 
         Raises:
-            InputError: there is no such round.
-            MeasurerError: measuring cannot go on.
-            SelectionError: the model predicts something that is not finite.
+            InputError: If `number` is not from 1 to the number of rounds.
+            MeasurerError: If measuring cannot go on.
+            SelectionError: If the model predicts something that is not finite.
         """
         number = check_number("round", number, 1, self.settings.rounds, whole=True)
         if not self._test_measured:

@@ -54,8 +54,9 @@ def replay(
         on_round: called after each round.
 
     Raises:
-        InputError: no such selector or model, a value out of its range, or `pool` is no pool.
-        ModelFileError: a file of `start_from` is no model.
+        InputError: If there is no such selector or model, a value is out of its range, or `pool` is
+            not a `Pool`.
+        ModelFileError: If a file of `start_from` is not a model file, or is damaged.
     """
     check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     if isinstance(selector, str) and selector == FULL:

@@ -63,7 +63,7 @@ class Result:
         """The curve as a DataFrame, one row a round: of pandas, or of polars where only that is.
 
         Raises:
-            InputError: neither is installed.
+            InputError: If neither pandas nor polars is installed.
         """
         rows = [
             {

@@ -23,7 +23,7 @@ class LoopSettings:
             to bring little (`balto.learn.saturation`).
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: If a value is out of its range.
     """
 
     budget: float = 0.05

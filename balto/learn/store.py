@@ -153,7 +153,7 @@ def measure_missing(
     A latency that cannot be is kept as a failure (`balto.data.plausible`).
 
     Raises:
-        MeasurerError: measuring cannot go on; what was measured before is kept.
+        MeasurerError: If measuring cannot go on; what was measured before is kept.
     """
     candidates = []
     for k, wanted in sorted(programs.items()):

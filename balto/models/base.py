@@ -37,7 +37,7 @@ class CostModel(ABC):
         settings: hyper-parameters, in the place of those in `defaults`.
 
     Raises:
-        InputError: there is no such hyper-parameter, or its value is out of range.
+        InputError: If there is no such hyper-parameter, or its value is out of range.
 
     Attributes:
         name: how the model is called on the command line.
@@ -114,7 +114,7 @@ class CostModel(ABC):
             task: `n`, which task each program belongs to.
 
         Raises:
-            InputError: there is nothing to train on, or the arguments are not of the same programs.
+            InputError: If there are no programs, or the arguments are not of the same programs.
         """
 
     @abstractmethod
@@ -122,7 +122,7 @@ class CostModel(ABC):
         """Scores of `n` programs, `n` float64.
 
         Raises:
-            ModelNotFitted: neither `fit` nor loading came before.
+            ModelNotFitted: If the model was neither trained nor loaded before.
         """
 
     def fresh(self, seed: int | None = None) -> Self:
@@ -149,7 +149,7 @@ class CostModel(ABC):
                 labels are the sources' own predictions, which say nothing for them.
 
         Raises:
-            ModelNotFitted: a source has not been trained.
+            ModelNotFitted: If a source has not been trained.
         """
         for source in sources:
             source.state()
@@ -193,7 +193,7 @@ class CostModel(ABC):
             `K x n` float64, K >= 2, in the units of `predict`, before `to_relative_throughput`.
 
         Raises:
-            ModelNotFitted: neither `fit` nor loading came before.
+            ModelNotFitted: If the model was neither trained nor loaded before.
         """
 
     @abstractmethod
@@ -256,8 +256,8 @@ def check_labels(
     """Refuse what `CostModel.fit` cannot learn from; every model of ours begins with it.
 
     Raises:
-        InputError: no programs, other numbers of labels or tasks, or labels or features that are
-            not finite.
+        InputError: If there are no programs, there are more or fewer labels or tasks than programs,
+            or a label or feature is not finite.
     """
     check_type("features", features, FeatureTable, "pool.features.take(...) has them")
     counts = [len(features), len(relative_throughput), len(task)]

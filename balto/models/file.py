@@ -85,8 +85,8 @@ def save(model: CostModel, path: str | Path, trained_on: dict[str, Any]) -> None
         trained_on: what it was trained on, JSON values only.
 
     Raises:
-        InputError: `model` is no model, or `trained_on` holds what JSON has not.
-        ModelNotFitted: the model has not been trained.
+        InputError: If `model` is not a cost model, or `trained_on` holds what JSON cannot say.
+        ModelNotFitted: If the model has not been trained.
     """
     check_type("model", model, CostModel, "balto.create_model(...) makes one")  # type: ignore[type-abstract]
     check_type("trained_on", trained_on, dict, "a dict of JSON values")

@@ -59,7 +59,7 @@ class Growth:
         colsample_bytree: share of the columns that each tree may use.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: If a value is out of its range.
     """
 
     num_boost_round: int = 16
@@ -102,7 +102,7 @@ class Forest:
         """Refuse arrays that `predict` could not follow.
 
         Raises:
-            ValueError: their types or shapes do not fit together.
+            ValueError: If the types or shapes of the arrays do not fit together.
         """
         arrays = (self.feature, self.threshold, self.value)
         *trees, inner = self.threshold.shape
@@ -120,7 +120,7 @@ class Forest:
             depth: of each tree.
 
         Raises:
-            ValueError: with what is wrong.
+            ValueError: If the trees have another shape, or hold numbers that no tree has.
         """
         rounds, found, inner = self.feature.shape
         for holds, expected in (

@@ -56,7 +56,7 @@ class NetworkSettings:
         standardise: bring columns to mean 0 and deviation 1; else divide by the largest value.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: If a value is out of its range.
     """
 
     hidden: int = 256
@@ -198,7 +198,7 @@ class NetworkModel(StackedModel):
         """The inverse of `state`.
 
         Raises:
-            ValueError: the weights are not those of such a network.
+            ValueError: If the weights are not those of such a network.
         """
         model = cls(config["seed"], **config["settings"])
         weights = load_tensors(payload["weights.safetensors"])

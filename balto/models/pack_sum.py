@@ -105,7 +105,7 @@ class PackSumXGB(StackedModel):
         """The inverse of `state`.
 
         Raises:
-            ValueError: the trees are not what XGBoost can follow.
+            ValueError: If XGBoost could not follow the trees.
         """
         model = cls(config["seed"], **config["settings"])
         trees = json.loads(payload["trees.json"])
@@ -136,7 +136,7 @@ def _check_trees(content: dict[str, Any], width: int) -> None:
     """Refuse what XGBoost would follow out of its arrays: it checks little itself.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: If a tree points out of its arrays, or is not what this model grows.
     """
     learner = content["learner"]
     booster = learner["gradient_booster"]

@@ -116,7 +116,7 @@ class Prior:
         """The inverse of `to_dict`, for a model of so many sources.
 
         Raises:
-            ValueError: the values are not those of a prior.
+            ValueError: If a number is not finite or out of range, or slopes are not as many as sources.
         """
         weight, offset, slopes = (values[name] for name in ("weight", "offset", "slopes"))
         numbers = [weight, offset, *slopes]

@@ -28,7 +28,7 @@ def create(model: str | CostModel, seed: int = 0) -> CostModel:
     A model that is given as an object is returned as it is, with its own seed.
 
     Raises:
-        InputError: there is no such model or hyper-parameter, a library is not installed, or it is
-            neither a name nor a model.
+        InputError: If there is no such model or hyper-parameter, a library that it needs is not
+            installed, or `model` is neither a name nor a model.
     """
     return MODELS.of(model, seed=seed)

@@ -34,7 +34,7 @@ def sources(specs: Sequence[str]) -> tuple[str, ...]:
     """Model files to learn from, as a person names them: ``none`` alone is none.
 
     Raises:
-        InputError: ``none`` beside others.
+        InputError: If ``none`` stands beside others.
     """
     if NONE not in specs:
         return tuple(specs)

@@ -43,7 +43,8 @@ class Table:
         """Put the sets `names` together, and the columns `more`, ``n x S``, after them.
 
         Raises:
-            InputError: a set is not here, or one other than `store` has several rows a program.
+            InputError: If these programs do not have a set, or a set other than `store` has several
+                rows a program.
         """
         size = len(features)
         others = [_one_row_each(features, name) for name in names if name != STORE.name]

@@ -153,7 +153,7 @@ class XGB(StackedModel):
         """The inverse of `state`.
 
         Raises:
-            ValueError: the arrays are not those of such a forest.
+            ValueError: If the arrays are not those of a forest with these settings.
         """
         model = cls(config["seed"], **config["settings"])
         forest = Forest(

@@ -75,7 +75,7 @@ def extract(modules: Iterable[Any], target: Any) -> NDArray[np.float32]:
         target: TVM's, a CPU of the x86 family.
 
     Raises:
-        InputError: the target is none.
+        InputError: If the target is not a CPU of the x86 family.
     """
     if target.kind.name != "llvm" or not _is_x86(target):
         raise InputError(

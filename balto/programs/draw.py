@@ -34,8 +34,8 @@ def draw_all(
         The task, and its programs, or why it has none.
 
     Raises:
-        ClusterLost: the executor has nothing left to draw on.
-        InputError: a task has no module.
+        ClusterLost: If the executor has nothing left to draw on.
+        InputError: If the module of a task was not kept.
     """
     calls = (
         Call(
@@ -78,7 +78,8 @@ def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool
         A pool of them, with the usual feature sets; nothing is measured in it.
 
     Raises:
-        InputError: TVM cannot sample a task, there is none, or something is no task.
+        InputError: If TVM cannot sample a task, there is no task, or something given is not a
+            `Task`.
     """
     given = [task] if not isinstance(task, Iterable) or isinstance(task, str) else list(task)
     advice = "balto.extract_tasks(...).tasks has them"
@@ -99,7 +100,7 @@ def as_pool(tasks: Sequence[Task], drawn: Sequence[Sampled]) -> Pool:
     """The pool of drawn programs; nothing is measured in it.
 
     Raises:
-        InputError: there are no programs.
+        InputError: If no task has a program.
     """
     offsets = np.cumsum([0, *(len(each.traces) for each in drawn)])
     if offsets[-1] == 0:

@@ -38,7 +38,7 @@ def read_pool(path: str | Path) -> Pool:
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
     Raises:
-        PoolError: the folder is not a pool in the exchange format, or holds impossible values.
+        PoolError: If the folder is not a pool in the exchange format, or holds impossible values.
     """
     pool = read_files(path)
     if DECISIONS.name in pool.features or not any(map(_of_metaschedule, pool.traces[:1])):
@@ -67,7 +67,7 @@ def with_all_features(
         asked: names of sets that are made on demand, and are wanted as well.
 
     Raises:
-        InputError: a program has no trace, or TVM cannot make the programs of a task.
+        InputError: If a program has no trace, or TVM cannot make the programs of a task.
     """
     missing = [name for name in drawn_sets(asked) if name not in pool.features]
     if not missing:

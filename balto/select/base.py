@@ -61,7 +61,7 @@ class TaskState:
         """The predictions, checked.
 
         Raises:
-            SelectionError: there are none, not `M` of them, or one is not finite.
+            SelectionError: If there are no predictions, not `M` of them, or one is not finite.
         """
         if self._sound is None or self._sound[0] is not self.predictions:
             checked = self._checked(self.predictions, "predictions", (self.size,))
@@ -72,7 +72,7 @@ class TaskState:
         """The program-level features, `M x d`, checked.
 
         Raises:
-            SelectionError: there are none, not `M` rows of them, or one is not finite.
+            SelectionError: If there are no features, not `M` rows of them, or one is not finite.
         """
         made = self.program_features() if self.program_features else None
         return self._checked(made, "program features", (self.size, -1))
@@ -81,7 +81,8 @@ class TaskState:
         """The ensemble's predictions, `K x M`, checked.
 
         Raises:
-            SelectionError: there are none, not `M` columns of them, or one is not finite.
+            SelectionError: If there is no ensemble, it has not `M` columns, or a value is not
+                finite.
         """
         made = self.ensemble_predictions() if self.ensemble_predictions else None
         return self._checked(made, "ensemble predictions", (-1, self.size))
@@ -141,8 +142,8 @@ class Selector(ABC):
         """Choose `budget` programs of the task, in the order they were chosen.
 
         Raises:
-            SelectionError: the predictions or features are missing or not finite, or the choice
-                is not `budget` distinct unlabelled programs.
+            SelectionError: If predictions or features are missing or not finite, or `choose` did
+                not give `budget` distinct unlabelled programs.
         """
         budget = min(budget, state.size - len(state.labelled))
         if budget <= 0:

@@ -30,6 +30,7 @@ def get(selector: str | Selector) -> Selector:
     """A selector from its name and hyper-parameters, ``balto:C=0.5``; an object as it is.
 
     Raises:
-        InputError: there is no such selector or hyper-parameter, or it is neither.
+        InputError: If there is no such selector or hyper-parameter, or `selector` is neither a name
+            nor a selector.
     """
     return SELECTORS.of(selector)

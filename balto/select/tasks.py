@@ -29,8 +29,8 @@ def select_tasks(
         threads: None for one a core that this process may use.
 
     Raises:
-        ValueError: there are not as many states as budgets and generators.
-        SelectionError: the predictions or features of a task are missing or not finite.
+        ValueError: If there are not as many states as budgets and generators.
+        SelectionError: If predictions or features of a task are missing or not finite.
     """
     if not len(states) == len(budgets) == len(rngs):
         raise ValueError(

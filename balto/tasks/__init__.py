@@ -26,7 +26,7 @@ def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
     """Refuse what cannot be right, before anything is started.
 
     Raises:
-        InputError: no network or operator, or one that is unknown or badly written.
+        InputError: If there is no network and no operator, or one is unknown or badly written.
     """
     if not networks and not operator_specs:
         raise InputError("expected at least one network or operator, got none")
@@ -61,7 +61,8 @@ def extract_tasks(
         own_layout: networks keep their layout, as the older of the recorded pools have them.
 
     Raises:
-        InputError: something is not what was expected, or TVM crashes on it.
+        InputError: If a network, operator or target is unknown or cannot be read, or TVM crashes on
+            it.
     """
     networks = texts("networks", networks)
     operator_specs = texts("operator_specs", operator_specs)

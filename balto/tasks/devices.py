@@ -23,7 +23,7 @@ def resolve(target: Target) -> Target:
     One core for ``llvm``, so that the others can build; state ``num-cores`` for more.
 
     Raises:
-        InputError: TVM or LLVM does not know the target, or the device is not there.
+        InputError: If TVM or LLVM does not know the target, or the device is not there.
     """
     import tvm
 

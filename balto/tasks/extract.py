@@ -64,7 +64,7 @@ def extract_in_worker(
         own_layout: of networks, in the place of the one that suits the target.
 
     Raises:
-        InputError: a network, file, operator or target is not what was expected.
+        InputError: If a network, file, operator or target is unknown, or TVM cannot read it.
     """
     for spec in networks:
         graphs.load_library(spec)

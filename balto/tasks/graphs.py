@@ -28,7 +28,7 @@ def check(spec: str) -> None:
     """Refuse what is neither a known network nor a model file. Needs neither TVM nor torch.
 
     Raises:
-        InputError: with the names that would be right.
+        InputError: If `spec` is neither a known network nor a model file that is there.
     """
     if spec in NETWORKS:
         return
@@ -52,7 +52,7 @@ def relax_module(spec: str) -> Any:
     """A network as a Relax ``IRModule`` whose ``main`` takes the weights as inputs.
 
     Raises:
-        InputError: the model file cannot be read, or has an operator that TVM does not know.
+        InputError: If the model file cannot be read, or has an operator that TVM does not know.
     """
     return imported(spec)[0]
 
@@ -61,7 +61,7 @@ def imported(spec: str) -> tuple[Any, list[Any]]:
     """`relax_module`, and the weights as TVM tensors, in the order in which ``main`` takes them.
 
     Raises:
-        InputError: as `relax_module`.
+        InputError: If the model file cannot be read, or has an operator that TVM does not know.
     """
     check(spec)
     with warnings.catch_warnings():
@@ -81,7 +81,7 @@ def load_library(spec: str) -> None:
     """Import what reads a network: torch before TVM, which is otherwise told that there is none.
 
     Raises:
-        InputError: it is not installed.
+        InputError: If the library that reads such a network is not installed.
     """
     with needed_for(one_line(spec)):
         importlib.import_module("onnx" if suffix(spec) == ".onnx" else "torch")

@@ -56,8 +56,9 @@ def parse(spec: str) -> tuple[str, list[int]]:
     """An operator and its arguments from ``name:AxBxC``.
 
     Raises:
-        InputError: no such operator, not its number of positive arguments, or shapes that do not
-            fit: groups that do not divide the channels, a window larger than the image.
+        InputError: If there is no such operator, it has another number of arguments, one is not
+            positive, or shapes do not fit: groups that do not divide the channels, a window larger
+            than the image.
     """
     name, _, shape = spec.partition(":")
     if name not in OPERATORS:

@@ -40,8 +40,8 @@ def import_tvm(target: Target = LLVM) -> Any:
         target: decides which back end and tensor intrinsics are loaded.
 
     Raises:
-        ImportError: there is no such back end.
-        InputError: TVM is not installed.
+        ImportError: If TVM has no such back end.
+        InputError: If TVM is not installed.
     """
     needed = _intrinsics_of(target)
     tvm = load_back_end(target)
@@ -62,8 +62,8 @@ def tvm_target(target: Target) -> Any:
     """TVM's own object for a target.
 
     Raises:
-        ImportError: there is no such back end.
-        InputError: TVM is not installed.
+        ImportError: If TVM has no such back end.
+        InputError: If TVM is not installed.
     """
     return import_tvm(target).target.Target(target.to_dict())
 
@@ -91,8 +91,8 @@ def load_back_end(target: Target) -> Any:
     """Import TVM as far as it takes to find a target's devices; a GPU's intrinsics take seconds.
 
     Raises:
-        ImportError: there is no such back end.
-        InputError: TVM is not installed.
+        ImportError: If TVM has no such back end.
+        InputError: If TVM is not installed.
     """
     tvm = sys.modules.get("tvm") or _first_import()
     if not target.on_cpu:
