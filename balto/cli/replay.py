@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
+from balto.units import percent, points
+from balto.units import seconds as for_people
+
+if TYPE_CHECKING:
+    from balto.data.pool import Pool
+    from balto.learn.result import Result
+    from balto.learn.settings import LoopSettings
 
 
 @click.command("replay")
@@ -53,17 +63,13 @@ def command(
     output: str,
 ) -> None:
     """Run the active-learning loop on the recorded POOL, whose outcomes stand for measurements."""
-    from balto.cli.output import print_json, print_table
-    from balto.cli.progress import Progress
-    from balto.data.features import drawn_sets
-    from balto.learn.replay import FULL, replay, summary
+    from balto.cli.output import print_json
+    from balto.learn.replay import FULL, summary
     from balto.learn.settings import LoopSettings
     from balto.models import create
     from balto.models.starter import sources
     from balto.programs.features import read_pool
     from balto.select import get
-    from balto.units import percent, points
-    from balto.units import seconds as for_people
 
     settings = LoopSettings(
         budget=budget, rounds=rounds, test_share=test_share, until_saturated=until_saturated
@@ -71,48 +77,81 @@ def command(
     get(selector if selector != FULL else "random")
     create(model)
     recorded = read_pool(pool)
-    absent = [name for name in drawn_sets() if name not in recorded.features]
-    if absent and model.partition(":")[0] == "xgb":
-        click.echo(
-            f"{pool} has no feature set {', '.join(absent)}: balto features {pool} adds it from "
-            "its traces, and makes the model more accurate",
-            err=True,
-        )
-    results = []
-    with Progress() as progress:
-        progress.begin("replay", seeds * (1 if selector == FULL else rounds), "round")
-        for seed in range(seeds):
-            result = replay(
-                recorded,
-                selector=selector,
-                model=model,
-                budget=budget,
-                rounds=rounds,
-                test_share=test_share,
-                seed=seed,
-                until_saturated=until_saturated,
-                start_from=sources(start_from),
-                on_round=lambda _: progress.advance("replay"),
-            )
-            results.append(result)
+    _advise(pool, recorded, model)
+    results = _replay_all(recorded, selector, model, settings, seeds, sources(start_from))
     if output == "json":
         print_json(summary(selector, model, settings, seeds, results))
         return
-    print_table(
-        ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took", "another 2 %"],
-        [
-            (
-                seed,
-                *(
-                    percent(getattr(result.accuracy, k)) if result.accuracy else "-"
-                    for k in ("top1", "top5", "pairwise")
-                ),
-                result.measurements,
-                for_people(result.seconds),
-                points(result.outlook.gain, result.outlook.error) if result.outlook else "-",
+    share = percent(1.0 if selector == FULL else budget)
+    device = recorded.tasks[0].device
+    _print(results, f"{selector}, {model}, {share} of the programs, {device}")
+
+
+def _advise(path: Path, pool: Pool, model: str) -> None:
+    """Say how the pool could have more features, if the model would read them and it can."""
+    from balto.cli.output import plain
+    from balto.data.features import drawn_sets
+    from balto.programs.recorded import can_be_made
+
+    absent = [name for name in drawn_sets() if name not in pool.features]
+    if absent and model.partition(":")[0] == "xgb" and can_be_made(pool):
+        words = (
+            f"{path} has no feature set {', '.join(absent)}: balto features "
+            f"{shlex.quote(str(path))} adds it from its traces, and makes the model more accurate"
+        )
+        click.echo(plain(words), err=True)
+
+
+def _replay_all(
+    pool: Pool,
+    selector: str,
+    model: str,
+    settings: LoopSettings,
+    seeds: int,
+    start_from: tuple[str, ...],
+) -> list[Result]:
+    """The result of each seed, with the progress of all of them."""
+    from balto.cli.progress import Progress
+    from balto.learn.replay import FULL, replay
+
+    results = []
+    with Progress() as progress:
+        progress.begin("replay", seeds * (1 if selector == FULL else settings.rounds), "round")
+        for seed in range(seeds):
+            result = replay(
+                pool,
+                selector=selector,
+                model=model,
+                budget=settings.budget,
+                rounds=settings.rounds,
+                test_share=settings.test_share,
+                seed=seed,
+                until_saturated=settings.until_saturated,
+                start_from=start_from,
+                on_round=lambda _: progress.advance("replay"),
             )
-            for seed, result in enumerate(results)
-        ],
-        title=f"{selector}, {model}, {percent(1.0 if selector == FULL else budget)} of the "
-        f"programs, {recorded.tasks[0].device}",
-    )
+            results.append(result)
+    return results
+
+
+def _print(results: Sequence[Result], title: str) -> None:
+    """A table with a row a seed."""
+    from balto.cli.output import print_table
+
+    columns = ["seed", "Top-1", "Top-5", "pairwise", "measurements", "measuring took"]
+    rows = [
+        (
+            *(seed, *_accuracy(result), result.measurements, for_people(result.seconds)),
+            points(result.outlook.gain, result.outlook.error) if result.outlook else "-",
+        )
+        for seed, result in enumerate(results)
+    ]
+    print_table([*columns, "another 2 %"], rows, title=title)
+
+
+def _accuracy(result: Result) -> list[str]:
+    """Top-1, Top-5 and pairwise accuracy, in percent."""
+    found = result.accuracy
+    if found is None:
+        return ["-", "-", "-"]
+    return [percent(share) for share in (found.top1, found.top5, found.pairwise)]

@@ -46,17 +46,22 @@ UNSUSPECTED, GROWTH = 1 << 28, 1000
 LARGEST = 1e30
 
 
-def read_pool(path: str | Path) -> Pool:
+def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
     """Read a recorded pool.
 
     A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
+    Args:
+        path: the folder.
+        featureless: take a pool too that has no feature set of this balto.
+
     Raises:
-        PoolError: If the folder is not a pool in the exchange format, or holds impossible values.
+        PoolError: If the folder is no pool in the exchange format, holds impossible values, or has
+            no feature set of this balto.
     """
     with reading(path, PoolError):
-        return _read_pool(Path(path))
+        return _read_pool(Path(path), featureless)
 
 
 def read_pool_tasks(path: str | Path) -> list[Task]:
@@ -70,17 +75,17 @@ def read_pool_tasks(path: str | Path) -> list[Task]:
         return _read_tasks(Path(path) / "tasks.parquet")
 
 
-def _read_pool(path: Path) -> Pool:
+def _read_pool(path: Path, featureless: bool) -> Pool:
     if not path.is_dir():
         raise PoolError(f"expected a pool folder, found none at {path}")
     tasks = _read_tasks(path / "tasks.parquet")
     file = _open(path / "programs.parquet")
     version, sets = read_metadata(path / "programs.parquet", file.schema_arrow)
     known = [each for each in sets if FEATURE_SETS.get(each.name) == each]
-    if not known:
+    if not known and not featureless:
         raise PoolError(
             f"pool {path} has the features {', '.join(map(str, sets))}, this balto reads "
-            f"{', '.join(map(str, FEATURE_SETS.values()))}: balto features makes them anew"
+            f"{', '.join(map(str, FEATURE_SETS.values()))}: balto features {path} makes them anew"
         )
     _check_sizes(path / "programs.parquet", file)
     with ExitStack() as files:
@@ -186,7 +191,7 @@ class _Programs:
         return Pool(
             tasks=tasks,
             offsets=offsets,
-            features=FeatureTable(features),
+            features=FeatureTable(features, self.count),
             traces=self.traces,
             outcomes=self._outcomes(columns, tasks),
         )

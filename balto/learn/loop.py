@@ -62,7 +62,8 @@ class ActiveLearner:
         t_max: corrects the labels of tasks with few of them.
 
     Raises:
-        InputError: If there is no such selector or model, or an argument is of another type.
+        InputError: If there is no such selector or model, an argument is of another type, or no
+            task of `pool` has two programs.
     """
 
     def __init__(
@@ -80,6 +81,11 @@ class ActiveLearner:
         self.pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
         if not len(pool):
             raise InputError("expected a pool with at least one program, got none")
+        if np.diff(pool.offsets).max() < 2:
+            raise InputError(
+                "expected a task with at least 2 programs, every task has only one: the best of "
+                "one is itself, and a model learns nothing from it"
+            )
         advice = "balto.ReplayMeasurer(pool), or balto.LiveMeasurer.for_target(target)"
         self.measurer = check_type("measurer", measurer, Measurer, advice)  # type: ignore[type-abstract]
         self.selector = get(selector)

@@ -116,7 +116,8 @@ class Prior:
         """The inverse of `to_dict`, for a model of so many sources.
 
         Raises:
-            ValueError: If a number is not finite or out of range, or slopes are not as many as sources.
+            ValueError: If a number is not finite or out of range, or there are not as many slopes
+                as sources.
         """
         weight, offset, slopes = (values[name] for name in ("weight", "offset", "slopes"))
         numbers = [weight, offset, *slopes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +21,18 @@ from balto.errors import InputError, PoolError, WorkerError, WorkerRaised
 from balto.programs import decisions
 from balto.programs.extract import Drawn, extract
 from balto.programs.schedule import schedule
+from balto.tasks.operators import OPERATORS
 from balto.text import one_line
 from balto.workers.tvm_setup import import_tvm, tvm_target
 from balto.workers.worker import Worker
 
+#: Rows by feature set, of the programs of a task.
+_Sets = Mapping[str, NDArray[np.float32]]
 #: Programs that a worker schedules in one call, and how long that may take, seconds.
 BATCH, DEADLINE_S = 256, 900.0
 
 
-def read_pool(path: str | Path) -> Pool:
+def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
     """Read a recorded pool; the feature set `decisions` is read from its traces if it has none.
 
     Traces that are none of MetaSchedule's, as another tool may have written, are left alone.
@@ -37,10 +40,15 @@ def read_pool(path: str | Path) -> Pool:
     A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
 
+    Args:
+        path: the folder.
+        featureless: take a pool too that has no feature set of this balto.
+
     Raises:
-        PoolError: If the folder is not a pool in the exchange format, or holds impossible values.
+        PoolError: If the folder is no pool in the exchange format, holds impossible values, or has
+            no feature set of this balto.
     """
-    pool = read_files(path)
+    pool = read_files(path, featureless=featureless)
     if DECISIONS.name in pool.features or not any(map(_of_metaschedule, pool.traces[:1])):
         return pool
     if None in pool.traces:
@@ -57,6 +65,7 @@ def with_all_features(
     workers: int | None = None,
     on_task: Callable[[str], None] | None = None,
     asked: Sequence[str] = (),
+    on_left_out: Callable[[str, str], None] | None = None,
 ) -> Pool:
     """The pool with the feature sets of this balto: its traces are scheduled, nothing is measured.
 
@@ -65,38 +74,34 @@ def with_all_features(
         workers: processes; None for one a core.
         on_task: called with a task's name when it is done.
         asked: names of sets that are made on demand, and are wanted as well.
+        on_left_out: called with the name of a task whose programs cannot be made, and why; the
+            pool that is returned lacks it. By default no task may be left out.
 
     Raises:
-        InputError: If a program has no trace, or TVM cannot make the programs of a task.
+        InputError: If a program has no trace or TVM cannot make the programs of a task, and
+            `on_left_out` is not given; or if that is so of every task.
     """
     missing = [name for name in drawn_sets(asked) if name not in pool.features]
     if not missing:
         return pool
-    if any(not trace for trace in pool.traces):
-        raise InputError("expected a trace of every program, and this pool has kept none of some")
     crew = [Worker() for _ in range(workers or len(os.sched_getaffinity(0)))]
-    made: dict[str, list[NDArray[np.float32]]] = {name: [] for name in missing}
 
-    def work(worker: Worker, share: Sequence[int]) -> dict[int, dict[str, NDArray[np.float32]]]:
+    def work(worker: Worker, share: Sequence[int]) -> dict[int, _Sets | InputError]:
         return {k: of_task(worker, k) for k in share}
 
-    def of_task(worker: Worker, k: int) -> dict[str, NDArray[np.float32]]:
-        place, task = pool.programs(k), pool.tasks[k]
-        parts = []
-        for start in range(place.start, place.stop, BATCH):
-            traces = [str(pool.traces[i]) for i in range(start, min(start + BATCH, place.stop))]
-            call = "balto.programs.features:extract_in_worker"
-            try:
-                part = worker.call_with_retries(
-                    *(call, _module(task, worker), task.target, traces, missing),
-                    deadline_s=DEADLINE_S,
-                )
-            except WorkerError as error:
-                raise InputError(f"TVM cannot make the programs of {task.name}: {error}") from error
-            parts.append(part)
-        if on_task is not None:
-            on_task(task.name)
-        return {name: np.concatenate([part[name] for part in parts]) for name in missing}
+    def of_task(worker: Worker, k: int) -> _Sets | InputError:
+        task, found = pool.tasks[k], None
+        try:
+            found = _of_task(worker, task, [pool.traces[i] for i in pool.programs(k)], missing)
+        except InputError as error:
+            if on_left_out is None:
+                raise
+            on_left_out(task.name, str(error))
+            return error
+        finally:
+            if on_task is not None:
+                on_task(task.name)
+        return found
 
     try:
         _require_tvm(crew[0])
@@ -108,10 +113,59 @@ def with_all_features(
     finally:
         for worker in crew:
             worker.close()
-    for k in range(len(pool.tasks)):
-        for name in missing:
-            made[name].append(done[k][name])
-    return _with(pool, {name: np.concatenate(parts) for name, parts in made.items()})
+    made = {k: rows for k, rows in sorted(done.items()) if not isinstance(rows, InputError)}
+    if not made:
+        raise next(error for error in done.values() if isinstance(error, InputError))
+    more = {name: np.concatenate([rows[name] for rows in made.values()]) for name in missing}
+    return _with(pool if len(made) == len(pool.tasks) else _of_tasks(pool, list(made)), more)
+
+
+def _of_task(
+    worker: Worker, task: Task, traces: Sequence[str | None], sets: Sequence[str]
+) -> _Sets:
+    """Feature sets of one task's programs, `n x width` each.
+
+    Raises:
+        InputError: If there is no module or trace, or TVM cannot make the programs.
+    """
+    kept = [trace for trace in traces if trace]
+    if len(kept) < len(traces):
+        raise InputError(f"expected a trace of every program, {task.name} has kept none of some")
+    module, parts = _module(task, worker), []
+    for start in range(0, len(kept), BATCH):
+        some = (module, task.target, kept[start : start + BATCH], sets)
+        try:
+            call = "balto.programs.features:extract_in_worker"
+            parts.append(worker.call_with_retries(call, *some, deadline_s=DEADLINE_S))
+        except WorkerError as error:
+            raise InputError(f"TVM cannot make the programs of {task.name}: {error}") from error
+    return {name: np.concatenate([part[name] for part in parts]) for name in sets}
+
+
+def _of_tasks(pool: Pool, kept: Sequence[int]) -> Pool:
+    """The pool with these tasks alone."""
+    sizes = [len(pool.programs(k)) for k in kept]
+    index = np.concatenate([np.asarray(pool.programs(k), np.int64) for k in kept])
+    return Pool(
+        tasks=[pool.tasks[k] for k in kept],
+        offsets=np.cumsum([0, *sizes], dtype=np.int64),
+        features=FeatureTable(
+            {name: pool.features[name].take(index) for name in pool.features.names}, len(index)
+        ),
+        traces=[pool.traces[i] for i in index],
+        outcomes=pool.outcomes.take(index),
+    )
+
+
+def can_be_made(pool: Pool) -> bool:
+    """Whether the programs of every task can probably be made again, as `with_all_features` does.
+
+    The first trace of each task stands for all, and TVM is not asked.
+    """
+    firsts = [pool.traces[int(start)] for start in pool.offsets[:-1]]
+    return all(map(_of_metaschedule, firsts)) and all(
+        task.module or task.op in OPERATORS for task in pool.tasks
+    )
 
 
 def _require_tvm(worker: Worker) -> None:
@@ -156,6 +210,10 @@ def _module(task: Task, worker: Worker) -> str:
     """A task's module; version 1 of the pool format kept none, but single operators say all."""
     if task.module:
         return task.module
+    if task.op not in OPERATORS:
+        raise InputError(
+            f"task {task.name} has no module, and {one_line(task.op)} is no operator of balto's"
+        )
     try:
         args = json.loads(task.args)
         made: str = worker.call_with_retries(

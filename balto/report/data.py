@@ -17,7 +17,7 @@ from balto.learn.all_labels import Reference
 from balto.learn.metrics import relative_throughput
 from balto.learn.round import Round
 from balto.learn.saturation import Outlook, outlook
-from balto.learn.split import Split
+from balto.learn.split import held_out_count
 from balto.select.random import Random
 
 #: A program is high-performance if it reaches this share of its task's best. The paper's Figure 1
@@ -123,8 +123,9 @@ def gather(work_dir: str | Path) -> ReportData:
 
 
 def _selectable(now: CampaignStatus, pool: Pool) -> int:
-    split = Split.of(pool, now.config.test_share, now.config.seed)
-    return sum(map(len, split.train))
+    """How many programs are not held out."""
+    sizes = np.diff(pool.offsets).tolist()
+    return len(pool) - sum(held_out_count(size, now.config.test_share) for size in sizes)
 
 
 def _labels(pool: Pool) -> NDArray[np.float64]:

@@ -29,8 +29,8 @@ import pytest
 
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import Outcomes
-from balto.learn.ledger import OutcomeStore, RoundLog, Selection
 from balto.learn.round import Round
+from balto.learn.store import OutcomeStore, RoundLog, Selection
 
 #: Outcomes by task and program.
 Known = Mapping[tuple[str, int], Outcome | None]
