@@ -75,7 +75,7 @@ def require_campaign(work_dir: Path) -> None:
     """Refuse a folder of ``balto tune``.
 
     Raises:
-        CampaignError: it is one.
+        CampaignError: If `work_dir` is a folder of ``balto tune``.
     """
     from balto.errors import CampaignError
     from balto.tune.status import is_tuning

@@ -89,9 +89,9 @@ def command(
 
 def _advise(path: Path, pool: Pool, model: str) -> None:
     """Say how the pool could have more features, if the model would read them and it can."""
-    from balto.cli.output import plain
     from balto.data.features import drawn_sets
-    from balto.programs.recorded import can_be_made
+    from balto.programs.features import can_be_made
+    from balto.text import printable
 
     absent = [name for name in drawn_sets() if name not in pool.features]
     if absent and model.partition(":")[0] == "xgb" and can_be_made(pool):
@@ -99,7 +99,7 @@ def _advise(path: Path, pool: Pool, model: str) -> None:
             f"{path} has no feature set {', '.join(absent)}: balto features "
             f"{shlex.quote(str(path))} adds it from its traces, and makes the model more accurate"
         )
-        click.echo(plain(words), err=True)
+        click.echo(printable(words), err=True)
 
 
 def _replay_all(

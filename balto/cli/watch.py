@@ -24,7 +24,8 @@ def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> No
     """
     from balto.campaign.status import status
     from balto.cli.output import print_json, require_campaign
-    from balto.report.watch import WatchServer, snapshot
+    from balto.report.snapshot import snapshot
+    from balto.report.watch import WatchServer
     from balto.text import printable
 
     require_campaign(work_dir)

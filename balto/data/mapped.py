@@ -1,7 +1,8 @@
 """Rows of features in memory, or, where they are more than memory should hold, mapped from a file.
 
-The file is a temporary one (in the system's temporary folder, ``TMPDIR``) that disappears with the
-process; of what is mapped, only what is looked at takes memory, and the system may take it back.
+The file is a temporary one (in the system's temporary folder, or that of ``TMPDIR``) that
+disappears with the process. Only what is looked at of it takes memory, which the system may take
+back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from balto.errors import StorageError
 
 #: Rows of more bytes than this are mapped from a file.
 MAPPED = 1 << 30
@@ -33,11 +36,21 @@ class Rows:
         self._open = ExitStack()
 
     def append(self, rows: NDArray[np.float32]) -> None:
-        """Add some, ``n x width``."""
+        """Add some, ``n x width``.
+
+        Raises:
+            StorageError: If there are too many for memory, and no temporary file can hold them.
+        """
         self._size += rows.nbytes
         self._parts.append(rows)
         if self._size > MAPPED:
-            self._write()
+            try:
+                self._write()
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write {self._size:,} bytes to a temporary file: "
+                    f"{error.strerror or error}; TMPDIR names another folder for it"
+                ) from error
 
     def _write(self) -> None:
         """Move what is in memory to the file."""
@@ -46,6 +59,7 @@ class Rows:
             self._file = self._open.enter_context(temporary)
         for rows in self._parts:
             self._file.write(np.ascontiguousarray(rows).data)
+        self._file.flush()
         self._parts.clear()
 
     def finish(self) -> NDArray[np.float32]:
@@ -53,7 +67,6 @@ class Rows:
         if self._file is None:
             parts = self._parts or [np.empty((0, self._width), np.float32)]
             return np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self._file.flush()
         mapped: NDArray[np.float32] = np.memmap(self._file, np.float32, "r")
         return mapped.reshape(-1, self._width)
 

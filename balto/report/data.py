@@ -93,17 +93,20 @@ def gather(work_dir: str | Path) -> ReportData:
     """Read a campaign, finished or not.
 
     Raises:
-        CampaignError: there is no campaign, or nothing is measured in it yet.
+        CampaignError: If there is no campaign in `work_dir`, its journal is damaged, or it has no
+            programs yet.
     """
     now = status(work_dir)
     pool = pool_of(work_dir, now, bare=True)
     main = now.config.selector_spec
     curves = {name: now.facts.curve(name) for name in (main, now.config.compare_spec) if name}
     labels = _labels(pool)
-    rounds = _picks(now, pool, main)
+    chosen = {name: _picks(now, pool, name) for name in curves}
+    rounds = chosen[main]
     picks = [p for p, _ in rounds if len(p)]
     asked = _joined(p for p, rules in rounds if not _by_chance(rules))
-    at_random = np.setdiff1d(np.flatnonzero(np.isfinite(labels)), _selected_anywhere(now, pool))
+    selected = _joined(p for each in chosen.values() for p, _ in each)
+    at_random = np.setdiff1d(np.flatnonzero(np.isfinite(labels)), selected)
     if not len(at_random):
         at_random = _joined(p for p, rules in rounds if _by_chance(rules))
     return ReportData(
@@ -156,11 +159,6 @@ def _picks(
 def _by_chance(rules: Mapping[str, int]) -> bool:
     """Whether a round's programs were drawn at random."""
     return set(rules) <= {Random.name}
-
-
-def _selected_anywhere(now: CampaignStatus, pool: Pool) -> NDArray[np.int64]:
-    selectors = [name for name in (now.config.selector_spec, now.config.compare_spec) if name]
-    return np.unique(_joined(p for name in selectors for p, _ in _picks(now, pool, name)))
 
 
 def _joined(parts: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:

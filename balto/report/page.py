@@ -31,7 +31,9 @@ def write_report(work_dir: str | Path, path: str | Path | None = None) -> Path:
         path: the page; ``report.html`` in `work_dir` by default.
 
     Raises:
-        CampaignError: there is no campaign, or its tasks are not known yet.
+        CampaignError: If there is no campaign in `work_dir`, its journal is damaged, or it has no
+            programs yet.
+        StorageError: If the page cannot be written.
     """
     path = as_path(path) if path is not None else as_path(work_dir) / "report.html"
     write_page(render(gather(work_dir)), path)

@@ -39,7 +39,8 @@ def write_tuning_report(folder: str | Path, path: str | Path | None = None) -> P
         path: the page; ``report.html`` in `folder` by default.
 
     Raises:
-        CampaignError: nothing is being tuned there, or its journal is damaged.
+        CampaignError: If nothing is being tuned in `folder`, or its journal is damaged.
+        StorageError: If the page cannot be written.
     """
     path = as_path(path) if path is not None else as_path(folder) / "report.html"
     write_page(render(tune_status(folder)), path)

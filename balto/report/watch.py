@@ -24,10 +24,9 @@ import psutil
 
 from balto.arguments import check_number
 from balto.campaign.status import CampaignStatus, Watcher
-from balto.data.files import nan_to_none
-from balto.data.outcome import Status
 from balto.errors import BaltoError, InputError
 from balto.report.metrics import metrics_text
+from balto.report.snapshot import snapshot
 from balto.text import one_line
 
 #: Clients at a time, and seconds that each may take from its first byte to our last.
@@ -37,35 +36,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: A host as a browser names it: any port will do, as a tunnel has another at its end.
 _HOST = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::\d*)?")
 _TEXT = "text/plain; charset=utf-8"
-
-
-def snapshot(work_dir: str | Path, now: CampaignStatus) -> dict[str, Any]:
-    """What the page shows, for JSON; what is not known is null."""
-    config, curves = now.config, {}
-    for name in filter(None, (config.selector_spec, config.compare_spec)):
-        curves[name] = [
-            {
-                "round": each.round,
-                "measurements": each.measurements,
-                "top1": each.accuracy.top1 if each.accuracy else None,
-                "top5": each.accuracy.top5 if each.accuracy else None,
-            }
-            for each in now.facts.curve(name)
-        ]
-    counts = now.statuses
-    whole = {
-        **now.to_dict(),
-        "title": str(work_dir),
-        "curves": curves,
-        "failures": [
-            {"kind": kind, "programs": counts[kind], "advice": Status(kind).advice}
-            for kind in sorted(counts)
-            if kind != Status.OK
-        ],
-        "drifts": [str(drift) for drift in now.facts.fleet.drifts()],
-    }
-    found: dict[str, Any] = nan_to_none(whole)
-    return found
 
 
 class WatchServer(ThreadingTCPServer):
