@@ -166,3 +166,22 @@ def test_in_a_folder_that_is_gone_every_command_is_one_line(folder, words):
         check=False,
     )
     refused(told, "the folder that this runs in is gone")
+
+
+def test_a_full_temporary_folder_is_named(folder):
+    code = (
+        "import resource; from balto import read_pool; from balto.data import mapped;"
+        "from balto.errors import StorageError; mapped.MAPPED = 100;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: read_pool('pool')\n"
+        "except StorageError as error: print(error)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+        timeout=100,
+        check=True,
+    )
+    assert "temporary file: File too large; TMPDIR names another folder" in told.stdout
