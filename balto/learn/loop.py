@@ -58,7 +58,8 @@ class ActiveLearner:
         settings: budget, rounds, split and seed.
         store: the outcomes that are known already, and where new ones go.
         log: the same for selections and results of rounds.
-        prior: a fitted model of another device, which is asked in round 1 in the place of chance.
+        prior: a fitted model of another device, which the selector asks in round 1; without one,
+            round 1 is random.
         t_max: corrects the labels of tasks with few of them.
 
     Raises:
@@ -129,8 +130,8 @@ class ActiveLearner:
 
         Args:
             on_round: called after each of them.
-            rounds: so many; by default all, or until the next measurements would bring little,
-                if the settings say so.
+            rounds: how many. By default all; or, with `LoopSettings.until_saturated`, until the
+                next measurements would bring little.
 
         Raises:
             InputError: If `on_round` cannot be called.
@@ -166,7 +167,7 @@ class ActiveLearner:
         self._test_measured = True
 
     def round(self, number: int) -> Round:
-        """Select, measure, train and evaluate once, by the held-out programs; `number` is 1-based.
+        """Select, measure, train, and evaluate on the held-out programs; `number` is 1-based.
 
         Raises:
             InputError: If `number` is not from 1 to the number of rounds.
@@ -261,7 +262,7 @@ class ActiveLearner:
         return state
 
     def _select(self, number: int, kept: Selection | None) -> Selection:
-        """What was chosen before, and what is chosen now: all, or what late tasks lack of it."""
+        """The round's selection: as it was kept, completed by tasks that came too late for it."""
         budgets = self.schedule[:, number - 1].tolist()
         ids = [k for k in self._ids if budgets[k]]
         if kept is not None:
@@ -293,7 +294,7 @@ class ActiveLearner:
             self._ask(self.model)
 
     def _ask(self, model: CostModel) -> None:
-        """From now on, selections and accuracy are by this model's scores of all programs."""
+        """Let selections and accuracy go by this model's scores from now on."""
         self._asked, self._scores = model, model.predict(self.pool.features)
 
     def _evaluate(self) -> tuple[Accuracy | None, dict[int, Accuracy]]:

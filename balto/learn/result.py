@@ -20,12 +20,12 @@ class Result:
     """The rounds of one selector, and the model that they trained.
 
     Attributes:
-        selector: which chose the programs.
+        selector: the one that chose the programs.
         model: trained on all that was selected.
         rounds: what each round gave.
         picks: the selected programs of each task, by its name, in the order of choice.
         outlook: what another 2 % of the programs would bring; None where that cannot be said.
-        compared: the same of the selector that ran beside it, if one did.
+        compared: the result of the selector that ran beside it for comparison; None if none did.
     """
 
     selector: Selector = field(repr=False)

@@ -43,16 +43,16 @@ class Outlook:
 
     @property
     def saturated(self) -> bool:
-        """Whether it is not worth it: less than `LEAST_GAIN`, with confidence."""
+        """Whether to stop: the gain is below `LEAST_GAIN` with `CONFIDENCE`."""
         return self.below(LEAST_GAIN)
 
     def below(self, least: float, confidence: float = CONFIDENCE) -> bool:
-        """Whether it brings less than `least`, even if too low by so many standard errors."""
+        """Whether the gain is below `least` even with `confidence` standard errors added to it."""
         return self.gain + confidence * self.error < least
 
 
 def outlook(rounds: Sequence[Round], selectable: int) -> Outlook | None:
-    """Estimate it from the rounds so far.
+    """The outlook, estimated from the rounds so far.
 
     Args:
         rounds: of one selector, in order.
@@ -70,7 +70,7 @@ def outlook(rounds: Sequence[Round], selectable: int) -> Outlook | None:
 def outlook_of(
     measurements: Sequence[int], top1_halves: Sequence[float], selectable: int
 ) -> Outlook | None:
-    """The same from a learning curve, however it came about; what is not finite was not judged."""
+    """The outlook, estimated from a learning curve; rounds without a finite Top-1 are left out."""
     points: dict[int, float] = {}
     for count, top1 in zip(measurements, top1_halves, strict=True):
         if math.isfinite(top1):

@@ -1,7 +1,7 @@
 """What is known: outcomes, shared by all selectors, and each selector's rounds.
 
-Kept here in memory; a campaign's own kinds keep them in its journal too. A fact that is already
-there is never made again: that is all there is to resuming.
+These classes keep them in memory; a campaign's subclasses keep them in its journal too. The loop
+never measures or selects again what is already known: that is all there is to resuming.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class OutcomeStore:
         return store
 
     def of(self, task: str, size: int = 0) -> Outcomes:
-        """The outcomes of a task's programs, at least `size` of them; read it, do not write it."""
+        """The outcomes of a task's programs, at least `size` of them; not to be written to."""
         known = self._tasks.get(task)
         if known is None or len(known) < size:
             more = Outcomes(size - (0 if known is None else len(known)))
@@ -130,7 +130,7 @@ class RoundLog:
 
     @property
     def late(self) -> frozenset[str]:
-        """Names of tasks that came when rounds had already been chosen, without them."""
+        """Names of tasks that were added when rounds had already been chosen without them."""
         return frozenset()
 
     def selection(self, number: int) -> Selection | None:
@@ -148,7 +148,13 @@ class RoundLog:
 def measure_missing(
     pool: Pool, programs: Mapping[int, Sequence[int]], store: OutcomeStore, measurer: Measurer
 ) -> None:
-    """Measure those of the `programs` of each task that were not, and keep each as it comes.
+    """Measure those programs that were not measured yet, and keep each outcome as it comes.
+
+    Args:
+        pool: with the tasks and traces.
+        programs: of each task, by its place in the pool.
+        store: what is known, and where outcomes go.
+        measurer: measures them.
 
     A latency that cannot be is kept as a failure (`balto.data.plausible`).
 

@@ -1,4 +1,4 @@
-"""How much of T_max the best measured program of a task has: the overestimation of section 3.3.
+"""What share of T_max the best measured program of a task reaches: section 3.3 overestimates it.
 
 Labels are y = T / T_max with the best throughput *measured so far* as T_max, so the best of a few
 labels counts as 1, however slow it is. A model that has not seen the task knows better how good
@@ -28,9 +28,9 @@ class TMaxEstimator:
     Not from the paper, which recomputes T_max from what is measured and nothing else.
 
     Attributes:
-        trusted: a task with this many labels has its best measured program taken at its word.
-        folds: groups of tasks that are kept apart: a task is judged by the other groups' model.
-        least: smallest share, as a square root.
+        trusted: from this many labels on, the best measured program of a task counts as its best.
+        folds: groups that the tasks are split into; each is judged by a forest of the other groups.
+        least: square root of the smallest share that is estimated.
     """
 
     trusted: int = 50
@@ -46,7 +46,7 @@ class TMaxEstimator:
         seed: int,
         prior: CostModel | None = None,
     ) -> Floats:
-        """For each program the share of its task: multiply its label by it.
+        """The share of each program's task, `n`; a label times its share is on the scale of T_max.
 
         Args:
             features: of the `n` labelled programs.
@@ -54,7 +54,7 @@ class TMaxEstimator:
             task: `n`.
             names: feature sets that the judging forest reads.
             seed: of that forest.
-            prior: a model of another device, asked in the place of the forest.
+            prior: a model of another device, which judges in the place of the forest.
         """
         tasks, group, counts = np.unique(task, return_inverse=True, return_counts=True)
         few = (counts < self.trusted)[group]
@@ -79,7 +79,7 @@ class TMaxEstimator:
         names: Sequence[str],
         seed: int,
     ) -> None:
-        """Put in the roots of the tasks with few labels what a forest of the others predicts."""
+        """Set `expected` for tasks with few labels, to what a forest of other tasks predicts."""
         forest = XGB(seed, features=tuple(names))
         bins, codes = binned(features, names, forest.settings.max_bins)
         for fold in range(self.folds):

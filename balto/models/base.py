@@ -139,9 +139,9 @@ class CostModel(ABC):
     def warm_start(self, *sources: CostModel, weigh: bool = True) -> None:
         """Give every later `fit` what models of other devices know; call before `fit`.
 
-        What each of them predicts is one more column beside the features ("stacking"), and what
-        the model predicts is drawn towards them while labels are few (`balto.models.prior`). A
-        source may be of any kind.
+        What each of them predicts is one more column beside the features ("stacking"). While
+        labels are few the model's own prediction is also averaged with theirs
+        (`balto.models.prior`). A source may be of any kind.
 
         Args:
             sources: fitted models.
@@ -186,8 +186,8 @@ class CostModel(ABC):
     def ensemble(self, features: FeatureTable) -> NDArray[np.float64]:
         """Predictions of `K` members that one training gave, for uncertainty and diversity.
 
-        Members are parts of the one model (subsets of trees, dropout masks), not models of their
-        own; their mean is close to `predict`, not equal.
+        Members are parts of the one model (subsets of trees, dropout masks), not models that were
+        trained apart. Their mean is close to `predict`, not equal to it.
 
         Returns:
             `K x n` float64, K >= 2, in the units of `predict`, before `to_relative_throughput`.
@@ -205,13 +205,16 @@ class CostModel(ABC):
     def from_state(cls, config: dict[str, Any], payload: dict[str, bytes]) -> CostModel:
         """The inverse of `state`.
 
-        Both come from a file that anybody may have written: whatever does not fit is refused
-        here, with any exception, so that `predict` can rely on it.
+        Both come from a file that anybody may have written. Whatever does not fit has to be refused
+        here, by any exception, since `predict` relies on it.
         """
 
 
 class StackedModel(CostModel):
-    """A model of ours: its sources are columns, and it learns how far to lean on them."""
+    """A model whose sources are columns, and which learns how much they count beside its own say.
+
+    A subclass trains by `fit_own`, and blends what it predicts by ``self.prior``.
+    """
 
     def fit(
         self,
@@ -233,7 +236,7 @@ class StackedModel(CostModel):
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
     ) -> None:
-        """Train on what `fit` was given and checked, without regard to `prior`."""
+        """Train the model itself; `fit` has checked the arguments, and sets `prior` afterwards."""
 
     def _lean(
         self,
@@ -241,7 +244,7 @@ class StackedModel(CostModel):
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
     ) -> None:
-        """Learn how much the sources count, from labels that copies of the model do not see."""
+        """Learn how much the sources count, by cross-validation with copies of the model."""
         own, unseen = self.predict(features), np.full(len(features), np.nan)
         for shown, held_out in folds(task, self.seed) if self.weighs_sources else ():
             copy = self.fresh()

@@ -36,9 +36,9 @@ class Bins:
     def of(cls, table: NDArray[np.float32], most: int) -> Bins:
         """Bins of about equal numbers of rows, at most `most` (2 to 256) a column.
 
-        A column of no more than `most` distinct values has one bin a value. Constant columns are
-        left out, and columns that fall into the same bins as an earlier one, as every increasing
-        function of it does: a tree could do nothing with them, and they cost training time.
+        A column of no more than `most` distinct values has one bin for each. Constant columns are
+        left out, since a tree cannot split them. So is a column whose rows fall into the same bins
+        as those of an earlier one (an increasing function of it, say): it would offer no new split.
 
         Args:
             table: `n x columns`, finite; a sample of the rows will do.
@@ -61,7 +61,7 @@ class Bins:
         return codes
 
     def thresholds(self, column: NDArray[Any], code: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the values of the bins above `code` are greater than, and no others.
+        """The edge above each bin: the values of higher bins, and no others, are greater.
 
         Args:
             column: places among `columns`.

@@ -1,4 +1,4 @@
-"""Boosted forests: XGBoost's algorithm (Chen & Guestrin 2016), for our tables and much faster.
+"""Boosted forests: XGBoost's algorithm [Chen2016]_, for our tables and much faster.
 
 Each round grows a few trees side by side on the same gradients of a weighted square error, each on
 its own random rows and columns, by the second-order gain over histograms of binned columns. What
@@ -17,6 +17,9 @@ Trees are complete: ``2^depth - 1`` inner nodes, the children of node `k` at ``2
 ``2k + 2``, then ``2^depth`` leaves. A node without a split sends everything left.
 
 Compiled by Numba, and kept in its cache: the first use on a machine takes some seconds.
+
+.. [Chen2016]
+    T. Chen, C. Guestrin. XGBoost: a scalable tree boosting system. KDD 2016.
 """
 
 from __future__ import annotations
@@ -112,7 +115,7 @@ class Forest:
             raise ValueError(f"no forest: arrays of shapes {[array.shape for array in arrays]}")
 
     def check(self, width: int, members: int, depth: int) -> None:
-        """Refuse what nobody has grown: trees of another shape, or numbers that no tree has.
+        """Refuse a forest that `grow` cannot have made: another shape, or impossible numbers.
 
         Args:
             width: of the rows that are asked about.
@@ -209,7 +212,7 @@ def grow(
 
 @jit
 def _pack(predicted: Any, target: Any, weight: Any, pairs: Any) -> Any:
-    """Gradient and hessian of every row as one integer each, in units of 1 / the result."""
+    """Pack gradient and hessian of each row into one integer; returns how many units 1 has."""
     most = 1.0
     for i in range(len(pairs)):
         most += weight[i] * (1.0 + abs(predicted[i] - target[i]))
@@ -321,8 +324,8 @@ def _best_split(
 ) -> Any:
     """Column, last bin on the left, and sums of the left child; no column: -1, all on the left.
 
-    First the sums of the left child after each bin, then all gains: without branches, which are a
-    matter of vector instructions. Where a child would weigh too little, there is nothing to gain.
+    First the sums of the left child after each bin, then all gains. Neither has branches, so both
+    become vector instructions. A split with too light a child gains nothing.
     """
     weight, bins = total & _LOWER, np.int64(first[-1])
     lightest, heaviest = np.int64(np.ceil(least)), weight - np.int64(np.ceil(least))
@@ -366,7 +369,7 @@ def _part(table: Any, column: int, code: int, rows: Any, spare: Any) -> int:
 
 @jit
 def _values(codes: Any, node: Any, cut: Any, value: Any, out: Any) -> None:
-    """What a tree has for each of some binned rows."""
+    """The value that a tree gives to each of some binned rows."""
     inner, one = np.uint64(len(node)), np.uint64(1)
     for i in range(len(codes)):
         k = np.uint64(0)

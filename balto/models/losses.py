@@ -1,4 +1,9 @@
-"""Losses of the network cost models: their gradients, which is all that training needs."""
+"""Losses of the network cost models: their gradients, which is all that training needs.
+
+.. [Zheng2021]
+    L. Zheng et al. TenSet: a large-scale program performance dataset for learned tensor compilers.
+    NeurIPS Datasets and Benchmarks 2021.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +25,13 @@ def squared_error(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:
 
 
 def lambda_rank(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:
-    """Gradient of LambdaRank over the pairs of programs *of the same task* [TenSet]_.
+    """Gradient of LambdaRank over the pairs of programs *of the same task* [Zheng2021]_.
 
     A pair with y_i > y_j adds -|1/D_i - 1/D_j| |G_i - G_j| log2(sigmoid(s_i - s_j)) to the loss,
     with G = (2^y - 1) / maxDCG, D = log2(1 + rank by score), and weights taken as constants.
-    TenSet and TVM rank a shuffled batch that mixes tasks, where a pair of different tasks compares
-    numbers that mean nothing to each other; here ranks and maxDCG are those of the task's programs
-    in the batch.
+    TenSet (``LambdaRankLoss`` of its code) and TVM rank a shuffled batch that mixes tasks, though
+    labels of different tasks cannot be compared. Here ranks and maxDCG are those of the task's
+    programs in the batch.
 
     Args:
         scores: `b`.
@@ -35,9 +40,6 @@ def lambda_rank(scores: Values, y: Values, task: NDArray[np.int32]) -> Values:
 
     Returns:
         `b`, the derivative of the sum over pairs with respect to each score.
-
-    .. [TenSet] Zheng et al., TenSet: A Large-scale Program Performance Dataset for Learned Tensor
-       Compilers, NeurIPS Datasets and Benchmarks 2021; ``LambdaRankLoss`` of its code.
     """
     best_first = np.lexsort((-y, task))
     place = np.arange(len(y))

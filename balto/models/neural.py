@@ -309,7 +309,7 @@ def _batches(
 
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """One thread and a seeded generator inside; the caller's own afterwards."""
+    """Give torch one thread and a seeded generator inside, and the caller's own back afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -89,7 +89,7 @@ class PackSumXGB(StackedModel):
     def ensemble(self, features: FeatureTable) -> Floats:
         """A virtual ensemble: the booster cut off after 1/32, 1/16, ... of its rounds.
 
-        The preset leaves no randomness to make better members of; `XGB` has some.
+        The preset trains without randomness, so members cannot differ as those of `XGB` do.
         """
         rounds = self._fitted().num_boosted_rounds()
         members = self._by_chunks(features, [max(1, rounds >> k) for k in range(5, -1, -1)])
@@ -133,7 +133,7 @@ class PackSumXGB(StackedModel):
 
 
 def _check_trees(content: dict[str, Any], width: int) -> None:
-    """Refuse what XGBoost would follow out of its arrays: it checks little itself.
+    """Refuse trees by which XGBoost, which checks little itself, would read beyond its arrays.
 
     Raises:
         ValueError: If a tree points out of its arrays, or is not what this model grows.

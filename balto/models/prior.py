@@ -1,10 +1,15 @@
-"""How far a model leans on what other devices taught: as far as its labels say that it should.
+"""How far a model leans on models of other devices, its sources: as far as its labels say.
 
 A model that reads its sources' predictions as columns still needs labels to learn that they are
-right. So what it predicts itself is drawn towards them. By how much is judged on labels that the
-model was not shown: a grid of weights, each worth what the programs ranked first by it give, is
-averaged by how good the weights are. Before there is evidence the sources count as `WORTH` labels a
-task would (shrinkage, as in empirical Bayes).
+right. So the model's own prediction is averaged with theirs. Their weight is estimated from labels
+that the model was not trained on (cross-validation), as a posterior mean:
+
+- Eleven weights, `GRID`, are tried. The log-likelihood of each is the Top-1 that it gives on the
+  held-out labels, summed over the tasks and divided by `SHARP`.
+- The prior of the weight is normal. Its mean, `WORTH` / (`WORTH` + labels a task), is where the
+  sources count as much as `WORTH` labels of each task; its deviation is `SPREAD`.
+
+With few labels the prior decides, with many the likelihood (shrinkage, as in empirical Bayes).
 """
 
 from __future__ import annotations
@@ -19,13 +24,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Labels a task that the sources together are taken to be worth, before there is evidence.
+#: How many labels of each task the sources are worth together, before there is evidence.
 WORTH = 20.0
-#: Weights that are tried, and how far the right one is expected from that which `WORTH` gives.
-GRID, SPREAD = np.linspace(0.0, 1.0, 11), 0.3
-#: Top-1 that another weight must bring in one task to be e times as likely.
+#: Weights that are tried.
+GRID = np.linspace(0.0, 1.0, 11)
+#: Standard deviation of the weight around the one that `WORTH` gives, before there is evidence.
+SPREAD = 0.3
+#: Temperature of the likelihood: Top-1 that is higher by this much in one task makes a weight e
+#: times as likely.
 SHARP = 0.1
-#: A model is judged on parts of its labels in turn, until it has been judged on this many.
+#: Folds of the cross-validation, and held-out labels that are enough: then no more folds are made.
 FOLDS, ENOUGH = 4, 2000
 
 
@@ -45,12 +53,14 @@ def folds(task: NDArray[np.int32], seed: int) -> Iterator[tuple[NDArray[Any], ND
 
 @dataclass(frozen=True)
 class Prior:
-    """What `S` sources say, in the units of a model, and how much it counts.
+    """The sources' predictions in the units of a model, as a line, and how much they count.
+
+    The line is ``offset + slopes @ predictions`` of the `S` sources.
 
     Attributes:
-        weight: of the sources, in [0, 1]; the model's own prediction has the rest.
-        offset: added to the sources' part.
-        slopes: `S`, at least 0, of their predictions.
+        weight: of the line, in [0, 1]; the model's own prediction has the rest.
+        offset: of the line.
+        slopes: of the line, `S`, at least 0.
     """
 
     weight: float = 0.0
@@ -66,15 +76,17 @@ class Prior:
         y: Floats,
         task: NDArray[np.int32],
     ) -> Prior:
-        """Fit the sources to what the model predicts of what it learnt from, and weigh the two.
+        """Fit the sources' predictions to the model's own, and weigh the two.
 
-        A source that orders them the wrong way gets no say; the others share it by how well they
-        explain the model's own predictions. Where none explains anything, the weight is 0.
+        Each source is fitted alone, by least squares. A source whose slope is not positive is left
+        out; the slopes of the others are averaged by the variance of `own` that each explains. If
+        no source explains anything, the weight is 0.
 
         Args:
             taught: ``n x S``, predictions of the sources.
-            own: `n`, of the model.
-            unseen: `n`, of copies of it that were not trained on the program; NaN where none is.
+            own: `n`, predictions of the model, of the programs that it was trained on.
+            unseen: `n`, predictions by copies of the model, each of programs that it was not
+                trained on; NaN where there is none.
             y: `n`, the labels.
             task: `n`.
         """
@@ -101,7 +113,7 @@ class Prior:
         return cls(weight, offset, tuple(slopes.tolist()))
 
     def blend(self, own: Floats, taught: NDArray[np.float32]) -> Floats:
-        """The model's predictions, `n` or ``K x n``, drawn towards the sources'."""
+        """The weighted mean of the model's own predictions, `n` or ``K x n``, and the line."""
         if not self.weight or not self.slopes:
             return own
         said = self.offset + taught.astype(np.float64) @ np.array(self.slopes)

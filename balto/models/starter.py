@@ -31,7 +31,7 @@ def model_path(spec: str) -> str:
 
 
 def sources(specs: Sequence[str]) -> tuple[str, ...]:
-    """Model files to learn from, as a person names them: ``none`` alone is none.
+    """The model files to learn from; ``none`` alone stands for no model.
 
     Raises:
         InputError: If ``none`` stands beside others.

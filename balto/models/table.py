@@ -24,7 +24,7 @@ BLOCK = 128
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The rows of `n` programs, made when they are asked for.
+    """The rows of `n` programs, which `columns` and `fill` make when they are needed.
 
     Attributes:
         rows: `R x 164`, of `store`; none where it is not read.

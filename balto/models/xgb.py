@@ -70,8 +70,8 @@ class XGBSettings(Growth):
 class XGB(StackedModel):
     """A boosted forest that regresses sqrt(y), weighted by y, from one row a program.
 
-    Both the root and the weight move effort to where the model is asked: which of the fast
-    programs is the fastest. Scores are squared back into relative throughput.
+    A model is asked which of the fast programs is the fastest. Both the root and the weight make
+    training care more for the fast ones. Scores are squared back into relative throughput.
 
     The trees are grown by `balto.models.forest`, not by the XGBoost library.
     """
@@ -181,7 +181,7 @@ class XGB(StackedModel):
         return roots
 
     def _steps(self, features: FeatureTable) -> Iterator[tuple[slice, Floats]]:
-        """What `add_steps` gives, part by part, on all cores; no row is kept for long."""
+        """The steps of `add_steps`, chunk by chunk, computed on all cores with flat memory."""
         forest = self._fitted()
         cores = len(os.sched_getaffinity(0))
         with ThreadPoolExecutor(cores) as pool:
@@ -199,7 +199,7 @@ class XGB(StackedModel):
     def _add_steps(
         self, part: FeatureTable, taught: NDArray[np.float32], first: int, last: int, steps: Floats
     ) -> None:
-        """The steps of programs `first` to `last`, of few at a time: the cache holds them."""
+        """The steps of programs `first` to `last`, `PART` at a time: the cache holds them."""
         forest = self._fitted()
         for start in range(first, last, PART):
             stop = min(start + PART, last)
@@ -213,7 +213,7 @@ def binned(
     max_bins: int,
     taught: NDArray[np.float32] | None = None,
 ) -> tuple[Bins, NDArray[np.uint8]]:
-    """Bins of the columns of some feature sets, made from a sample, and all programs' codes.
+    """Bins of the columns of some feature sets, made from a sample, and the codes of all programs.
 
     Args:
         features: of `n` programs, at least one.

@@ -1,11 +1,12 @@
 """Feature set ``assembly``: what the compiled code of a program says.
 
-What a compiler has made of a program tells a model more than any rule does (`docs/features.md`),
-and costs a third to two thirds of measuring it: so this set is made only where somebody asks for
-it. For CPUs of the x86 family, as LLVM writes their assembly (AT&T syntax): the mix of instructions
-in the hottest loop and in the whole program, vector widths, loads, stores and spills, and, of the
-hottest loop, what comes with each product of floats. Counts are ``log2(1 + x)``, ratios
-``log2(2^-10 + x)``.
+Compiled code tells a model more than any rule does (`docs/features.md`), but compiling a program
+costs a third to two thirds of measuring it. So this set is made only where somebody asks for it.
+
+It is for CPUs of the x86 family, whose assembly LLVM writes in AT&T syntax. Of the hottest loop and
+of the whole program it has the mix of instructions, vector widths, loads, stores and spills; of the
+hottest loop also how many of these there are for each product of floats. Counts are
+``log2(1 + x)``, ratios ``log2(2^-10 + x)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The feature sets of recorded programs: what their traces still say, and can be made to say."""
+"""The feature sets of recorded programs: read from their traces, or made by scheduling them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BATCH, DEADLINE_S = 256, 900.0
 def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
     """Read a recorded pool; the feature set `decisions` is read from its traces if it has none.
 
-    Traces that are none of MetaSchedule's, as another tool may have written, are left alone.
+    Traces in another form than MetaSchedule's, which another tool may have written, are not read.
 
     A feature set of more than 1 GiB is unpacked into a temporary file (in the system's temporary
     folder, ``TMPDIR``), which is mapped and disappears with the process.
@@ -169,7 +169,7 @@ def can_be_made(pool: Pool) -> bool:
 
 
 def _require_tvm(worker: Worker) -> None:
-    """Say it first and once if there is no TVM: no task is to blame for that."""
+    """Refuse to begin without TVM, so that no task is blamed for that."""
     try:
         worker.call_with_retries("balto.programs.features:tvm_in_worker", deadline_s=DEADLINE_S)
     except WorkerError as error:

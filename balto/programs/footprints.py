@@ -36,7 +36,7 @@ class Nest:
             self._walk(access, place)
 
     def traffic(self, capacity: float) -> float:
-        """Bytes that are moved into a memory of so many bytes, which holds the innermost loops."""
+        """Bytes that are moved into a cache of so many bytes, which holds the innermost loops."""
         k = 0
         while k < len(self.loops) and self.size[k + 1] <= capacity:
             k += 1
@@ -122,7 +122,7 @@ def unrolled_loops(statements: list[Statement]) -> set[int]:
 
 
 def straight(nest: Nest, unrolled: set[int]) -> tuple[int, int, int]:
-    """Lanes, unrolled copies, and the place of the innermost loop that is really a loop."""
+    """Lanes, unrolled copies, and the place of the innermost loop that stays a loop."""
     lanes = copies = 1
     for k, loop in enumerate(nest.loops):
         if loop.kind == VECTORIZED:

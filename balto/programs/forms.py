@@ -48,7 +48,7 @@ def quotient(form: Form, divisor: int) -> Form:
 
 
 def rest(form: Form, divisor: int) -> Form:
-    """``form % divisor``; a rest that wraps around is taken not to."""
+    """``form % divisor``, as if the remainder never wrapped around."""
     left: Form = {}
     for (loop, lower, extent), c in form.items():
         if c % divisor == 0:

@@ -4,8 +4,8 @@ The rules were found by comparing schedules with LLVM's assembly for AVX2. There
 vector registers of `LANES` floats whatever the target is: one description of all targets, so that
 what is learnt on one is of use on another.
 
-.. [AMD]
-    Software Optimization Guide for the AMD Zen4 Microarchitecture, 57647, 2023.
+.. [AMD2023]
+    AMD. Software optimization guide for the AMD Zen4 microarchitecture. Publication 57647, 2023.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WHOLE_UNROLL = 300
 #: Instructions up to which it copies the body of a loop: ``PartialThreshold`` of its loop unroller.
 PARTIAL_UNROLL = 150
 
-# Constants of the core. One description serves all targets: that of Zen 3 and 4 ([AMD]_) with AVX2.
+# Constants of the core. One description serves all targets: Zen 3 and 4 with AVX2 [AMD2023]_.
 #: Floats in a vector register, and the registers there are.
 LANES, REGISTERS = 8, 16
 #: Multiplications or additions, loads, and stores of whole vectors that begin in a cycle.

@@ -1,9 +1,9 @@
 """Feature set ``loops``: the loop nests of a scheduled program, one row a program.
 
-What a compiler's back end sees of a schedule and per-store features tell only in sums: which loop
-is innermost and at which stride it walks every buffer, how many accumulators live inside a
-reduction, what is really unrolled, how much of the caches each level of tiles needs, and how the
-statements around the main one (padding, initialisation, write-back) are placed and computed.
+These columns say what a compiler's back end sees of a schedule, of which per-store features give
+only sums: which loop is innermost and at which stride it walks every buffer, how many accumulators
+live inside a reduction, what is really unrolled, how much cache each level of tiles needs, and how
+the statements around the main one (padding, initialisation, write-back) are placed and computed.
 
 Four statements are described: *main*, which computes most; *init*, which stores to the same buffer
 before it; *before*, the largest that computes what main loads; and *after*, the largest that loads

@@ -4,9 +4,10 @@ A program is a tree of loops and blocks over buffers. For the columns of `balto.
 it is enough to know, of every statement that stores something: its loops, what it accesses at
 which stride of which loop, and what it computes. Indices are read as sums over *atoms*, digits of
 a loop variable in a mixed radix (``loop // lower % extent``), so that fused loops are understood
-too. Every node of the tree is visited once: an attribute of TVM's costs a tenth of a microsecond.
+too. Every node of the tree is visited once, since to read an attribute of a TVM object costs a
+tenth of a microsecond.
 
-Runs where TVM is loaded, and needs no name of TVM's: nodes are told by the names of their classes.
+Runs where TVM is loaded, but does not import it: nodes are told apart by their classes' names.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Buffer:
     """One buffer.
 
     Attributes:
-        shape: as declared; of a local buffer, as far as TVM will really allocate it.
+        shape: as declared; of a local buffer, the part that TVM will really allocate.
         bytes: of an element.
         scope: storage scope: ``global``, ``shared``, ``local``, ...
         local: whether the program allocates it.
@@ -349,7 +350,7 @@ class _Reader:
         return set().union(*(self._loops_of(side) for side in sides))
 
     def _form(self, node: Any) -> Form:
-        """An index as a linear form of atoms; what is not linear in any way adds nothing."""
+        """An index as a linear form of atoms; a part that is not linear is left out."""
         name = type(node).__name__
         if name == "Var":
             return self._env.get(node.__chandle__(), {})
@@ -378,8 +379,8 @@ class _Reader:
 def _compact(statements: list[Statement]) -> None:
     """Shrink local buffers to what is accessed below the loops that all of their users share.
 
-    TVM allocates them there, as large as that (``CompactBufferAllocation``), so it is the shape
-    that strides and footprints are about.
+    TVM allocates them there with that shape (``CompactBufferAllocation``), so strides and
+    footprints have to be computed with it.
     """
     users: dict[int, list[tuple[Statement, Access]]] = {}
     for statement in statements:

@@ -5,7 +5,8 @@ of the network's run: weight times latency times the mean of what the last trial
 optimistic guess, which is 1 for a task never tried and falls with every slice that it had. The
 shape is Ansor's task scheduler [Zheng2020]_, section 6, without its similarity of tasks.
 
-.. [Zheng2020] Ansor: generating high-performance tensor programs for deep learning. OSDI 2020.
+.. [Zheng2020]
+    L. Zheng et al. Ansor: generating high-performance tensor programs for deep learning. OSDI 2020.
 """
 
 from __future__ import annotations

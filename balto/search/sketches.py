@@ -60,7 +60,8 @@ class Sketch:
     def niches(self, genes: Genes) -> NDArray[np.int64]:
         """Where the parts of each of `n` programs are computed, as a number.
 
-        What a model is wrong about, it is for a whole niche.
+        Programs of one niche share their compute locations. A model's errors are nearly the same
+        for all of them, so a batch takes few from each niche.
         """
         number = np.zeros(len(genes), np.int64)
         for kind, options, column in zip(self.kinds, self.options, genes.T, strict=True):

@@ -2,14 +2,19 @@
 
 A Gaussian process on the logarithm of throughput. Its mean is what the forest predicts; its
 covariance says of two programs how far what the forest gets wrong of one holds for the other, by
-the share of trees in which both fall into the same leaf. The next trials are those of the largest
-expected improvement, chosen one by one as if the ones before had come out as expected: a near-copy
-of a chosen program promises nothing more.
+the share of trees in which both fall into the same leaf [Davies2014]_. The next trials are those of
+the largest expected improvement [Jones1998]_, chosen one by one as if the ones before had come out
+as expected [Ginsbourger2010]_: a near-copy of a chosen program promises nothing more.
 
-Sources: Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box
-functions", Journal of Global Optimization 13, 1998 (expected improvement); Ginsbourger, Le Riche
-and Carraro, "Kriging is well-suited to parallelize optimization", 2010 (the kriging believer);
-Davies and Ghahramani, "The random forest kernel", arXiv 1402.4293.
+.. [Davies2014]
+    A. Davies, Z. Ghahramani. The random forest kernel and other kernels for big data from random
+    partitions. arXiv 1402.4293, 2014.
+.. [Ginsbourger2010]
+    D. Ginsbourger, R. Le Riche, L. Carraro. Kriging is well-suited to parallelize optimization.
+    Computational Intelligence in Expensive Optimization Problems, 2010.
+.. [Jones1998]
+    D. Jones, M. Schonlau, W. Welch. Efficient global optimization of expensive black-box functions.
+    Journal of Global Optimization 13, 1998.
 """
 
 from __future__ import annotations
@@ -28,9 +33,10 @@ from balto.models.xgb import XGB
 
 Floats = NDArray[np.float64]
 
-#: Standard deviation of what a forest gets wrong of the logarithm, among the programs that it takes
-#: to be fast of a task that it has not seen. Their correlation is less than the share of leaves
-#: (experiments/leaves.py); searches that took it to be the share found faster programs.
+#: Standard deviation of the forest's error in the logarithm of throughput, for programs that it
+#: takes to be fast, of a task that it has not seen. Measured by experiments/leaves.py, which also
+#: says that the errors of two programs are less correlated than the share of leaves that they have
+#: in common. The share is used all the same: searches with it found faster programs.
 ERROR = 0.4
 #: Standard deviation of how fast a whole task is, which no forest says: y has no unit.
 LEVEL = 2.0

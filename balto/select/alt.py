@@ -1,4 +1,9 @@
-"""ALT-style selection: the programs that an ensemble is least sure of."""
+"""ALT-style selection: the programs that an ensemble is least sure of.
+
+.. [Zeng2020]
+    X. Zeng et al. ALT: optimizing tensor compilation in deep learning compilers with active
+    learning. ICCD 2020.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,7 @@ from balto.select.base import Selector, TaskState
 class ALT(Selector):
     """Picks the programs whose predictions vary most over the ensemble.
 
-    Source: after Zeng et al., "ALT: optimizing tensor compilation in deep learning compilers with
-    active learning", ICCD 2020, which takes the uncertainty of its own model.
+    After [Zeng2020]_, whose model states its own uncertainty; here an ensemble does.
     """
 
     name: ClassVar[str] = "alt"

@@ -16,7 +16,7 @@ from balto.select.output_diversity import OutputDiversity
 
 @dataclass(frozen=True)
 class KLSwitch:
-    """Says of a task whether its measured programs gather at low performance.
+    """Tells whether the measured programs of a task are mostly slow ones.
 
     ``D_KL(P | Q) = -E[log y]`` over the measured programs of the task (section 3.3). The default
     C = 1 means: biased while the geometric mean of y is under ``e^-1 = 0.368``. Programs whose
@@ -40,7 +40,7 @@ class KLSwitch:
 
 @dataclass(frozen=True)
 class Balto(Selector):
-    """Algorithm 2 while the switch says so, Algorithm 1 otherwise, task by task, round by round.
+    """Algorithm 2 where `KLSwitch` says so, else Algorithm 1; for each task and round anew.
 
     Attributes:
         C: threshold of the switch (`KLSwitch`), in nats.

@@ -15,7 +15,7 @@ from balto.select.base import Selector, TaskState
 class BiasedDiversity(Selector):
     """Picks ``argmax_i f(x_i) min_j |f(x_i) - f(x_j)|``, j over the labelled and picked programs.
 
-    Source: Algorithm 2, line 3. Failed programs are labelled too.
+    Algorithm 2, line 3. Programs whose measurement failed are labelled too.
     """
 
     name: ClassVar[str] = "biased-diversity"

@@ -15,13 +15,13 @@ from balto.select.lcmd import ensemble_kernel, largest_cluster_picks
 
 @dataclass(frozen=True)
 class BiasedLCMD(Selector):
-    """LCMD whose every distance is multiplied by the predicted performance f of the program.
+    """LCMD in which each distance is multiplied by the predicted performance f of the program.
 
-    Algorithm 2 (section 3.3) keeps programs apart on the line of predictions, where two programs
-    of equal prediction are the same however unlike they are. LCMD keeps them apart by how the
-    members of the ensemble judge them, and gives every region its share, but a region of slow
-    programs as well. Here a program enters the size of its cluster, and competes within it, with
-    ``(f_i |x_i - x_centre|)^2``: regions count by how much is unknown about their fast programs.
+    Algorithm 2 (section 3.3) measures distances between predictions, so that two programs with the
+    same prediction are the same to it, however different they are. LCMD measures distances between
+    the judgements of an ensemble's members, and picks from every region, but from regions of slow
+    programs too. Here both the size of a cluster and the choice within it go by
+    ``(f_i |x_i - x_centre|)^2``: a region counts by how much is unknown about its fast programs.
 
     Not from the paper; `docs/notes/selection-study.md` has its ablation.
 

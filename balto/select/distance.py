@@ -23,8 +23,8 @@ class Points:
     """`M` programs in a feature space of `d` columns.
 
     Attributes:
-        x: `M x d`, about centred, for squared distances then lose few digits in the product; and
-            divided by a power of two, the same for all columns, that keeps their squares in range.
+        x: `M x d`. The rows are about centred, since squared distances then lose few digits in the
+            product; and divided by one power of two, which keeps their squares in range.
         norms: `M`, squared lengths of the rows.
     """
 

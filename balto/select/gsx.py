@@ -1,4 +1,8 @@
-"""GSx: diversity of the programs' features."""
+"""GSx: diversity of the programs' features [Yu2010]_.
+
+.. [Yu2010]
+    H. Yu, S. Kim. Passive sampling for regression. ICDM 2010.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,6 @@ class GSx(Selector):
     """Farthest-first: picks ``argmax_n min_m ||x_n - x_m||``, m labelled or picked.
 
     The very first program is the one nearest to the centroid of the task. Needs no model.
-
-    Source: Yu and Kim, "Passive sampling for regression", ICDM 2010.
     """
 
     name: ClassVar[str] = "gsx"

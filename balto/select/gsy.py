@@ -1,4 +1,9 @@
-"""GSy: diversity of predicted performance against measured labels."""
+"""GSy: diversity of predicted performance against measured labels [Wu2019]_.
+
+.. [Wu2019]
+    D. Wu, C. Lin, J. Huang. Active learning for regression using greedy sampling. Information
+    Sciences 474, 2019.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,8 @@ from balto.select.base import Selector, TaskState
 class GSy(Selector):
     """Picks ``argmax_n min_m |f(x_n) - y_m|``, m labelled; picks enter with their predictions.
 
-    Differs from `output-diversity` in the labelled programs' y: measured here, predicted there.
-    A program whose measurement failed has no y and keeps nothing away.
-
-    Source: Wu, Lin and Huang, "Active learning for regression using greedy sampling", 2019.
+    `output-diversity` takes the predictions of the labelled programs where this takes their
+    measured y. A program whose measurement failed has no y, and takes no part in the minimum.
     """
 
     name: ClassVar[str] = "gsy"

@@ -1,4 +1,9 @@
-"""iGS: diversity of features and of predicted performance at once."""
+"""iGS: diversity of features and of predicted performance at once [Wu2019]_.
+
+.. [Wu2019]
+    D. Wu, C. Lin, J. Huang. Active learning for regression using greedy sampling. Information
+    Sciences 474, 2019.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +21,8 @@ from balto.select.distance import Points
 class IGS(Selector):
     """Picks ``argmax_n min_m ||x_n - x_m|| |f(x_n) - y_m|``, m labelled.
 
-    Picks enter with their predictions. A program whose measurement failed has no y and keeps
-    nothing away; the minimum over no program is +inf.
-
-    Source: Wu, Lin and Huang, "Active learning for regression using greedy sampling", 2019.
+    A picked program enters with its prediction. A program whose measurement failed has no y, and
+    takes no part in the minimum; the minimum over no program is +inf.
     """
 
     name: ClassVar[str] = "igs"

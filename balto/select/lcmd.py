@@ -1,4 +1,11 @@
-"""LCMD: largest-cluster maximum distance, in the kernel of a model ensemble."""
+"""LCMD: largest-cluster maximum distance, in the kernel of a model ensemble.
+
+.. [Holzmueller2023]
+    D. Holzmueller, V. Zaverkin, J. Kaestner, I. Steinwart. A framework and benchmark for deep batch
+    active learning for regression. JMLR 24:164, 2023.
+.. [Kirsch2023]
+    A. Kirsch. Black-box batch active learning for regression. arXiv 2302.08981, 2023.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +26,9 @@ class LCMD(Selector):
     Labelled and picked programs are the centres; every program belongs to the nearest one. With
     no labelled program the first pick is the one of the largest feature norm.
 
-    A program's features are its `K` ensemble predictions, centred over the members and divided
-    by ``sqrt(K)``, whose inner products are the ensemble's predictive covariance.
-
-    Source: Holzmueller, Zaverkin, Kaestner and Steinwart, "A framework and benchmark for deep
-    batch active learning for regression", JMLR 24:164, 2023 (LCMD-TP); the kernel after Kirsch,
-    "Black-box batch active learning for regression", arXiv 2302.08981.
+    This is LCMD-TP of [Holzmueller2023]_, in the kernel of [Kirsch2023]_: a program's features are
+    its `K` ensemble predictions, centred over the members and divided by ``sqrt(K)``, whose inner
+    products are the ensemble's predictive covariance.
     """
 
     name: ClassVar[str] = "lcmd"

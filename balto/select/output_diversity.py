@@ -15,7 +15,7 @@ from balto.select.base import Selector, TaskState
 class OutputDiversity(Selector):
     """Picks ``argmax_i min_j |f(x_i) - f(x_j)|``, j over the labelled and the picked programs.
 
-    Source: Algorithm 1 with `d_out` of section 3.3. Failed programs are labelled too.
+    Algorithm 1 with `d_out` of section 3.3. Programs whose measurement failed are labelled too.
     """
 
     name: ClassVar[str] = "output-diversity"

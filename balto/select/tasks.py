@@ -19,7 +19,7 @@ def select_tasks(
     rngs: Sequence[np.random.Generator],
     threads: int | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Choose `budgets[k]` programs of every task `k`; the picks depend on no number of threads.
+    """Choose `budgets[k]` programs of every task `k`; the number of threads changes no pick.
 
     Args:
         selector: chooses within one task.

@@ -11,8 +11,8 @@
   with.
 
 .. [Jacob2018]
-    Jacob et al., Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference, CVPR 2018.
+    B. Jacob et al. Quantization and training of neural networks for efficient
+    integer-arithmetic-only inference. CVPR 2018.
 """
 
 from __future__ import annotations

@@ -7,11 +7,18 @@ BERT-tiny is TenSet's (6 layers, hidden size 512, 8 heads), not the smaller one 
 References: ResNet [He2016]_, ResNeXt [Xie2017]_, MobileNet-v2 [Sandler2018]_, BERT [Devlin2018]_,
 and LeNet-5 [LeCun1998]_ with ReLU, which is tuned in a minute.
 
-.. [He2016] Deep residual learning for image recognition. CVPR 2016.
-.. [Xie2017] Aggregated residual transformations for deep neural networks. CVPR 2017.
-.. [Sandler2018] MobileNetV2: inverted residuals and linear bottlenecks. CVPR 2018.
-.. [LeCun1998] Gradient-based learning applied to document recognition. Proc. IEEE 86(11).
-.. [Devlin2018] BERT: pre-training of deep bidirectional transformers. arXiv 1810.04805.
+.. [He2016]
+    K. He et al. Deep residual learning for image recognition. CVPR 2016.
+.. [Xie2017]
+    S. Xie et al. Aggregated residual transformations for deep neural networks. CVPR 2017.
+.. [Sandler2018]
+    M. Sandler et al. MobileNetV2: inverted residuals and linear bottlenecks. CVPR 2018.
+.. [LeCun1998]
+    Y. LeCun et al. Gradient-based learning applied to document recognition. Proc. IEEE 86(11),
+    1998.
+.. [Devlin2018]
+    J. Devlin et al. BERT: pre-training of deep bidirectional transformers for language
+    understanding. arXiv 1810.04805, 2018.
 """
 
 from __future__ import annotations
