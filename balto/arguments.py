@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -14,13 +15,44 @@ from balto.text import quoted
 T = TypeVar("T")
 
 
+#: Where more would be a slip of the hand: rounds of a campaign, seeds of a replay, trials of a
+#: tuning; a seed is what NumPy's generators and the files take.
+MOST_ROUNDS, MOST_SEEDS, MOST_TRIALS, LARGEST_SEED = 10_000, 10_000, 10_000_000, 2**63 - 1
+#: Programs that a task may have, and programs under way at once, at most.
+MOST_PROGRAMS, MOST_WORKERS = 10_000_000, 10_000
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+
+
+def whole_number(text: str) -> int:
+    """A whole number as a person writes it; unlike `int`, without ``8_0`` and other digits.
+
+    Raises:
+        ValueError: If the text is not a sign and at most 19 digits.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is not a whole number")
+    return int(text)
+
+
+def decimal_number(text: str) -> float:
+    """A number as a person writes it; unlike `float`, without ``8_0``, ``nan`` and ``inf``.
+
+    Raises:
+        ValueError: If the text is not a decimal number, with or without an exponent.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is not a number")
+    return float(text)
+
+
 def check_number(
     name: str, value: object, low: float, high: float = math.inf, *, whole: bool = False
 ) -> Any:
     """Refuse what is no number from `low` to `high`; returns it as Python's own, not NumPy's.
 
     Raises:
-        InputError: with the name, the range and the value.
+        InputError: If the value is not a number, or `whole` and not a whole one, or out of range.
     """
     own = type(value) is int or (type(value) is float and not whole)
     number: Any = value if own else _own(value, whole)
@@ -46,7 +78,7 @@ def check_share(
     Returns it as `check_number` does.
 
     Raises:
-        InputError: with the name, the range and the value.
+        InputError: If the value is not a number from 0 to 1, or an end that is left out.
     """
     try:
         number = check_number(name, value, 0, 1)
@@ -77,20 +109,31 @@ def check_type(name: str, value: object, kind: type[T], advice: str) -> T:
         advice: what to do about it.
 
     Raises:
-        InputError: with the name, the type, the value and the advice.
+        InputError: If the value is not of that type.
     """
     if isinstance(value, kind):
         return value
     raise InputError(f"expected {name} to be a {kind.__name__}, got {quoted(value)}: {advice}")
 
 
+def check_vector(name: str, value: object) -> None:
+    """Refuse what has no length, such as a number, or an array of no dimension or of two.
+
+    Raises:
+        InputError: If the value is not an array of one dimension, or a sequence such as a list.
+    """
+    dimensions = getattr(value, "ndim", 1 if isinstance(value, Sequence) else 0)
+    if dimensions != 1:
+        raise InputError(f"expected {name} to be a vector, one value each, got {quoted(value)}")
+
+
 def text(name: str, given: object) -> str:
     """A text or a path, as text.
 
     Raises:
-        InputError: it is neither.
+        InputError: If it is neither, or an empty text.
     """
-    if isinstance(given, str | os.PathLike):
+    if isinstance(given, str | os.PathLike) and str(given):
         return str(given)
     raise InputError(f"expected {name} to be text, such as a name, got {quoted(given)}")
 
@@ -99,7 +142,7 @@ def texts(name: str, given: object) -> tuple[str, ...]:
     """Several texts or paths, or a single one, as a tuple of texts.
 
     Raises:
-        InputError: anything else.
+        InputError: If it is anything else, or one of the texts is empty.
     """
     if isinstance(given, str | os.PathLike) or not isinstance(given, Iterable):
         return (text(name, given),)

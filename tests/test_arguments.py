@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import balto
+from balto import arguments
+from balto.arguments import decimal_number, whole_number
 from balto.data.features import Features, FeatureTable
 from balto.errors import InputError, PoolError
 from balto.measure.remote import Tracker
@@ -249,3 +252,58 @@ def test_a_round_measures_what_it_is_judged_by(pool):
     for number in (0, 3, None):
         with refused("expected round to be a whole number from 1 to 2"):
             alone.round(number)
+
+
+@pytest.mark.parametrize("text", ["80", "+80", "-3", "0"])
+def test_whole_numbers_are_read_as_python_reads_them(text):
+    assert whole_number(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["8_0", "", " 8", "8.0", "1e3", "٣", "0x8", "--8", "9" * 20])
+def test_what_python_takes_for_a_whole_number_and_people_do_not(text):
+    with pytest.raises(ValueError, match="is not a whole number"):
+        whole_number(text)
+
+
+@pytest.mark.parametrize("text", ["0.05", "5", ".5", "5.", "-1e-3", "1E6"])
+def test_numbers_are_read_as_python_reads_them(text):
+    assert decimal_number(text) == float(text)
+
+
+@pytest.mark.parametrize("text", ["1_0", "nan", "inf", "-Infinity", "", "1e", "٣", "1e9999"])
+def test_what_python_takes_for_a_number_and_people_do_not(text):
+    with pytest.raises(ValueError, match="is not a number"):
+        decimal_number(text)
+
+
+@pytest.mark.parametrize("given", [np.array(3), np.ones((3, 1)), 3, 0.5], ids=repr)
+def test_what_is_no_vector(pool, given):
+    features, three = pool.features.take(np.arange(3)), np.zeros(3, np.int32)
+    for call in (
+        lambda: balto.create_model("xgb").fit(features, given, three),
+        lambda: balto.create_model("xgb").fit(features, np.ones(3), given),
+        lambda: pool.features.take(given),
+        lambda: pool.outcomes.take(given),
+        lambda: Features(np.ones((3, 164), np.float32), given),
+        lambda: replace(pool, offsets=given),
+    ):
+        with refused("to be a vector, one value each, got "):
+            call()
+    with refused("expected features of rows and columns, got "):
+        Features(np.float32(3), np.arange(4))
+
+
+def test_an_empty_name_is_none():
+    for name in ("device", "pool"):
+        with refused(f"expected {name} to be text, such as a name, got ''"):
+            balto.Config(operators=("matmul:8x8x8",), **{name: ""})
+    old = {**balto.Config(operators=("matmul:8x8x8",)).to_dict(), "device": ""}
+    assert balto.Config.from_dict(old).device is None, "an older balto took it for none"
+
+
+def test_the_page_of_files_tells_the_bounds_of_arguments():
+    page = Path(__file__).parents[1] / "docs" / "files.md"
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d,]+) ", page.read_text(), re.MULTILINE)
+    said = {name: int(value.replace(",", "")) for name, value in rows}
+    constants = {n: v for n, v in vars(arguments).items() if n.isupper() and isinstance(v, int)}
+    assert said == constants

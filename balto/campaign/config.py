@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from balto.arguments import check_field, text, texts
+from balto.arguments import MOST_PROGRAMS, check_field, text, texts
 from balto.data.files import read_json, reading, sha256, write_json
-from balto.data.pool import MOST_PROGRAMS
 from balto.data.pool_schema import POOL_FILES
 from balto.data.target import Target
 from balto.data.task import Task
@@ -169,7 +168,8 @@ class Config(LoopSettings):
             InputError: a value is out of its range.
             TypeError: there is one more than there should be.
         """
-        made = cls(**values)
+        named = {n: values[n] or None for n in ("device", "pool") if n in values}  # empty once
+        made = cls(**{**values, **named})
         if not isinstance(made.digests, dict):
             raise InputError(f"expected digests by path, got {one_line(made.digests)}")
         return made

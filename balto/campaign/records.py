@@ -22,9 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balto.arguments import check_number
+from balto.arguments import MOST_PROGRAMS, check_number
 from balto.data.outcome import Outcome
-from balto.data.pool import MOST_PROGRAMS
 from balto.errors import InputError
 from balto.journal.records import Record, _check, possible_outcome, text_of
 from balto.learn.all_labels import Reference

@@ -15,6 +15,7 @@ goes on; neither writes what the other one writes.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,9 +52,9 @@ class ShardId:
         Raises:
             InputError: it is not of that form.
         """
-        number, _, of = text.partition("/")
-        if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
-            return cls(int(number), int(of))
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        if match and 1 <= int(match[1]) <= int(match[2]):
+            return cls(int(match[1]), int(match[2]))
         raise InputError(f"expected a shard such as 3/16, the third of sixteen, got {text!r}")
 
     def __str__(self) -> str:

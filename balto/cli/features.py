@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from balto.cli.options import WORKERS
+
 
 @click.command("features")
 @click.argument("pool", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Another pool. [default: POOL itself]"
 )
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes; 0: one a core.")
+@click.option("--workers", type=WORKERS, default=0, help="Processes; 0: one a core.")
 @click.option(
     "--assembly",
     is_flag=True,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.options import NAME, format_option
 
 if TYPE_CHECKING:
     from balto.importers.imported import Imported
 
-_DEVICE = click.option("--device", help="Name of the device; by default what the source says.")
+_DEVICE = click.option(
+    "--device", type=NAME, help="Name of the device; by default what the source says."
+)
 
 
 @click.group("import")

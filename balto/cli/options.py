@@ -8,7 +8,56 @@ from typing import Any, TypeVar
 
 import click
 
+from balto.arguments import (
+    LARGEST_SEED,
+    MOST_PROGRAMS,
+    MOST_ROUNDS,
+    MOST_SEEDS,
+    MOST_TRIALS,
+    MOST_WORKERS,
+    decimal_number,
+    whole_number,
+)
+from balto.text import quoted
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]
+    """A whole number within bounds, in digits alone.
+
+    Args:
+        low: the smallest.
+        high: the largest.
+    """
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse, and refuse what is out of range."""
+        try:
+            number = whole_number(str(value).strip())
+        except ValueError:
+            number = self.low - 1
+        if not self.low <= number <= self.high:
+            expected = f"expected a whole number from {self.low} to {self.high}"
+            self.fail(f"{expected}, got {quoted(value)}", param, ctx)
+        return number
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]
+    """A text that is not empty."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse the empty text, which a variable that is not set leaves."""
+        if not str(value).strip():
+            self.fail("expected a text, got an empty one; leave the option out", param, ctx)
+        return str(value)
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases
@@ -25,9 +74,10 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new r
         """Parse, and refuse what is out of range."""
         try:
             text = str(value).strip()
-            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+            percents = text.endswith("%")
+            share = decimal_number(text[:-1]) / 100 if percents else decimal_number(text)
         except ValueError:
-            self.fail(f"expected a share such as 5% or 0.05, got {value}", param, ctx)
+            self.fail(f"expected a share such as 5% or 0.05, got {quoted(value)}", param, ctx)
         above = share > self.low if self.low_open else share >= self.low
         below = share < self.high if self.high_open else share <= self.high
         if not (above and below):
@@ -43,6 +93,13 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new r
         return share
 
 
+NAME = Name()
+PROGRAMS = Whole(1, MOST_PROGRAMS)
+ROUNDS = Whole(1, MOST_ROUNDS)
+SEED = Whole(0, LARGEST_SEED)
+SEEDS = Whole(1, MOST_SEEDS)
+TRIALS = Whole(1, MOST_TRIALS)
+WORKERS = Whole(0, MOST_WORKERS)
 BUDGET = Share(0, 1, low_open=True, high_open=False)
 TEST_SHARE = Share(0, 1, low_open=False, high_open=True)
 

@@ -10,7 +10,12 @@ import click
 
 from balto.cli.options import (
     BUDGET,
+    NAME,
+    PROGRAMS,
+    ROUNDS,
+    SEED,
     TEST_SHARE,
+    WORKERS,
     format_option,
     tasks_option,
     until_saturated_option,
@@ -28,11 +33,11 @@ if TYPE_CHECKING:
 @click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
 @tasks_option
-@click.option("--pool", help="Replay this recorded pool instead of measuring.")
+@click.option("--pool", type=NAME, help="Replay this recorded pool instead of measuring.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
-@click.option("--device", help="Name of the device; this machine's by default.")
+@click.option("--device", type=NAME, help="Name of the device; this machine's by default.")
 @click.option(
-    "--programs", type=int, default=256, show_default=True, help="Random programs a task, M."
+    "--programs", type=PROGRAMS, default=256, show_default=True, help="Random programs a task, M."
 )
 @click.option("--selector", default="biased-lcmd", show_default=True, help="Such as balto:C=0.5.")
 @click.option("--model", default="xgb", show_default=True, help="Cost model.")
@@ -48,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--budget", type=BUDGET, default="5%", show_default=True, help="Share of programs to measure."
 )
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Rounds, T.")
+@click.option("--rounds", type=ROUNDS, default=15, show_default=True, help="Rounds, T.")
 @click.option(
     "--test-share",
     type=TEST_SHARE,
@@ -57,35 +62,33 @@ if TYPE_CHECKING:
     help="Share of each task's programs measured only to judge the model.",
 )
 @until_saturated_option
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @measurer_options
 @click.option(
     "--ray",
-    default="",
+    type=NAME,
     metavar="HOST:PORT|auto|local",
     help="Draw and build on a Ray cluster; timing stays where the devices are.",
 )
 @click.option(
     "--shard",
-    default="",
+    type=NAME,
     metavar="I/N",
     help="Do the I-th part of N of the tasks; balto merge makes one campaign of the parts.",
 )
 @click.option("--wait", is_flag=True, help="With --shard: go on until the campaign is finished.")
-@click.option(
-    "--workers", type=click.IntRange(0), default=0, help="Programs under way at once; 0: by cores."
-)
+@click.option("--workers", type=WORKERS, default=0, help="Programs under way at once; 0: by cores.")
 @click.option("--retry-left-out", is_flag=True, help="Try the tasks again that were left out.")
 @format_option
 def command(
     work_dir: Path,
     task_files: tuple[Path, ...],
-    rpc: str,
+    rpc: str | None,
     leave_out: tuple[str, ...],
     measure_settings: tuple[str, ...],
     rpc_settings: tuple[str, ...],
-    ray: str,
-    shard: str,
+    ray: str | None,
+    shard: str | None,
     wait: bool,
     workers: int,
     retry_left_out: bool,
@@ -100,7 +103,7 @@ def command(
     from balto.campaign.shards import ShardId
 
     if rpc and not settings["device"]:
-        settings["device"] = rpc.partition("/")[2]  # the key says more than this machine's name
+        settings["device"] = rpc.partition("/")[2] or None  # says more than this machine's name
     if wait and not shard:
         raise click.UsageError("--wait needs --shard; balto merge has a --wait of its own")
     from balto.tasks.own import read_task_file

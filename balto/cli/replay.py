@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
+from balto.cli.options import (
+    BUDGET,
+    ROUNDS,
+    SEEDS,
+    TEST_SHARE,
+    format_option,
+    until_saturated_option,
+)
 from balto.units import percent, points
 from balto.units import seconds as for_people
 
@@ -30,10 +37,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of the programs that are not held out.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Rounds, T.")
-@click.option(
-    "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Seeds 0 .. K-1."
-)
+@click.option("--rounds", type=ROUNDS, default=15, show_default=True, help="Rounds, T.")
+@click.option("--seeds", type=SEEDS, default=5, show_default=True, help="Seeds 0 .. K-1.")
 @click.option(
     "--test-share",
     type=TEST_SHARE,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from balto.cli.options import PROGRAMS, SEED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
 @click.option(
-    "--programs", type=click.IntRange(1), default=256, show_default=True, help="Programs a task, M."
+    "--programs", type=PROGRAMS, default=256, show_default=True, help="Programs a task, M."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def command(
     pool: Path,
     networks: tuple[str, ...],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
 
+from balto.arguments import decimal_number, whole_number
+from balto.cli.options import NAME
 from balto.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def make(group: str, texts: Sequence[str]) -> Any:
 
 def measurer(
     target: Target,
-    rpc: str,
+    rpc: str | None,
     leave_out: Sequence[str],
     texts: Mapping[str, Sequence[str]],
     workers: int = 0,
@@ -112,7 +114,7 @@ def measurer(
 
     Args:
         target: of the programs.
-        rpc: ``HOST:PORT/KEY`` of the tracker; empty for this machine.
+        rpc: ``HOST:PORT/KEY`` of the tracker; None for this machine.
         leave_out: devices of the tracker not to time on.
         texts: what the options ``measure`` and ``rpc-setting`` say, by the group.
         workers: programs under way at once, unless ``texts`` says so too.
@@ -151,7 +153,7 @@ def measurer_options(function: F) -> F:
     options = (
         click.option(
             "--rpc",
-            default="",
+            type=NAME,
             metavar="HOST:PORT/KEY",
             help="Measure on the devices of a TVM tracker.",
         ),
@@ -159,6 +161,7 @@ def measurer_options(function: F) -> F:
             "--leave-out-device",
             "leave_out",
             multiple=True,
+            type=NAME,
             metavar="HOST:PORT",
             help="Do not time on this device of the tracker; may be repeated.",
         ),
@@ -191,9 +194,9 @@ def _value(setting: Setting, text: str) -> Any:
     try:
         if setting.kind is bool:
             return {"yes": True, "true": True, "no": False, "false": False}[text.lower()]
-        if setting.kind is not str and "_" in text:  # Python would read over it
-            raise ValueError(text)
-        return setting.kind(text)
+        if setting.kind is int:
+            return whole_number(text)
+        return decimal_number(text) if setting.kind is float else text
     except (KeyError, ValueError) as error:
         raise InputError(
             f"expected {setting.name} to be {expected[setting.kind]}, got {text!r}"

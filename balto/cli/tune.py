@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import format_option, tasks_option
+from balto.cli.options import SEED, TRIALS, format_option, tasks_option
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--trials",
-    type=int,
+    type=TRIALS,
     help="Programs to measure: of the whole network, or of each operator. [default: 400, 64]",
 )
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     *("-o", "--out", "out"),
     type=click.Path(path_type=Path),
@@ -60,7 +60,7 @@ def command(
     task_files: tuple[Path, ...],
     out: Path,
     compare: str | None,
-    rpc: str,
+    rpc: str | None,
     leave_out: tuple[str, ...],
     measure_settings: tuple[str, ...],
     rpc_settings: tuple[str, ...],

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.options import Whole, format_option
 
 
 @click.command("watch")
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.option("--once", is_flag=True, help="Print the state now, and end.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8384, show_default=True)
+@click.option("--port", type=Whole(0, 65535), default=8384, show_default=True)
 @format_option
 def command(work_dir: Path, once: bool, host: str, port: int, output: str) -> None:
     """Show the campaign in WORK_DIR while it runs, without disturbing it.

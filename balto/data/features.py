@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from balto.arguments import check_type
+from balto.arguments import check_type, check_vector
 from balto.data.mapped import Rows
 from balto.errors import InputError
 from balto.text import quoted
@@ -84,10 +84,18 @@ class Features:
     Attributes:
         rows: `R x width` float32, all rows of all programs, in order. May be memory-mapped.
         offsets: `n + 1` int64; program `i` owns ``rows[offsets[i]:offsets[i + 1]]``.
+
+    Raises:
+        InputError: If `rows` has not two dimensions, or `offsets` not one.
     """
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        check_vector("offsets of features", self.offsets)
+        if getattr(self.rows, "ndim", 0) != 2:
+            raise InputError(f"expected features of rows and columns, got {quoted(self.rows)}")
 
     @classmethod
     def from_programs(cls, programs: Iterable[ArrayLike], width: int = STORE.width) -> Features:
@@ -135,7 +143,12 @@ class Features:
         return np.diff(self.offsets)
 
     def take(self, programs: NDArray[np.integer]) -> Features:
-        """The features of the given programs, in the given order; mapped if they are many."""
+        """The features of the given programs, in the given order; mapped if they are many.
+
+        Raises:
+            InputError: If `programs` is not a vector.
+        """
+        check_vector("programs", programs)
         programs = np.asarray(programs, dtype=np.int64)
         counts = self.counts[programs]
         offsets = _offsets(counts)

@@ -7,6 +7,7 @@ raise becomes one line. Files of ours that are not rebuilt carry a checksum, or 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -169,6 +170,11 @@ def fsync_folder(path: Path) -> None:
         os.close(folder)
 
 
+#: The system refuses so while nothing is wrong with what is in the file.
+_NOT_THE_FILES_FAULT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+_UNTOUCHED = "; the file may be sound: see that this process may read it, then try again"
+
+
 @contextmanager
 def reading(path: str | Path, kind: type[BaltoError], advice: str = "") -> Iterator[None]:
     """Turn whatever reading a file raises into one line that names the file.
@@ -187,15 +193,17 @@ def reading(path: str | Path, kind: type[BaltoError], advice: str = "") -> Itera
     """
     require_readable(path, kind)
     tail, path = f"; {advice}" if advice else "", one_line(path)
+    tail_or = f", or, if there is enough, it is damaged{tail}"
     try:
         yield
     except BaltoError:
         raise
     except OSError as error:
         reason = error.strerror or one_line(error)
-        raise kind(f"cannot read {path}: {reason}{tail}") from error
+        sound = isinstance(error, PermissionError) or error.errno in _NOT_THE_FILES_FAULT
+        raise kind(f"cannot read {path}: {reason}{_UNTOUCHED if sound else tail}") from error
     except MemoryError as error:
-        raise kind(f"{path} asks for more memory than there is: it is damaged{tail}") from error
+        raise kind(f"{path} asks for more memory than there is: free some{tail_or}") from error
     except KeyError as error:
         raise kind(f"{path} is damaged: {one_line(error)} is missing{tail}") from error
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.arguments import check_number
+from balto.arguments import check_number, check_vector
 from balto.data.outcome import Outcome, Status
 
 #: A status is kept as its place in this list.
@@ -59,7 +59,13 @@ class Outcomes:
         repeats: NDArray[np.int32],
         messages: Mapping[int, str],
     ) -> Outcomes:
-        """Take over columns that are there; see the attributes."""
+        """Take over columns that are there; see the attributes.
+
+        Raises:
+            InputError: If a column is not a vector.
+        """
+        for name, column in {"status": status, "repeats": repeats, **numbers}.items():
+            check_vector(f"the column {name}", column)
         made = cls()
         made.status, made.numbers, made.repeats = status, dict(numbers), repeats
         made.messages = dict(messages)
@@ -137,7 +143,12 @@ class Outcomes:
         return Counter({STATUSES[p].value: int(n) for p, n in zip(places, counts, strict=True)})
 
     def take(self, programs: NDArray[np.integer]) -> Outcomes:
-        """Of the given programs, in the given order."""
+        """Of the given programs, in the given order.
+
+        Raises:
+            InputError: If `programs` is not a vector.
+        """
+        check_vector("programs", programs)
         programs = np.asarray(programs, dtype=np.int64)
         places = enumerate(programs.tolist()) if self.messages else ()
         return Outcomes.from_columns(

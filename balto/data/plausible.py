@@ -28,6 +28,9 @@ MOST_FLOP_PER_S = 1e17
 MOST_FLOP = MOST_FLOP_PER_S * LARGEST_LATENCY_S
 #: No array has more numbers, four terabytes of them, and no operator more steps of its loops.
 MOST_NUMBERS, MOST_STEPS = 10**12, 10**15
+#: No feature of a program is larger: most are logarithms of counts. No number of a model file that
+#: a prediction adds up is larger: labels are from 0 to 1, and its square must be a number too.
+LARGEST_FEATURE, LARGEST_WEIGHT = 1e30, 1e9
 #: The median of the repeats may be so much less than the smallest, for numbers that were rounded.
 _ROUNDED = 1e-6
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.arguments import check_type
+from balto.arguments import check_type, check_vector
 from balto.data.features import FeatureTable
 from balto.data.outcomes import Outcomes
 from balto.data.plausible import implausible_of
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.text import quoted
-
-#: Programs that a task may have, at most.
-MOST_PROGRAMS = 10_000_000
 
 
 @dataclass(eq=False)
@@ -45,6 +42,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         check_type("outcomes", self.outcomes, Outcomes, "balto.Outcomes.of(...) makes them")
+        check_vector("offsets", self.offsets)
         sizes = np.diff(self.offsets)
         if len(sizes) != len(self.tasks) or self.offsets[0] != 0 or (sizes < 0).any():
             raise InputError(

@@ -21,7 +21,7 @@ from balto.data.files import reading, require_readable
 from balto.data.mapped import Rows
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, UNMEASURED, Outcomes
-from balto.data.plausible import implausible_of
+from balto.data.plausible import LARGEST_FEATURE, implausible_of
 from balto.data.pool import Pool
 from balto.data.pool_schema import (
     NULLABLE,
@@ -42,8 +42,6 @@ from balto.text import one_line
 BATCH = 16_384
 #: A column of more bytes than this that grows more than so many times when unpacked is refused.
 UNSUSPECTED, GROWTH = 1 << 28, 1000
-#: Larger feature values than this are no logarithms of counts.
-LARGEST = 1e30
 
 
 def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
@@ -165,13 +163,13 @@ class _Programs:
         values = rows.flatten()
         self._check(values.null_count == 0, "features must not be null")
         matrix = values.to_numpy(zero_copy_only=False).reshape(-1, each.width)
-        bad = np.flatnonzero(~(np.abs(matrix) < LARGEST).all(axis=1))
+        bad = np.flatnonzero(~(np.abs(matrix) < LARGEST_FEATURE).all(axis=1))
         if len(bad):
             ends = np.cumsum(counts)
             program = self.count + int(np.searchsorted(ends, bad[0], side="right"))
             self._check(
                 False,
-                f"features must be finite and under {LARGEST:g}, row {program} of "
+                f"features must be finite and under {LARGEST_FEATURE:g}, row {program} of "
                 "programs.parquet is not",
             )
         return counts, matrix

@@ -24,6 +24,7 @@ from balto.data.features import STORE, Features
 from balto.data.files import reading
 from balto.data.outcome import Status
 from balto.data.outcomes import STATUSES, Outcomes
+from balto.data.plausible import LARGEST_FEATURE
 from balto.data.pool import Pool
 from balto.data.task import Task
 from balto.errors import InputError, StorageError
@@ -37,8 +38,6 @@ from balto.text import one_line
 
 #: The version of TenSet's data sets that is known here.
 FORMAT = 0.1
-#: Larger features than this are no logarithms of counts.
-LARGEST_FEATURE = 1e30
 
 
 @dataclass(frozen=True)

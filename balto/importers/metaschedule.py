@@ -28,7 +28,7 @@ from balto.data.features import DECISIONS
 from balto.data.files import as_path, reading
 from balto.data.outcome import Outcome
 from balto.data.outcomes import Outcomes
-from balto.data.plausible import flop_problem, shape_problem
+from balto.data.plausible import LARGEST_FEATURE, flop_problem, shape_problem
 from balto.data.pool import Pool
 from balto.data.target import Target
 from balto.data.task import Task
@@ -55,8 +55,6 @@ from balto.workers.worker import Worker
 WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
 #: Bytes of a line, and of all workloads; characters of traces that are held at a time.
 LONGEST_LINE, LARGEST, HELD = 1 << 24, 1 << 28, 1 << 25
-#: Larger features than this are no logarithms of counts.
-LARGEST_FEATURE = 1e30
 #: Seconds that reading a module may take, and traces of a task that are tried on it.
 DEADLINE_S, TRIES = 300.0, 64
 #: Instructions that TVM has renamed since.

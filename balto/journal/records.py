@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from balto.arguments import check_number
-from balto.data.files import reading
 from balto.data.outcome import Outcome, Status
 from balto.data.outcomes import NUMBERS
 from balto.data.plausible import plausible
-from balto.errors import CampaignError, InputError
+from balto.errors import BaltoError, CampaignError, InputError
 from balto.text import one_line
 
 Record = Mapping[str, Any]
@@ -26,15 +25,23 @@ LARGEST = 1e30
 def at(place: str) -> Iterator[None]:
     """Name the record in whatever turns out to be wrong with it.
 
+    Its checksum is right, so it is as it was written, and a copy would say the same.
+
     Raises:
-        CampaignError: with `place`, on one line.
+        CampaignError: If what is done inside refuses the record; with `place`, on one line.
     """
-    advice = "restore the file from a copy"
-    with reading(place, CampaignError, advice):
-        try:
-            yield
-        except InputError as error:
-            raise CampaignError(f"{place}: {one_line(error)}; {advice}") from error
+    advice = "its checksum is right: use the balto that wrote it, or begin in another folder"
+    try:
+        yield
+    except KeyError as error:
+        raise CampaignError(f"{place}: {one_line(error)} is missing; {advice}") from error
+    except BaltoError as error:
+        if not isinstance(error, InputError):
+            raise
+        raise CampaignError(f"{place}: {one_line(error)}; {advice}") from error
+    except Exception as error:  # a record may hold anything
+        said = one_line(error) or type(error).__name__
+        raise CampaignError(f"{place}: {said}; {advice}") from error
 
 
 def possible_outcome(record: Record) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from balto.arguments import check_field, check_share, check_type
+from balto.arguments import LARGEST_SEED, MOST_ROUNDS, check_field, check_share, check_type
 from balto.errors import InputError
 
 
@@ -14,7 +14,7 @@ class LoopSettings:
 
     Attributes:
         budget: share of the selectable programs that is measured, in (0, 1].
-        rounds: T, at least 1.
+        rounds: T, from 1 to 10,000.
         test_share: share of each task's programs held out for the test, in [0, 1). A tenth, the
             paper's, where held-out programs cost measurements too; a replay has them for nothing,
             and takes a quarter.
@@ -37,8 +37,8 @@ class LoopSettings:
         test_share = check_share("test share", self.test_share, open_high=True)
         object.__setattr__(self, "budget", budget)
         object.__setattr__(self, "test_share", test_share)
-        check_field(self, "rounds", 1, 1e6, whole=True)
-        check_field(self, "seed", 0, 2**63 - 1, whole=True)
+        check_field(self, "rounds", 1, MOST_ROUNDS, whole=True)
+        check_field(self, "seed", 0, LARGEST_SEED, whole=True)
         check_type("until_saturated", self.until_saturated, bool, "True or False")
         if self.until_saturated and not self.test_share:
             raise InputError("expected a test share above 0: until_saturated is judged by it")

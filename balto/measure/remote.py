@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from balto.measure.build import artifact_of
 from balto.measure.execute import time_artifact
 from balto.measure.local import Job
 from balto.measure.probes import PROBE_S, time_probes
+from balto.text import quoted
 from balto.workers.child import note, stage
+
+_ADDRESS = re.compile(r"([^/\s]+):([0-9]{1,5})/(\S+)")
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,15 @@ class Tracker:
         """From ``HOST:PORT/KEY``.
 
         Raises:
-            InputError: it is not of that form.
+            InputError: If the text is not of that form, or the port is not one from 1 to 65535.
         """
-        address, _, key = text.partition("/")
-        host, _, port = address.rpartition(":")
-        if not (host and key and port.isdecimal() and 0 < int(port) < 65536):
+        match = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
+        if match is None or not 0 < int(match[2]) < 65536:
             raise InputError(
-                f"expected a tracker as HOST:PORT/KEY, such as 127.0.0.1:9190/pi, got {text!r}"
+                "expected a tracker as HOST:PORT/KEY, such as 127.0.0.1:9190/pi, "
+                f"got {quoted(text)}"
             )
-        return cls(host, int(port), key)
+        return cls(match[1], int(match[2]), match[3])
 
 
 def devices(tracker: Tracker, leave_out: frozenset[str] = frozenset()) -> list[str]:

@@ -56,7 +56,7 @@ class RpcSettings:
         tries: on how many devices a program is tried that loses its device.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: If a value is of another type or out of its range.
     """
 
     tracker: Tracker
@@ -116,7 +116,7 @@ class RpcMeasurer(CrewMeasurer):
         """A measurer for devices that `target` describes.
 
         Raises:
-            InputError: the target leaves open what the device is, which would be this machine.
+            InputError: If the target does not say what the devices are: it would mean this machine.
         """
         target = Target.of(target)
         parts = [target] if target.host is None else [target, target.host]

@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from balto.arguments import check_field, check_type
+from balto.arguments import MOST_WORKERS, check_field, check_type
 from balto.data.target import Target
 from balto.measure.timing import TimingSettings
-
-#: Programs under way at once, at most.
-MOST_WORKERS = 10_000
 
 
 class Limit(NamedTuple):

@@ -47,7 +47,7 @@ class TimingSettings:
         flush_cache: empty the caches before every run.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: If a value is of another type or out of its range.
     """
 
     min_repeat_s: float = 0.003

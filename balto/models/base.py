@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from balto.arguments import check_number, check_type
+from balto.arguments import LARGEST_SEED, check_number, check_type, check_vector
 from balto.data.features import STORE, Features, FeatureTable
 from balto.errors import InputError
 from balto.models.prior import Prior, folds
@@ -53,7 +53,7 @@ class CostModel(ABC):
     defaults: ClassVar[Any] = NoSettings()
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        self.seed: int = check_number("seed", seed, 0, 2**63 - 1, whole=True)
+        self.seed: int = check_number("seed", seed, 0, LARGEST_SEED, whole=True)
         self.sources: tuple[CostModel, ...] = ()
         self.weighs_sources = True
         self.prior = Prior()
@@ -263,6 +263,8 @@ def check_labels(
             or a label or feature is not finite.
     """
     check_type("features", features, FeatureTable, "pool.features.take(...) has them")
+    check_vector("the labels", relative_throughput)
+    check_vector("the tasks", task)
     counts = [len(features), len(relative_throughput), len(task)]
     if not len(features) or len(set(counts)) != 1:
         raise InputError(

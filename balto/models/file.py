@@ -131,7 +131,8 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     """Read a model and what it was trained on.
 
     Raises:
-        ModelFileError: no such file, damaged, of another feature version, or no model file.
+        ModelFileError: If there is no such file, if it is damaged or not a model file, or if its
+            features are of a version that this balto does not make.
     """
     path = as_path(path)
     with reading(path, ModelFileError), path.open("rb") as file:
@@ -176,7 +177,7 @@ def read_card(path: str | Path) -> ModelCard:
     """Read what a model file says about itself; loads neither XGBoost nor torch.
 
     Raises:
-        ModelFileError: as for `load`.
+        ModelFileError: If `load` would refuse the file by what ``meta.json`` says.
     """
     path = as_path(path)
     with reading(path, ModelFileError), path.open("rb") as file:

@@ -24,7 +24,6 @@ Compiled by Numba, and kept in its cache: the first use on a machine takes some 
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from numpy.typing import NDArray
 
 from balto.arguments import check_field
 from balto.compiled import jit
+from balto.data.plausible import LARGEST_WEIGHT
 from balto.models.bins import Bins
 
 Floats = NDArray[np.float64]
@@ -127,13 +127,19 @@ class Forest:
         """
         rounds, found, inner = self.feature.shape
         for holds, expected in (
-            (isinstance(self.base, float) and math.isfinite(self.base), "a finite base"),
+            (
+                isinstance(self.base, float) and abs(self.base) <= LARGEST_WEIGHT,
+                f"a base from -{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
+            ),
             (rounds > 0, "at least one round"),
             (found == members, f"{members} trees a round"),
             (inner == (1 << depth) - 1, f"trees of depth {depth}"),
             (self.feature.max(initial=0) < width, f"columns below {width}"),
             ((self.threshold > -np.inf).all(), "thresholds that are numbers"),
-            (np.isfinite(self.value).all(), "values that are finite"),
+            (
+                (np.abs(self.value) <= LARGEST_WEIGHT).all(),
+                f"values from -{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
+            ),
         ):
             if not holds:
                 raise ValueError(f"no forest: expected {expected}")

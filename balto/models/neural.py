@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from balto.arguments import check_field, check_type
 from balto.data.features import STORE, Features, FeatureTable
+from balto.data.plausible import LARGEST_FEATURE, LARGEST_WEIGHT
 from balto.errors import InputError, ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.chunks import chunks
@@ -33,6 +34,8 @@ LOSSES: dict[str, tuple[Callable[[Values, Values, NDArray[np.int32]], Values], b
 #: Programs of equal length that are predicted together. Always this many, padded: matrix
 #: kernels differ by shape in the last bits, and a score must not depend on the company (law 1).
 BLOCK = 256
+#: A column whose values differ by less is not scaled.
+LEAST_SCALE = 1e-6
 #: Programs that are predicted at a time: memory stays flat over millions.
 CHUNK = 16_384
 #: Members of `ensemble`, and the share of the hidden units that each leaves out.
@@ -212,11 +215,12 @@ class NetworkModel(StackedModel):
         for name, tensor in weights.items():
             if (tensor.shape, tensor.dtype) != (expected[name].shape, torch.float32):
                 raise ValueError(f"no such network: {name} is {tuple(tensor.shape)} {tensor.dtype}")
-            if not tensor.isfinite().all():
-                raise ValueError(f"no such network: {name} is not finite")
+            largest = LARGEST_FEATURE if name.startswith("input_") else LARGEST_WEIGHT
+            if not (tensor.abs() <= largest).all():
+                raise ValueError(f"no such network: {name} is not within {largest:g}")
         model._shift, model._scale = weights.pop("input_shift"), weights.pop("input_scale")
-        if not (model._scale > 0).all():
-            raise ValueError("no such network: input_scale is not above 0")
+        if not (model._scale >= LEAST_SCALE / 2).all():
+            raise ValueError(f"no such network: input_scale is under {LEAST_SCALE:g}")
         network.load_state_dict(weights, assign=True)
         model._network = network
         return model
@@ -230,7 +234,7 @@ class NetworkModel(StackedModel):
         shift, scale = np.zeros(rows.shape[1]), np.abs(rows).max(axis=0)
         if self.settings.standardise:
             shift, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-        scale = np.where(scale > 1e-6, scale, 1.0)
+        scale = np.where(scale > LEAST_SCALE, scale, 1.0)
         self._shift = torch.from_numpy(shift.astype(np.float32))
         self._scale = torch.from_numpy(scale.astype(np.float32))
 

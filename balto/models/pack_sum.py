@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from balto.arguments import check_field, check_type
 from balto.data.features import STORE, FeatureTable
+from balto.data.plausible import LARGEST_WEIGHT
 from balto.errors import ModelNotFitted
 from balto.models.base import StackedModel
 from balto.models.chunks import chunks
@@ -151,6 +152,10 @@ def _check_trees(content: dict[str, Any], width: int) -> None:
         (int(booster["model"]["gbtree_model_param"]["num_trees"]) == len(trees), "their number"),
         (not any(booster["model"]["tree_info"]), "trees of the one output"),
         (rounds == list(range(len(trees) + 1)), "a tree a round"),
+        (
+            abs(float(str(kinds[2]["base_score"]).strip("[]"))) <= LARGEST_WEIGHT,
+            f"a base of at most {LARGEST_WEIGHT:g}",
+        ),
     ):
         if not holds:
             raise ValueError(f"no such trees: expected {expected}")
@@ -186,6 +191,13 @@ def _check_tree(tree: dict[str, Any], width: int) -> None:
         (int(parents[0]) in (-1, 2**31 - 1), "a root without a parent"),
         (bool(((columns >= 0) & (columns < width)).all()), f"columns below {width}"),
         (all(np.isfinite(np.array(tree[n], np.float64)).all() for n in numbers), "finite numbers"),
+        (
+            all(
+                (np.abs(np.array(values, np.float64)) <= LARGEST_WEIGHT).all()
+                for values in (tree["base_weights"], np.array(tree["split_conditions"])[leaf])
+            ),
+            f"values of at most {LARGEST_WEIGHT:g}",
+        ),
         (not any(tree["split_type"]) and not categories, "no categories"),
     ):
         if not holds:

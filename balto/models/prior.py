@@ -14,13 +14,14 @@ With few labels the prior decides, with many the likelihood (shrinkage, as in em
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from balto.data.plausible import LARGEST_WEIGHT
 
 Floats = NDArray[np.float64]
 
@@ -133,8 +134,8 @@ class Prior:
         """
         weight, offset, slopes = (values[name] for name in ("weight", "offset", "slopes"))
         numbers = [weight, offset, *slopes]
-        if not all(isinstance(v, float | int) and math.isfinite(v) for v in numbers):
-            raise ValueError("a prior of finite numbers was expected")
+        if not all(isinstance(v, float | int) and abs(v) <= LARGEST_WEIGHT for v in numbers):
+            raise ValueError(f"a prior of numbers of at most {LARGEST_WEIGHT:g} was expected")
         if not 0 <= weight <= 1 or min(slopes, default=0) < 0 or len(slopes) not in (0, sources):
             raise ValueError("a prior of another number of sources, or out of range")
         return cls(float(weight), float(offset), tuple(map(float, slopes)))

@@ -8,10 +8,10 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from balto.arguments import check_number, check_type
+from balto.arguments import MOST_PROGRAMS, check_number, check_type
 from balto.data.features import FEATURE_SETS, Features, FeatureTable, drawn_sets
 from balto.data.outcomes import Outcomes
-from balto.data.pool import MOST_PROGRAMS, Pool
+from balto.data.pool import Pool
 from balto.data.task import Task, task_seed
 from balto.errors import InputError, WorkerError
 from balto.programs.sample import Sampled

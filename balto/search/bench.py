@@ -10,7 +10,7 @@ from balto.data.outcome import Outcome
 from balto.data.plausible import plausible
 from balto.data.task import Task
 from balto.journal.file import Journal
-from balto.journal.records import outcome_from_record, outcome_to_record
+from balto.journal.records import outcome_to_record, possible_outcome
 from balto.measure.measurer import Measurer
 from balto.search.finalists import ROUNDS, finalists, settled
 from balto.search.listener import SessionListener
@@ -44,7 +44,7 @@ class Bench:
         for each in records:
             if each.get("kind") in (TRIAL, AGAIN):
                 known = self._facts.setdefault((each["task"], each["trace"]), [])
-                known.append(outcome_from_record(each))
+                known.append(possible_outcome(each))
 
     def measure(
         self,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import platform
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.text import last_line
+from balto.text import last_line, quoted
 from balto.workers.tvm_setup import tvm_target
+
+_FEATURE = re.compile(r"[+-][\w.-]+")
 
 
 def resolve(target: Target) -> Target:
@@ -47,6 +50,7 @@ def _with_processor(target: Target) -> Target:
     import tvm
 
     if not target.mcpu and target.option("mtriple") is None:
+        _check_features(target, str(tvm.target.codegen.llvm_get_system_triple()))
         return replace(target, mcpu=str(tvm.target.codegen.llvm_get_system_cpu()))
     _check_processor(target)
     return target
@@ -71,6 +75,31 @@ def _check_processor(target: Target) -> None:
         raise InputError(
             f"LLVM knows no processor {target.mcpu!r} for {triple}; did you mean "
             f"{', '.join(near)}, or one more of {len(known)}?"
+        )
+    _check_features(target, triple)
+
+
+def _check_features(target: Target, triple: str) -> None:
+    """Ask LLVM for each feature of the processor; of one that is none it would warn and go on."""
+    import tvm
+    from tvm.target import codegen
+
+    asked = target.option("mattr", [])
+    features = asked.split(",") if isinstance(asked, str) else asked
+    if not isinstance(features, list) or not all(_FEATURE.fullmatch(str(f)) for f in features):
+        raise InputError(
+            'expected mattr of a target to be features with + or -, such as ["+avx2", "-fma"], '
+            f"got {quoted(asked)}"
+        )
+    if not features:
+        return
+    names = [each[1:] for each in features]
+    on = {"kind": "llvm", "mtriple": triple, "mattr": [f"+{name}" for name in names]}
+    known = codegen.llvm_get_cpu_features(tvm.target.Target(on))
+    if unknown := sorted(set(names) - set(map(str, known))):
+        raise InputError(
+            f"LLVM knows no feature {quoted(unknown[0])} of processors of {triple}: "
+            "leave it out of the target's mattr"
         )
 
 

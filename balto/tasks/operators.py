@@ -6,8 +6,11 @@ read without TVM; `module` needs it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from balto.arguments import whole_number
+from balto.data.plausible import MOST_STEPS
 from balto.errors import InputError
 
 #: Operator -> the names of its arguments; those with a default may be left out.
@@ -67,7 +70,7 @@ def parse(spec: str) -> tuple[str, list[int]]:
     required = sum("=" not in n for n in names)
     form = f"{name}:{'x'.join(names)}"
     try:
-        args = [int(part) for part in shape.split("x")]
+        args = [whole_number(part) for part in shape.split("x")]
     except ValueError:
         raise InputError(f"expected numbers as in {form}, got {spec!r}") from None
     if not required <= len(args) <= len(names):
@@ -79,6 +82,10 @@ def parse(spec: str) -> tuple[str, list[int]]:
             raise InputError(
                 f"{argument} of {name} must be at least {low}, got {value} in {spec!r}"
             )
+    if math.prod(filter(None, args)) > MOST_STEPS:
+        raise InputError(
+            f"expected sizes that multiply to at most {MOST_STEPS:g} in {form}, got {spec!r}"
+        )
     given = {n.partition("=")[0]: int(n.partition("=")[2] or 0) for n in names}
     given.update(zip(given, args, strict=False))
     problem = _impossible(name, given)

@@ -13,7 +13,7 @@ from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.deploy.database import DATABASE
 from balto.errors import CampaignError
-from balto.journal.records import outcome_from_record
+from balto.journal.records import possible_outcome
 from balto.programs import decisions
 from balto.programs.features import with_all_features
 from balto.search.records import JOURNAL, TRIAL, read_records
@@ -34,7 +34,7 @@ def pool_of(folder: str | Path) -> Pool:
     trials: dict[str, dict[str, Outcome]] = {}
     for record in read_records(folder / JOURNAL):
         if record["kind"] == TRIAL and record["trace"]:
-            trials.setdefault(record["task"], {})[record["trace"]] = outcome_from_record(record)
+            trials.setdefault(record["task"], {})[record["trace"]] = possible_outcome(record)
     if not trials:
         raise CampaignError(f"{folder} has no trials yet; run balto tune again to go on")
     if not (folder / TASKS).exists():

@@ -14,7 +14,7 @@ from balto.deploy.database import DATABASE
 from balto.deploy.load import read_metadata
 from balto.errors import CampaignError, InputError
 from balto.journal.file import Journal
-from balto.journal.records import outcome_from_record
+from balto.journal.records import possible_outcome
 from balto.search.finalists import running_best, settled
 from balto.search.listener import SessionListener
 from balto.search.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
@@ -74,7 +74,7 @@ def known(
     if others := {each["task"] for each in last["tasks"]} - by_name.keys():
         raise CampaignError(
             f"{out / JOURNAL} has found {', '.join(sorted(others))}, which is not tuned here: "
-            "restore it from a copy, or give another folder"
+            "give another folder"
         )
     tuned = [_tuned(by_name[each["task"]], each, records) for each in last["tasks"]]
     for each in tuned:
@@ -98,7 +98,7 @@ def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, 
     times: dict[str, list[Outcome]] = {}
     for each in records:
         if each["kind"] in (TRIAL, AGAIN) and each["task"] == task.name and each["trace"]:
-            times.setdefault(each["trace"], []).append(outcome_from_record(each))
+            times.setdefault(each["trace"], []).append(possible_outcome(each))
     first = [each[0].latency_median_s if each[0].ok else math.nan for each in times.values()]
     seconds = {name: math.nan if found[name] is None else found[name] for name in SECONDS}
     return TunedTask(

@@ -14,7 +14,7 @@ from balto.data.outcome import Outcome
 from balto.deploy.load import METADATA
 from balto.errors import CampaignError
 from balto.journal.file import locked, read
-from balto.journal.records import outcome_from_record
+from balto.journal.records import possible_outcome
 from balto.metaschedule.stock import StockSearch, read_stock
 from balto.search.finalists import running_best
 from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
@@ -177,9 +177,9 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
             task.seconds += record["seconds"]
             task.asking_s += record["asking_s"]
         elif record["trace"]:
-            task.outcomes.append(outcome_from_record(record))
+            task.outcomes.append(possible_outcome(record))
         else:
-            outcome = outcome_from_record(record)
+            outcome = possible_outcome(record)
             task.untuned_s = outcome.latency_median_s if outcome.ok else math.nan
     return config, tasks
 

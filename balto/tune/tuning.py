@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from balto import models
-from balto.arguments import check_number
+from balto.arguments import LARGEST_SEED, MOST_TRIALS, check_number
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.deploy.listener import NetworkListener
@@ -64,8 +64,8 @@ class Tuning(ABC, Generic[Result]):
 
     def run(self) -> Result:
         """Resolve, open the folder, search what is not found yet, deploy what is not deployed."""
-        check_number("trials", self.trials, 1, whole=True)
-        check_number("seed", self.seed, 0, 2**63 - 1, whole=True)
+        check_number("trials", self.trials, 1, MOST_TRIALS, whole=True)
+        check_number("seed", self.seed, 0, LARGEST_SEED, whole=True)
         start = StartingModel.open(self.start_from, self.target)
         folder.require_usable(self.out)
         self.check()

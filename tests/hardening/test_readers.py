@@ -262,7 +262,7 @@ def test_a_file_of_the_format_before_gets_one_line(model_path, tmp_path):
 @pytest.mark.parametrize(
     ("where", "value"),
     [
-        *((("config", "base"), v) for v in (None, "x", 7, float("nan"), 1e400, [])),
+        *((("config", "base"), v) for v in (None, "x", 7, float("nan"), 1e400, 1e308, [])),
         *((("config", "seed"), v) for v in (None, "abc", -1, 0.5, True, 2**70)),
         *((("config", "settings"), v) for v in (None, [], {"max_depth": 3}, {"no": 1})),
         *((("config", "settings"), {"features": v}) for v in (["none"], [], 7, [[]])),

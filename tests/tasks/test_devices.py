@@ -33,6 +33,9 @@ def listed(spec: str, worker: Worker) -> Target:
         ('{"kind": "llvm", "mcpu": "cortex-a72"}', "knows no processor 'cortex-a72' for"),
         ('{"kind": "llvm", "mtriple": "garbage"}', "mtriple 'garbage'.*aarch64-linux-gnu"),
         ('{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "znver3"}', "znver3.*aarch64"),
+        ('{"kind": "llvm", "mattr": ["+nonsense"]}', "knows no feature 'nonsense' of processors"),
+        ('{"kind": "llvm", "mattr": ["avx2"]}', "features with . or -, such as"),
+        ('{"kind": "llvm", "mattr": 3}', "features with . or -, such as"),
         ('{"kind": "llvm", "vectors": 8}', "TVM refuses the target.*vectors"),
         ('{"kind": "cuda", "arch": "best"}', "TVM refuses the target.*best"),
         ('{"kind": "cuda", "arch": "sm_80", "host": {"kind": "llvm", "mcpu": "i9"}}', "'i9'"),
@@ -52,6 +55,7 @@ def test_a_target_that_cannot_be(spec: str, words: str, worker: Worker) -> None:
     [
         '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72", "num-cores": 4}',
         '{"kind": "llvm", "mtriple": "riscv64-linux-gnu", "num-cores": 1}',
+        '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+dotprod"], "num-cores": 1}',
         '{"kind": "cuda", "arch": "sm_80"}',
         '{"kind": "opencl", "host": {"kind": "llvm", "mtriple": "aarch64-linux-gnu"}}',
     ],
