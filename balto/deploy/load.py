@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from balto.arguments import check_number
 from balto.data.files import as_path, read_json, reading, sha256
+from balto.data.plausible import shape_problem
 from balto.data.target import Target
 from balto.deploy.machine import load, outputs, runs_of, time_in_turns
 from balto.errors import InputError
@@ -190,8 +191,13 @@ def read_metadata(folder: Path) -> dict[str, Any]:
                 f"{folder / METADATA} has format {layout}, this balto reads {FORMAT}: tune again"
             )
         metadata = read_json(folder / METADATA)
-    network = [metadata["network"]] if "network" in metadata else []
-    for each in [*metadata["operators"].values(), *network]:
+        network = [metadata["network"]] if "network" in metadata else []
+        programs = [*metadata["operators"].values(), *network]
+        shapes = [shape for each in programs for shape, _ in each.get("arguments", ())]
+        shapes += [shape for each in programs for _, shape, _ in each.get("inputs", ())]
+        if problem := next(filter(None, map(shape_problem, shapes)), ""):
+            raise InputError(f"{folder / METADATA}: {problem}; {advice}")
+    for each in programs:
         library = folder / each["library"]
         with reading(library, InputError, advice):
             if sha256(library) != each["sha256"]:

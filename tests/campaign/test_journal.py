@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balto.campaign.facts import Facts
 from balto.data.outcome import Outcome, Status
 from balto.errors import CampaignError, CampaignLocked, StorageError
 from balto.journal.file import Journal, encode, read
@@ -201,3 +202,11 @@ numbers = st.floats(min_value=0, allow_infinity=False) | st.just(math.nan)
 def test_outcomes_survive_the_journal(outcome: Outcome) -> None:
     line = encode({"kind": "measurement", "task": 3, **outcome_to_record(outcome)})
     assert repr(outcome_from_record(json.loads(line[18:]))) == repr(outcome)
+
+
+def test_a_record_of_a_newer_balto_is_not_to_be_restored_from_a_copy(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(encode({"kind": "of a newer balto"}))
+    with pytest.raises(CampaignError, match=r"line 1: .*use the balto that wrote it") as caught:
+        Facts.read(path)
+    assert "copy" not in str(caught.value)

@@ -17,7 +17,7 @@ import pytest
 from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
 from balto.campaign.status import status
-from balto.data.files import write_json
+from balto.data.files import read_json, write_json
 from balto.data.outcome import Outcome, Status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
@@ -538,3 +538,19 @@ def test_trees_that_xgboost_would_follow_out_of_its_arrays(tmp_path, name, value
     trees = json.dumps(content).encode()
     refused(written(tmp_path / "m.balto", {**parts, "trees.json": trees}), "cannot load")
     load(tmp_path / "good.balto")
+
+
+@pytest.mark.parametrize("shape", [[-1, -8], [2**62], [2**31, 2**31, 2**31], ["8"], [0]], ids=str)
+@pytest.mark.parametrize("of", ["operator", "network"])
+def test_a_shape_that_no_array_has_is_refused_before_a_library_is_loaded(tmp_path, of, shape):
+    tuned_of(tmp_path / "tuned.json", 0)
+    content = read_json(tmp_path / "tuned.json")
+    about = content["operators"]["matmul"]
+    if of == "network":
+        content |= {"operators": {}, "network": {**about, "inputs": [["x", shape, "float32"]]}}
+    else:
+        about["arguments"] = [[[8, 8], "float32"], [shape, "float32"]]
+    write_json(tmp_path / "tuned.json", content)
+    with pytest.raises(InputError, match="expected a shape of sizes from 1 that multiply to") as e:
+        read_metadata(tmp_path)
+    assert "\n" not in str(e.value)
