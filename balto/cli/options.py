@@ -75,7 +75,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new r
         try:
             text = str(value).strip()
             percents = text.endswith("%")
-            share = decimal_number(text[:-1]) / 100 if percents else decimal_number(text)
+            share = decimal_number(text[:-1].rstrip()) / 100 if percents else decimal_number(text)
         except ValueError:
             self.fail(f"expected a share such as 5% or 0.05, got {quoted(value)}", param, ctx)
         above = share > self.low if self.low_open else share >= self.low

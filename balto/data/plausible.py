@@ -64,8 +64,11 @@ def plausible(outcome: Outcome, flop: float = math.nan) -> Outcome:
 
 def _problem(outcome: Outcome, flop: float) -> str:
     """What cannot be of an outcome; empty if all can."""
-    if outcome.ok:
-        numbers = np.array([[outcome.latency_s], [outcome.latency_median_s]], float)
+    latency_s, median_s = outcome.latency_s, outcome.latency_median_s
+    least = max(LEAST_LATENCY_S, 0.0 if math.isnan(flop) else flop / MOST_FLOP_PER_S)
+    # Asked first, as nearly all are so: a journal may have a million of them.
+    if outcome.ok and not least <= latency_s <= median_s <= LARGEST_LATENCY_S:
+        numbers = np.array([[latency_s], [median_s]], float)
         found = first_implausible(numbers[0], numbers[1], np.array([flop]))
         if found is not None:
             return found[1]

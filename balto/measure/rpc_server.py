@@ -13,6 +13,8 @@ import signal
 import sys
 from typing import Any
 
+from balto.arguments import whole_number
+
 
 def main() -> None:
     """Serve until killed."""
@@ -20,13 +22,15 @@ def main() -> None:
     parser.add_argument("--tracker", required=True, help="HOST:PORT of the tracker")
     parser.add_argument("--key", required=True, help="what the tracker calls devices like this one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=9090, help="first port to try")
-    parser.add_argument("--port-end", type=int, default=9199, help="end of the ports to try")
+    parser.add_argument("--port", type=whole_number, default=9090, help="first port to try")
+    parser.add_argument("--port-end", type=whole_number, default=9199, help="end of those to try")
     parser.add_argument("--silent", action="store_true", help="log errors only")
     options = parser.parse_args()
     from tvm.rpc import Server
 
     host, _, port = options.tracker.rpartition(":")
+    if not host or not port.isdecimal():
+        parser.error(f"expected --tracker as HOST:PORT, got {options.tracker!r}")
     server = Server(
         options.host,
         options.port,

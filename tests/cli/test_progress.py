@@ -6,11 +6,15 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from balto.cli import progress, tune
+from balto.cli.live import Narrator
+from balto.data.outcome import Outcome, Status
+from balto.data.plausible import LEFT_OUT
 from balto.data.target import Target
 
 COMMAND = [sys.executable, "-m", "balto", "replay"]
@@ -50,6 +54,16 @@ def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
     bars.begin("measure", 2, "program")
     bars.advance("measure")
     assert capsys.readouterr().err.splitlines()[-1].startswith("measure: 2 of 3 programs")
+
+
+def test_a_campaign_says_which_device_is_left_out(capsys):
+    failed = Outcome(Status.RUN_ERROR, message="the device a:1 gave a latency of nan s")
+    left_out = replace(failed, message=f"{failed.message}: the device {LEFT_OUT}")
+    with Narrator() as told:
+        told.planned(2)
+        for outcome in (failed, left_out):
+            told.measured(outcome)
+    assert left_out.message in capsys.readouterr().err.splitlines()
 
 
 def test_a_tuning_says_where_trials_are_too_few_and_layouts_only_of_convolutions(capsys):

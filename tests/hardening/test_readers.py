@@ -527,6 +527,7 @@ def test_names_and_paths_that_are_too_long_cost_one_line_in_every_command(tmp_pa
     [
         ("left_children", 999_999), ("right_children", 0), ("parents", -7), ("split_indices", 164),
         ("split_conditions", float("nan")), ("split_type", 1), ("default_left", None),
+        ("base_weights", 1e38),
     ],
 )  # fmt: skip
 def test_trees_that_xgboost_would_follow_out_of_its_arrays(tmp_path, name, value):
@@ -538,6 +539,15 @@ def test_trees_that_xgboost_would_follow_out_of_its_arrays(tmp_path, name, value
     trees = json.dumps(content).encode()
     refused(written(tmp_path / "m.balto", {**parts, "trees.json": trees}), "cannot load")
     load(tmp_path / "good.balto")
+
+
+def test_trees_whose_sums_would_be_infinite(tmp_path):
+    save(trained("xgb-tenset", num_boost_round=2), tmp_path / "good.balto", {})
+    parts = members(tmp_path / "good.balto")
+    content = json.loads(parts["trees.json"])
+    content["learner"]["learner_model_param"]["base_score"] = "1E308"
+    trees = json.dumps(content).encode()
+    refused(written(tmp_path / "m.balto", {**parts, "trees.json": trees}), "a base of at most 1e")
 
 
 @pytest.mark.parametrize("shape", [[-1, -8], [2**62], [2**31, 2**31, 2**31], ["8"], [0]], ids=str)
