@@ -15,7 +15,7 @@ from balto.data.outcome import Status
 from balto.data.pool_reader import read_pool
 from balto.errors import InputError
 from balto.importers.ansor import read_record
-from balto.importers.imported import Imported, SkipLine
+from balto.importers.imported import Imported, Names, SkipLine
 from balto.importers.steps import StepReader
 from balto.importers.tenset import import_tenset
 from balto.learn.replay import replay
@@ -135,6 +135,20 @@ def test_every_error_of_ansors_stays_a_failure(error, status):
     assert outcome.status is status
     assert np.isnan(outcome.latency_s)
     assert f"error {error}" in outcome.message
+
+
+@pytest.mark.parametrize("cost", [5e-324, 1e-12, 1e7, 1e13, 1e300, 10**310, -1e-3, float("nan")])
+def test_a_cost_that_no_program_has_is_skipped(cost):
+    for costs in ([cost], [1e-3, cost]):
+        with pytest.raises(SkipLine, match="costs that cannot be"):
+            read_record(line(costs=costs).encode())
+
+
+def test_tasks_of_long_names_have_names_of_their_own():
+    names = Names()
+    assert len({names.unique("a" * 200) for _ in range(500)}) == 500
+    made = [names.unique(name) for name in ("b", "b_2", "b", "b")]
+    assert made == ["b", "b_2", "b_3", "b_4"]
 
 
 def test_a_cost_of_1e10_is_a_failure_whatever_the_error_says():
