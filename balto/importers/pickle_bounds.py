@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Bytes of one value, of a text, and of all values that live at a time.
-LARGEST, TEXT, HELD = 1 << 28, 1 << 20, 1 << 29
+LARGEST, TEXT, HELD = 1 << 28, 1 << 24, 1 << 29
 #: Values that live at a time, beside arrays of features that were given away; those on the stack.
 MOST, DEEPEST = 1_000_000, 200_000
 #: Characters of a name, and marks that are open at a time.

@@ -130,10 +130,9 @@ def shape(*sizes):
         (ARRAY + shape(0, 164) + FLOATS + b"\x89C\x00tb.", r"of the shape \(0, 164\)"),
         (ARRAY + shape(2) + LONG_TYPE + b"\x89C\x00tb.", "of the type V1000000000"),
         (ARRAY + OBJECT + b"(K\x01tb0.", "gives an object tvm.runtime.object.Object a state"),
-        (HEAD + b"B" + struct.pack("<I", 2**20) + b"a" * 2**20 + b"B", "cut off"),
         (
-            HEAD + b"X" + struct.pack("<I", 2**20 + 1) + b"a" * (2**20 + 1),
-            "a value of 1048577 bytes",
+            HEAD + b"X" + struct.pack("<I", 2**24 + 1),
+            "a value of 16777217 bytes",
         ),
     ],
 )
