@@ -25,7 +25,8 @@ DATA = {"balto/py.typed", "balto/models/starter.balto"} | {
 #: What comes along in the source archive alone: enough to test, to read and to make the site.
 BESIDE = ("tests", "docs", "experiments", "benchmarks", ".ci")
 FILES = (
-    *("CHANGELOG.md", "CITATION.cff", "Makefile", "mkdocs.yml", "MANIFEST.in", "pools/README.md"),
+    *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", ".mdformat.toml", "Makefile"),
+    *("mkdocs.yml", "MANIFEST.in", "pools/README.md"),
     *("requirements.txt", "requirements-docs.txt", "pyproject.toml", "README.md", "LICENSE"),
 )
 MADE = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
