@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Spearman's rank correlation; NaN pairs are left out."""
     both = np.isfinite(a) & np.isfinite(b)
-    ranks = [np.argsort(np.argsort(x[both])) for x in (a, b)]
-    return float(np.corrcoef(ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(x[both])) for x in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def agreement(

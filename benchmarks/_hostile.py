@@ -390,7 +390,7 @@ def _remount(folder: Path, how: str) -> None:
 
 def _possible(kinds: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
     """The faults that this user may make here, and those that he may not."""
-    missing = set()
+    missing: set[str] = set()
     try:
         _mount(folder)
         subprocess.run(["umount", folder], check=True)

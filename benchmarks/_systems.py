@@ -69,7 +69,7 @@ def stock(candidates: Sequence[Candidate], warm: bool) -> tuple[float, Latencies
 
 
 def _plain(candidates: Sequence[Candidate]) -> Programs:
-    return [(c.task.module, c.trace, c.task.target) for c in candidates]
+    return [(c.task.module or "", c.trace or "", c.task.target) for c in candidates]
 
 
 def time_naively(module: str, trace: str, target: Target) -> float:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool
 from balto.programs import assembly, cycles, decisions, loops
 from balto.programs.schedule import schedule
@@ -34,7 +35,7 @@ CANDIDATES = 4096
 COMPILED = 4
 
 
-def extractors(pool, task: int, count: int) -> dict[str, tuple[Callable[[], object], int]]:
+def extractors(pool: Pool, task: int, count: int) -> dict[str, tuple[Callable[[], object], int]]:
     """A function for each set, and of how many programs it makes rows."""
     described = pool.tasks[task]
     tvm = import_tvm(described.target)

@@ -22,9 +22,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import Any
 
 import balto
 from balto.data.candidate import Candidate
@@ -78,14 +79,15 @@ class Kept(Executor):
     """Another executor, whose results are kept: the same call again costs nothing."""
 
     def __init__(self, inner: Executor) -> None:
-        self._inner, self._known = inner, {}
+        self._inner = inner
+        self._known: dict[tuple[str, str], Future[Any]] = {}
 
     @property
     def slots(self) -> int:
         """Those of the other."""
         return self._inner.slots
 
-    def submit(self, function: str, *args: object, deadline_s: float) -> Future:
+    def submit(self, function: str, *args: object, deadline_s: float) -> Future[Any]:
         """The future of the same call before, if there was one."""
         key = (function, repr(args))
         future = self._known.get(key)
@@ -98,13 +100,13 @@ class Kept(Executor):
         self._inner.close()
 
 
-def run(measurer: Measurer, candidates: list[Candidate]) -> dict[str, object]:
+def run(measurer: Measurer, candidates: list[Candidate]) -> dict[str, Any]:
     """Warm up on a few programs, then measure the others."""
     dict(measurer.measure(candidates[:6]))
     started = time.perf_counter()
     outcomes = list(dict(measurer.measure(candidates[6:])).values())
     seconds = time.perf_counter() - started
-    busy: Counter[str] = Counter()
+    busy: dict[str, float] = defaultdict(float)
     for each in outcomes:
         busy[each.device] += each.measure_s if each.measure_s == each.measure_s else 0.0
     return {
@@ -145,7 +147,7 @@ def main() -> None:
     print(json.dumps({"cpus": len(cpus), **found}))
 
 
-def words(found: dict, both: dict) -> str:
+def words(found: dict[str, Any], both: dict[str, Any]) -> str:
     """One run of the fleet, against one machine."""
     idle = ", ".join(f"{name} {share:.0%}" for name, share in found["idle"].items())
     ratio = found["programs_per_s"] / both["programs_per_s"]

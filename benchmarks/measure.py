@@ -67,7 +67,7 @@ def main() -> None:
             for name in ("stock", "stock_warm", "naive")
             if name in rates
         },
-        "rank_correlation": {n: agreement(*both, tasks) for n, both in latencies.items()},
+        "rank_correlation": {n: agreement(a, b, tasks) for n, (a, b) in latencies.items()},
     }
     print(json.dumps(result))
 

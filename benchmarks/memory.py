@@ -114,14 +114,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         write(folder, max(args.train, args.predict))
-        result = {
+        both = {
             "train": {"programs": args.train, **step("train", folder, args.train, args.model)},
             "predict": {
                 "programs": args.predict,
                 **step("predict", folder, args.predict, args.model),
             },
         }
-    print(json.dumps(result))
+    print(json.dumps(both))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def main() -> None:
     )
 
 
-def _state(predictions: NDArray | None, labelled: NDArray, task: int) -> TaskState:
+def _state(
+    predictions: NDArray[np.float64] | None, labelled: NDArray[np.int64], task: int
+) -> TaskState:
     """One task in one round; labels of 0.2 in even tasks and 0.6 in odd ones set the switch."""
     labels = np.full(len(labelled), 0.6 if task % 2 else 0.2)
     return TaskState(f"task {task}", PROGRAMS, labelled, labels, labels, predictions)

@@ -98,8 +98,8 @@ class Rows:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        there = path is not None and path.exists()
-        self._kept = [json.loads(line) for line in path.read_text().splitlines()] if there else []
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._kept = [json.loads(line) for line in lines]
         self.found: list[Row] = []
 
     def add(self, of: list[Any], measure: Any) -> None:
