@@ -43,7 +43,7 @@ def extractors(pool: Pool, task: int, count: int) -> dict[str, tuple[Callable[[]
     from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
     mod = module(described.op, json.loads(described.args))
-    traces = [pool.traces[i] for i in pool.programs(task)[:count]]
+    traces = [pool.traces[i] or "" for i in pool.programs(task)[:count]]
     schedules = [schedule(tvm.ir.save_json(mod), trace) for trace in traces]
     context = ms.TuneContext(
         mod=mod, target=tvm.target.Target(described.target.to_dict()), num_threads=1

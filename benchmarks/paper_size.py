@@ -28,6 +28,7 @@ import numpy as np
 import balto
 from balto.campaign.programs import encode_programs, make_pool, read_features
 from balto.campaign.records import Programs
+from balto.campaign.status import status
 from balto.data import mapped
 from balto.data.features import DECISIONS
 from balto.data.features import FEATURE_SETS as SETS
@@ -97,7 +98,7 @@ def step(name: str, folder: Path, tasks: int, rounds: int, real: int) -> dict[st
     if name == "live":
         return open_files(folder)
     if name == "status":
-        now = balto.status(folder / "work")
+        now = status(folder / "work")
         at = now.progress
         return {"measured": at.measured, "journal_bytes": journal_size(folder)}
     if name == "predict":
