@@ -66,7 +66,7 @@ class Ratio:
         by_seed = by_seed * ((below > 0) | failed)  # a draw of unjudged tasks alone says nothing
         total = by_seed.sum(axis=1)
         weighed = (ratio * by_seed).sum(axis=1)
-        return np.divide(weighed, total, out=np.full(DRAWS, np.nan), where=total > 0)
+        return np.asarray(np.divide(weighed, total, out=np.full(DRAWS, np.nan), where=total > 0))
 
 
 def resampled(of: str, seeds: int, tasks: int) -> tuple[np.ndarray, np.ndarray]:

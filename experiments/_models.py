@@ -19,6 +19,7 @@ class LambdaRank(balto.CostModel):
     """LightGBM's LGBMRanker, groups = tasks; for comparison only, it makes no file."""
 
     name: ClassVar[str] = "lightgbm"
+    _model: Any
 
     def fit(
         self, features: balto.FeatureTable, relative_throughput: np.ndarray, task: np.ndarray

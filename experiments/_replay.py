@@ -248,8 +248,8 @@ class Networks:
                 raise InputError(f"expected the tasks of {name} in {path}, which has {few}")
             # The pools have networks in their own layout, which they are no longer tuned in.
             target = pool.tasks[0].target
-            found = balto.extract_tasks([name], target=target, own_layout=True)
-            known[name] = {task.name: task.weight for task in found.tasks}
+            of_network = balto.extract_tasks([name], target=target, own_layout=True)
+            known[name] = {task.name: task.weight for task in of_network.tasks}
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(known, indent=1), encoding="utf-8")
         weights = known[name]

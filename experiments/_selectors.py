@@ -21,7 +21,7 @@ class Top(balto.Selector):
 
     name = "top"
 
-    def choose(self, state, budget, rng):  # noqa: ARG002
+    def choose(self, state: balto.TaskState, budget: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         return best_first(state.scores(), state)[:budget]
 
 
@@ -31,7 +31,7 @@ class UpperConfidence(balto.Selector):
 
     name = "ucb"
 
-    def choose(self, state, budget, rng):  # noqa: ARG002
+    def choose(self, state: balto.TaskState, budget: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         members = np.clip(state.ensemble(), 0, None)
         return best_first(state.scores() + members.std(axis=0), state)[:budget]
 
@@ -42,7 +42,7 @@ class Thompson(balto.Selector):
 
     name = "thompson"
 
-    def choose(self, state, budget, rng):
+    def choose(self, state: balto.TaskState, budget: int, rng: np.random.Generator) -> np.ndarray:
         members, free, picks = state.ensemble(), np.ones(state.size, dtype=bool), []
         free[state.labelled] = False
         for _ in range(budget):
@@ -59,7 +59,7 @@ class RandomOfTop(balto.Selector):
     name = "random-of-top"
     share: float = 0.1
 
-    def choose(self, state, budget, rng):
+    def choose(self, state: balto.TaskState, budget: int, rng: np.random.Generator) -> np.ndarray:
         fast = best_first(state.scores(), state)
         return rng.permutation(fast[: max(budget, round(self.share * len(fast)))])[:budget]
 
@@ -70,7 +70,7 @@ class ByRank(balto.Selector):
 
     name = "by-rank"
 
-    def choose(self, state, budget, rng):
+    def choose(self, state: balto.TaskState, budget: int, rng: np.random.Generator) -> np.ndarray:
         fast = best_first(state.scores(), state)
         chance = np.exp(-np.arange(len(fast)) / (0.1 * len(fast)))
         return rng.choice(fast, budget, replace=False, p=chance / chance.sum())

@@ -57,7 +57,7 @@ class Rows:
         # A last line that a killed script left torn goes.
         self._path.write_text("".join(whole), encoding="utf-8")
         rows = [json.loads(line) for line in whole]
-        self._rows = {json.dumps(row["of"]): row for row in rows}
+        self._rows: dict[str, Row] = {json.dumps(row["of"]): row for row in rows}
 
     def get(self, of: Sequence[Any], make: Callable[[], Row]) -> Row:
         """The row of a key, made if it is not there."""
@@ -121,7 +121,7 @@ def task_of(operator: str, pool: Path) -> balto.Task:
 
 def best(row: Row) -> float:
     """Smallest latency of a search, seconds."""
-    return min(s for s in row["latency_s"] if s)
+    return min(float(s) for s in row["latency_s"] if s)
 
 
 def publish(folder: Path, name: str, figure: Any, rows: Sequence[Row]) -> None:

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 from _selectors import SELECTORS
-from table1 import arguments, cells, main, publish_tables
+from _study import arguments, main
+from table1 import cells, publish_tables
 
 
 def study() -> None:

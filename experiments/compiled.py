@@ -78,7 +78,7 @@ def main() -> None:
     began = time.perf_counter()
     pool = with_all_features(pool, workers=1, asked=[ASSEMBLY.name])
     cost_s = (time.perf_counter() - began) / len(pool)
-    measured = [pool.outcomes[i] for i in np.flatnonzero(pool.outcomes.ok)]
+    measured = [o for i in range(len(pool)) if (o := pool.outcomes[i]) is not None and o.ok]
     result = {
         "pool": options.pool.name,
         "programs": len(pool),

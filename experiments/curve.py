@@ -105,7 +105,8 @@ def band(found: dict[tuple[Line, str], list[Run]], line: Line) -> np.ndarray:
 def shares(found: dict[tuple[Line, str], list[Run]]) -> np.ndarray:
     """What was measured after each round, a mean over the pools: no task has less than two."""
     line = next(there for there, _ in found if there[0] != FULL)
-    return np.mean([runs[0].share for (there, _), runs in found.items() if there == line], axis=0)
+    measured = [runs[0].share for (there, _), runs in found.items() if there == line]
+    return np.asarray(np.mean(measured, axis=0))
 
 
 def study() -> None:

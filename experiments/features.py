@@ -10,6 +10,7 @@ out at a time, and all programs of the others are learnt from.
 from __future__ import annotations
 
 import _intervals as st
+import numpy as np
 from _page import publish
 from _replay import FULL, Cell, fingerprint
 from _study import arguments, main, merged, run_all
@@ -54,7 +55,7 @@ def study() -> None:
             seeds = []
             for seed in range(options.seeds):
                 runs = [found[c] for c in wanted[sets, scheme, folds, pool, seed]]
-                seeds.append([v for run in runs for v in run.values["top1"][-1]])
+                seeds.append(np.concatenate([run.values["top1"][-1] for run in runs]))
             by_pool.append(st.Ratio.mean(fingerprint(pool), seeds))
         return by_pool
 

@@ -9,10 +9,13 @@ is among the sizes. Total time is that of measuring and training the model, and 
 
 from __future__ import annotations
 
+from functools import partial
+
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
 from _study import main
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 SIZES = {"small": (0, 2, 4), "paper": tuple(range(80))}
@@ -26,7 +29,7 @@ def study() -> None:
     models = {
         name: rows.get(
             ["model", name],
-            lambda n=name, s=spec: tuning.model_of(options.out, options.pool, n, *s),
+            partial(tuning.model_of, options.out, options.pool, name, *spec),
         )
         for name, spec in tuning.MODELS.items()
     }
@@ -38,13 +41,13 @@ def study() -> None:
             runs = {
                 tuning.SCRATCH: rows.get(
                     [tuning.SCRATCH, n, trials, seed],
-                    lambda t=task, s=seed: tuning.scratch(t, trials, s),
+                    partial(tuning.scratch, task, trials, seed),
                 )
             }
             for name, model in models.items():
                 runs[name] = rows.get(
                     [name, n, trials // 10, seed],
-                    lambda t=task, m=model, s=seed: tuning.ours(t, m["path"], trials // 10, s),
+                    partial(tuning.ours, task, model["path"], trials // 10, seed),
                 )
             found += [
                 {
@@ -64,7 +67,7 @@ def study() -> None:
         print(f"{name}: {min(relative):.3f} to {max(relative):.3f}, mean {np.mean(relative):.3f}")
 
 
-def draw(found: list[tuning.Row], models: dict[str, tuning.Row]) -> plt.Figure:
+def draw(found: list[tuning.Row], models: dict[str, tuning.Row]) -> Figure:
     """(a) relative performance of every size; (b) total time against the number of tasks."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4), layout="constrained")
     sizes = sorted({row["size"] for row in found})

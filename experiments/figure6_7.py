@@ -9,10 +9,13 @@ all labels of a recorded pool, and with one of the 5 % that BALTO chose.
 
 from __future__ import annotations
 
+from functools import partial
+
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
 from _study import main
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from balto.units import seconds
@@ -32,7 +35,7 @@ def study() -> None:
     models = {
         name: rows.get(
             ["model", name],
-            lambda n=name, s=spec: tuning.model_of(options.out, options.pool, n, *s),
+            partial(tuning.model_of, options.out, options.pool, name, *spec),
         )
         for name, spec in tuning.MODELS.items()
     }
@@ -43,13 +46,13 @@ def study() -> None:
             runs = {
                 tuning.SCRATCH: rows.get(
                     [tuning.SCRATCH, operator, from_scratch, seed],
-                    lambda t=task, s=seed: tuning.scratch(t, from_scratch, s),
+                    partial(tuning.scratch, task, from_scratch, seed),
                 )
             }
             for name, model in models.items():
                 runs[name] = rows.get(
                     [name, operator, with_model, seed],
-                    lambda t=task, m=model, s=seed: tuning.ours(t, m["path"], with_model, s),
+                    partial(tuning.ours, task, model["path"], with_model, seed),
                 )
             found += [
                 {"search": name, "seed": seed, "trial": k, "best_s": float(best)}
@@ -65,7 +68,7 @@ def running_best(run: tuning.Row) -> np.ndarray:
     return np.minimum.accumulate([s or np.inf for s in run["latency_s"]])
 
 
-def draw(title: str, found: list[tuning.Row]) -> plt.Figure:
+def draw(title: str, found: list[tuning.Row]) -> Figure:
     """Mean over the seeds, and their range."""
     figure, ax = plt.subplots(figsize=(5.6, 4), layout="constrained")
     for name, colour in zip([tuning.SCRATCH, *tuning.MODELS], tuning.COLOURS, strict=False):

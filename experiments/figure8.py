@@ -49,7 +49,7 @@ def study() -> None:
 
     def histogram(scheme: str, step: int) -> np.ndarray:
         runs = [chosen(r, step)[0] for c, r in found.items() if c.scheme == scheme]
-        return np.mean([np.histogram(y, edges)[0] / len(y) for y in runs], axis=0)
+        return np.asarray(np.mean([np.histogram(y, edges)[0] / len(y) for y in runs], axis=0))
 
     def of(scheme: str, step: int) -> list[st.Ratio]:
         """The share of programs of at least half of the best speed, by pool."""

@@ -10,6 +10,7 @@ noise.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _page import publish
@@ -49,7 +50,7 @@ def study() -> None:
         return
     merged(found, options.out, "pairs")
 
-    def halves(*which: object) -> np.ndarray:
+    def halves(*which: Any) -> np.ndarray:
         return np.array([np.nanmean(found[c].values["halves"][-1]) for c in wanted[which]])
 
     rows, worst = [], (np.inf, "")

@@ -73,7 +73,7 @@ class Curves:
     def seen(self) -> np.ndarray:
         """What a campaign sees of it, the mean over tasks: ``S x R``."""
         values = [run.values["seen"][self.every - 1 :: self.every] for run in self.runs]
-        return np.nanmean(np.array(values), axis=2)
+        return np.asarray(np.nanmean(np.array(values), axis=2))
 
     @cached_property
     def outlooks(self) -> list[list[Outlook | None]]:
@@ -99,7 +99,8 @@ class Curves:
         seeds, _, tasks = self.judged.shape
         drawn = st.resampled(fingerprint(self.pool), seeds, tasks)
         even = (np.full((1, n), 1 / n) for n in (seeds, tasks))
-        return tuple(np.vstack(both) for both in zip(even, drawn, strict=True))
+        of_seeds, of_tasks = (np.vstack(both) for both in zip(even, drawn, strict=True))
+        return of_seeds, of_tasks
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -120,7 +121,7 @@ class Curves:
         right = int(np.searchsorted(self.measured, measurements).clip(1, len(self.measured) - 1))
         low, high = self.measured[right - 1], self.measured[right]
         part = float(np.clip((measurements - low) / max(high - low, 1), 0, 1))
-        return values[right - 1] * (1 - part) + values[right] * part
+        return np.asarray(values[right - 1] * (1 - part) + values[right] * part)
 
 
 def cells(options: Namespace) -> dict[tuple[Line, str], list[Cell]]:
@@ -263,7 +264,7 @@ def tables(found: Sequence[Curves]) -> list[Table]:
     starts = {"cold": [c for c in found if not c.line[1]], "warm": [c for c in found if c.line[1]]}
     head = ["measured", "rounds", "expected", "its error", "actual", "expected too high by"]
     head += ["RMSE", "of 'none'", "of 'as the last'"]
-    shown = [
+    shown: list[Table] = [
         (f"Gain of the next 2 %, {start}, in points of Top-1", head, foretold(some))
         for start, some in starts.items()
     ]

@@ -25,10 +25,11 @@ def study() -> None:
     if "mlp" not in options.models:
         parser.error("expected mlp among --models: the others are compared with it")
     # No T_max: the forest that judges it does not know the primitives.
-    common = {"programs": 120 if options.scale == "small" else 0, "t_max": False}
+    programs = 120 if options.scale == "small" else 0
     wanted = {
         (pool, model): [
-            Cell(pool, FULL, model, seed=seed, **common) for seed in range(options.seeds)
+            Cell(pool, FULL, model, seed=seed, programs=programs, t_max=False)
+            for seed in range(options.seeds)
         ]
         for pool in options.pool
         for model in options.models

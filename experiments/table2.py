@@ -15,12 +15,14 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import _tuning as tuning
 import matplotlib.pyplot as plt
 import numpy as np
 from _study import main
+from matplotlib.figure import Figure
 
 import balto
 from balto.data.target import Target
@@ -63,7 +65,7 @@ def study() -> None:
     models = {
         name: rows.get(
             ["model", name],
-            lambda n=name: tuning.model_of(options.out, options.pool, n, *MODELS[n]),
+            partial(tuning.model_of, options.out, options.pool, name, *MODELS[name]),
         )
         for name in names
     }
@@ -83,7 +85,7 @@ def study() -> None:
             )
             print(network, name, seed, "tuned", flush=True)
         of = ["timed", network, trials, *(f"{name} {seed}" for name, seed in folders)]
-        row = rows.get(of, lambda n=network, f=folders: timed(n, list(f.values())))
+        row = rows.get(of, partial(timed, network, list(folders.values())))
         found += [
             {"network": network, "model": n, "seed": s, "trials": trials, "latency_s": latency_s}
             for (n, s), latency_s in zip(folders, row["latency_s"], strict=True)
@@ -139,7 +141,7 @@ def table(found: list[tuning.Row]) -> str:
     return "\n".join(lines)
 
 
-def draw(found: list[tuning.Row]) -> plt.Figure:
+def draw(found: list[tuning.Row]) -> Figure:
     """Latency of each network relative to that with the model of all labels."""
     networks = list(dict.fromkeys(row["network"] for row in found))
     names = list(dict.fromkeys(row["model"] for row in found))
