@@ -6,11 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 import balto
 from balto.cli import cli
+from balto.cli.settings import settings_of
 
 ROOT = Path(balto.__file__).parent
 #: Options of TVM's RPC server, which we start; colours of a page have such names too.
@@ -37,7 +39,7 @@ def commands(group: click.Group = cli) -> Iterator[tuple[str, click.Command]]:
             yield from commands(command)
 
 
-def named(form: str) -> dict[str, str]:
+def named(form: str) -> dict[Any, str]:
     """What the texts name, and where it is said last."""
     return {name: where for text, where in texts() for name in re.findall(form, text)}
 
@@ -67,3 +69,11 @@ def test_every_variable_that_a_sentence_names_is_read_or_set_here() -> None:
     said = named(rf"(?:{variable})(?= )|(?<= )(?:{variable})")
     assert "TVM_CUDA_COMPILE_MODE" in said
     assert {name: where for name, where in said.items() if name not in there} == {}
+
+
+def test_every_setting_that_is_advised_can_be_set() -> None:
+    said = named(r"--([a-z]+) ([a-z_]+)=")
+    assert ("measure", "build_timeout") in said
+    for group, key in said:
+        names = settings_of(group)
+        assert {key, f"{key}_s", f"{key}_bytes"} & set(names), (group, key)

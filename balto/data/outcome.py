@@ -27,11 +27,11 @@ class Status(StrEnum):
 _ADVICE = {
     Status.OK: "compiled, ran and was timed",
     Status.BUILD_ERROR: "TVM refused to compile it; common for programs that exceed a device limit",
-    Status.BUILD_TIMEOUT: "compiling took too long; raise the build timeout if many programs do",
+    Status.BUILD_TIMEOUT: "compiling took too long; if many do, set --measure build_timeout=60",
     Status.RUN_ERROR: "it compiled, but raised an error when run",
-    Status.RUN_TIMEOUT: "running took too long; raise the run timeout if many programs do",
+    Status.RUN_TIMEOUT: "running took too long; if many do, set --measure run_timeout=60",
     Status.CRASH: "it killed its process; that program is left out, the worker was replaced",
-    Status.OUT_OF_MEMORY: "it needed more memory than a worker may take; raise the memory limit",
+    Status.OUT_OF_MEMORY: "it needed more memory than a worker may; set --measure memory=BYTES",
 }
 
 
