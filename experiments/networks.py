@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for our workers
 
 from balto.data.files import write_atomically
 from balto.data.target import Target
-from balto.deploy import reference, verify
+from balto.deploy import machine, reference, verify
 from balto.deploy.assemble import LIBRARY
 from balto.deploy.load import METADATA, read_metadata
 from balto.tune.network import tune_network
@@ -46,13 +46,13 @@ def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]
     torch.set_num_threads(1)
     arrays = verify.random_inputs(inputs)
     ways = dict(zip(("untuned", "tuned"), (folder / UNTUNED, folder / LIBRARY), strict=True))
-    runs = dict(zip(ways, verify.runs_of(list(ways.values()), inputs, target), strict=True))
+    runs = dict(zip(ways, machine.runs_of(list(ways.values()), inputs, target), strict=True))
     with (
         reference.runtime(name, arrays, 1) as eager,
         reference.runtime(str(folder / EXPORTED), arrays, 1) as runtime,
     ):
         runs.update(each for each in (eager, runtime) if each is not None)
-        return dict(zip(runs, verify.time_in_turns(list(runs.values())), strict=True))
+        return dict(zip(runs, machine.time_in_turns(list(runs.values())), strict=True))
 
 
 def export(name: str, path: Path) -> None:

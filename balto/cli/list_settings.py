@@ -12,7 +12,7 @@ from balto.cli.options import format_option
 def command(output: str) -> None:
     """List every setting that an option KEY=VALUE can change, with its default."""
     from balto.cli.output import print_json, print_table
-    from balto.cli.settings import GROUPS, settings_of
+    from balto.cli.settings import GROUPS, option_of, settings_of
 
     groups = {group: settings_of(group).values() for group in GROUPS}
     if output == "json":
@@ -24,9 +24,8 @@ def command(output: str) -> None:
         )
         return
     for group, settings in groups.items():
-        option = "--rpc-setting" if group == "rpc" else f"--{group}"
         rows = [[s.name, _shown(s.default), s.meaning] for s in settings]
-        print_table([option, "default", "what it is"], rows)
+        print_table([option_of(group), "default", "what it is"], rows)
 
 
 def _shown(value: object) -> str:

@@ -50,6 +50,11 @@ class Setting:
     owner: type
 
 
+def option_of(group: str) -> str:
+    """The option that sets values of a group; ``--rpc`` itself names the tracker."""
+    return "--rpc-setting" if group == "rpc" else f"--{group}"
+
+
 def settings_of(group: str) -> dict[str, Setting]:
     """What the option ``--GROUP`` can set, by name."""
     from importlib import import_module
@@ -82,10 +87,14 @@ def parse(group: str, texts: Sequence[str]) -> dict[type, dict[str, Any]]:
     for pair in (pair for text in texts for pair in text.split(",")):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
-            raise InputError(f"expected --{group} KEY=VALUE, got {pair!r}; see balto settings")
+            raise InputError(
+                f"expected {option_of(group)} KEY=VALUE, got {pair!r}; see balto settings"
+            )
         name = next((key + unit for unit in ("", *_UNITS) if key + unit in known), None)
         if name is None:
-            raise InputError(f"--{group} has no {key!r}; expected one of {', '.join(known)}")
+            raise InputError(
+                f"{option_of(group)} has no {key!r}; expected one of {', '.join(known)}"
+            )
         setting = known[name]
         values.setdefault(setting.owner, {})[name] = _value(setting, value)
     return values
@@ -166,17 +175,17 @@ def measurer_options(function: F) -> F:
             help="Do not time on this device of the tracker; may be repeated.",
         ),
         setting_option("measure", "How programs are built and timed"),
-        setting_option("rpc", "How devices of the tracker are reached", "--rpc-setting"),
+        setting_option("rpc", "How devices of the tracker are reached"),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def setting_option(group: str, about: str, name: str = "") -> Callable[[F], F]:
+def setting_option(group: str, about: str) -> Callable[[F], F]:
     """An option that sets values of a group, such as ``--measure build_timeout=60``."""
     return click.option(
-        name or f"--{group}",
+        option_of(group),
         f"{group}_settings",
         multiple=True,
         metavar="KEY=VALUE,...",

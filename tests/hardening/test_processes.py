@@ -142,7 +142,7 @@ def test_nothing_reads_a_clock_that_can_be_set():
                 names = [each.name for each in node.names] + [getattr(node, "module", "")]
                 if "datetime" in names:
                     read.append(f"{path.name}:{node.lineno}")
-    assert {place.partition(":")[0] for place in read} <= {"ledger.py"}, read
+    assert {place.partition(":")[0] for place in read} <= {"facts.py"}, read
     assert len(read) == 1
 
 
