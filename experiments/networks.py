@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for our workers
 
 from balto.data.files import write_atomically
 from balto.data.target import Target
-from balto.deploy import machine, reference, verify
+from balto.deploy import machine, reference
 from balto.deploy.assemble import LIBRARY
 from balto.deploy.load import METADATA, read_metadata
 from balto.tune.network import tune_network
@@ -44,7 +44,7 @@ def times(name: str, folder: Path, metadata: dict[str, Any]) -> dict[str, float]
             compile_network(name, target, {}, partial, suited=False)
     export(name, folder / EXPORTED)
     torch.set_num_threads(1)
-    arrays = verify.random_inputs(inputs)
+    arrays = machine.random_inputs(inputs)
     ways = dict(zip(("untuned", "tuned"), (folder / UNTUNED, folder / LIBRARY), strict=True))
     runs = dict(zip(ways, machine.runs_of(list(ways.values()), inputs, target), strict=True))
     with (

@@ -82,19 +82,15 @@ def parse(group: str, texts: Sequence[str]) -> dict[type, dict[str, Any]]:
     Raises:
         InputError: If a pair has no ``=``, its key is no setting, or its value is of another type.
     """
-    known = settings_of(group)
+    known, option = settings_of(group), option_of(group)
     values: dict[type, dict[str, Any]] = {}
     for pair in (pair for text in texts for pair in text.split(",")):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
-            raise InputError(
-                f"expected {option_of(group)} KEY=VALUE, got {pair!r}; see balto settings"
-            )
+            raise InputError(f"expected {option} KEY=VALUE, got {pair!r}; see balto settings")
         name = next((key + unit for unit in ("", *_UNITS) if key + unit in known), None)
         if name is None:
-            raise InputError(
-                f"{option_of(group)} has no {key!r}; expected one of {', '.join(known)}"
-            )
+            raise InputError(f"{option} has no {key!r}; expected one of {', '.join(known)}")
         setting = known[name]
         values.setdefault(setting.owner, {})[name] = _value(setting, value)
     return values
