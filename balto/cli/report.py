@@ -15,5 +15,6 @@ import click
 def command(work_dir: Path, output: Path | None) -> None:
     """Draw the campaign, or the tuning, in WORK_DIR on one HTML page."""
     from balto.folders import write_report
+    from balto.text import printable
 
-    click.echo(write_report(work_dir, output))
+    click.echo(printable(write_report(work_dir, output)))

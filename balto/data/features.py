@@ -202,9 +202,11 @@ class FeatureTable:
             InputError: If these programs do not have that set.
         """
         if not isinstance(name, str) or name not in self._sets:
+            known = FEATURE_SETS.get(name) if isinstance(name, str) else None
+            option = f" --{name}" if known is not None and known.on_demand else ""
             raise InputError(
                 f"expected the feature set {quoted(name)}, these programs have "
-                f"{', '.join(self._sets)}: balto features makes it"
+                f"{', '.join(self._sets)}: balto features{option} makes it"
             )
         return self._sets[name]
 

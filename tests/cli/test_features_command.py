@@ -105,3 +105,11 @@ def test_a_pool_of_one_program_a_task_teaches_nothing(tmp_path, words):
     done = run(*(paths.get(word, word) for word in words.split()))
     assert isinstance(done.exception, InputError)
     assert "at least 2 programs" in str(done.exception)
+
+
+def test_what_is_made_on_demand_is_advised_with_its_option():
+    features = made_up_pool().features
+    with pytest.raises(InputError, match="balto features --assembly makes it"):
+        features["assembly"]
+    with pytest.raises(InputError, match="balto features makes it"):
+        features["loops"]
