@@ -13,28 +13,17 @@ import json
 import math
 import os
 import secrets
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from balto.data.regular import not_readable, not_replaceable
 from balto.errors import BaltoError, InputError, StorageError
 from balto.text import one_line, quoted
 
 #: Key under which a JSON file has the SHA-256 of the rest.
 SEAL = "sha256"
-#: What is no file, by the type that the system gives it.
-_NO_FILES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-}
-#: Where files are made up by the kernel as they are read, some without end.
-_OF_THE_KERNEL = ("/proc", "/sys")
 
 
 def as_path(given: object) -> Path:
@@ -86,21 +75,15 @@ def require_replaceable(path: Path) -> None:
     Raises:
         StorageError: If `path` is a folder, a device, a FIFO, a socket or a symbolic link.
     """
-    try:
-        kind = stat.S_IFMT(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return  # not there, or writing will say what is wrong
-    if kind in _NO_FILES:
+    if what := not_replaceable(path):
         raise StorageError(
-            f"cannot write {one_line(path)}: it is {_NO_FILES[kind]}, which is not replaced: give "
-            "the path of a file, new or old"
+            f"cannot write {one_line(path)}: it is {what}, which is not replaced: give the path of "
+            "a file, new or old"
         )
 
 
 def require_readable(path: str | Path, kind: type[BaltoError]) -> None:
-    """Refuse what could be read without an end, or would be waited for: devices, FIFOs, /proc.
-
-    Files and folders pass, and so does what is not there: opening it says so.
+    """Refuse what could be read without an end, or waited for; see `not_readable`.
 
     Args:
         path: what is to be read; links are followed.
@@ -109,23 +92,8 @@ def require_readable(path: str | Path, kind: type[BaltoError]) -> None:
     Raises:
         BaltoError: Of that kind, if `path` is neither a file nor a folder, or of the kernel's own.
     """
-    try:
-        found = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return
-    mode = stat.S_IFMT(found.st_mode)
-    if mode == stat.S_IFDIR or (mode == stat.S_IFREG and found.st_dev not in _kernel_devices()):
-        return
-    what = _NO_FILES.get(mode, "one that the kernel makes up")
-    raise kind(f"cannot read {one_line(path)}: expected a regular file, it is {what}")
-
-
-def _kernel_devices() -> set[int]:
-    found = set()
-    for each in _OF_THE_KERNEL:
-        with contextlib.suppress(OSError):
-            found.add(os.stat(each).st_dev)  # noqa: PTH116
-    return found
+    if what := not_readable(path):
+        raise kind(f"cannot read {one_line(path)}: expected a regular file, it is {what}")
 
 
 def make_folder(path: Path) -> None:

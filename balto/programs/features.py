@@ -90,9 +90,9 @@ def with_all_features(
         return {k: of_task(worker, k) for k in share}
 
     def of_task(worker: Worker, k: int) -> _Sets | InputError:
-        task, found = pool.tasks[k], None
+        task = pool.tasks[k]
         try:
-            found = _of_task(worker, task, [pool.traces[i] for i in pool.programs(k)], missing)
+            return _of_task(worker, task, [pool.traces[i] for i in pool.programs(k)], missing)
         except InputError as error:
             if on_left_out is None:
                 raise
@@ -101,7 +101,6 @@ def with_all_features(
         finally:
             if on_task is not None:
                 on_task(task.name)
-        return found
 
     try:
         _require_tvm(crew[0])
