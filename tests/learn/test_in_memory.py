@@ -28,3 +28,6 @@ class TestOutcomes(OutcomeStoreContract):
 class TestRounds(RoundLogContract):
     def make(self, folder: Path) -> RoundLog:  # noqa: ARG002
         return RoundLog()
+
+    def another(self) -> RoundLog:
+        return RoundLog()
