@@ -25,12 +25,12 @@ def command(pool: Path, output: Path | None, workers: int, assembly: bool) -> No
 
     A task whose programs cannot be made again is left out of the other pool, and named.
     """
-    from balto.cli.output import plain
     from balto.cli.progress import Progress
     from balto.data.features import ASSEMBLY
     from balto.data.pool_writer import copy_networks, require_new, write_pool
     from balto.errors import InputError
     from balto.programs.features import read_pool, with_all_features
+    from balto.text import printable
 
     in_place = output is None or output.resolve() == pool.resolve()
     if output is not None and not in_place:
@@ -60,4 +60,4 @@ def command(pool: Path, output: Path | None, workers: int, assembly: bool) -> No
     if output is not None and not in_place:
         copy_networks(pool, output)
     names = ", ".join(whole.features.names)
-    click.echo(plain(f"{count} programs with {names} written to {output or pool}"), err=True)
+    click.echo(printable(f"{count} programs with {names} written to {output or pool}"), err=True)

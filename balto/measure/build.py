@@ -12,6 +12,7 @@ from typing import Any
 from balto.data.candidate import Candidate
 from balto.data.target import Target
 from balto.measure.settings import Limit
+from balto.programs.gathers import to_compile
 from balto.programs.schedule import CHECKS_OFF, program_of, with_laid_out_weights
 from balto.workers.child import note, stage
 from balto.workers.tvm_setup import import_tvm, tvm_target
@@ -120,7 +121,7 @@ def build_module(module: Any, target: Target) -> Artifact:
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
     arguments = tuple((tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos)
     with tvm.transform.PassContext(config=CHECKS_OFF):
-        runnable = tvm.tirx.build(module, tvm_target(target))
+        runnable = tvm.tirx.build(module, tvm_target(to_compile(module, target)))
     return Artifact(target, arguments, _runnable=runnable)
 
 
