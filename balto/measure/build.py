@@ -42,7 +42,7 @@ class Program:
         """The program that a candidate stands for.
 
         Raises:
-            InputError: its task has no module, or it has no trace.
+            InputError: If the candidate's task has no module, or the candidate has no trace.
         """
         task = candidate.task
         return cls(task.require_module(), candidate.require_trace(), task.target)

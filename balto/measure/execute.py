@@ -19,7 +19,7 @@ from balto.measure.noise import DisturbanceDetector
 from balto.measure.timing import Timing, TimingSettings, time_program
 from balto.workers.tvm_setup import import_tvm
 
-#: A repeat of up to so many runs is looped over in Python.
+#: A repeat of up to this many runs is a loop in Python.
 _FEW = 20
 
 
@@ -102,7 +102,7 @@ Repeat = Callable[[int], float]
 
 
 def _evaluated(runnable: Any, device: Any, tensors: list[Any], flush: bool) -> Repeat:
-    """Runs the program so many times with TVM's evaluator; the seconds of one run.
+    """Run the program a number of times with TVM's evaluator; gives the seconds of one run.
 
     The evaluator times on the device, and runs the program once more each time it is called.
     """
@@ -121,7 +121,7 @@ def _evaluated(runnable: Any, device: Any, tensors: list[Any], flush: bool) -> R
 
 
 def _called_if_few(runnable: Any, tensors: list[Any], many: Repeat) -> Repeat:
-    """Calls the program itself for few runs: on a CPU it costs less, and its 1 us is no matter."""
+    """Call the program itself where the runs are few: that is cheaper on a CPU, and 1 us off."""
     main = runnable["main"]
 
     def repeat(number: int) -> float:
@@ -136,10 +136,10 @@ def _called_if_few(runnable: Any, tensors: list[Any], many: Repeat) -> Repeat:
 
 
 def on_this_cpu(repeat: Repeat) -> Repeat:
-    """Does not charge a program in this thread for the time in which others had its core.
+    """Return the smaller of wall time and the thread's CPU time: pre-emption does not count.
 
-    The thread's own time includes all of the program's and a little more, whenever the core was
-    taken: the smaller of the two is never less than what the program needed.
+    The thread's CPU time includes all of the program's and a little more, so that the smaller of
+    the two is never less than what the program needed.
     """
 
     def mine(number: int) -> float:

@@ -43,7 +43,7 @@ def prepare(target: Target) -> None:
     """What a worker does before its first program: load TVM, and see that the device is here.
 
     Raises:
-        InputError: this machine does not run programs of the target.
+        InputError: If this machine has no device of the target's kind.
     """
     if not load_back_end(target).device(device_of(target)).exist:
         raise InputError(f"this machine has no {target.kind} device; measure over RPC instead")

@@ -45,7 +45,7 @@ class MeasureSettings:
         recycle_bytes: a worker whose resident memory has grown past this is replaced.
 
     Raises:
-        InputError: If a value is not a number that it may be.
+        InputError: If a value is of the wrong type or out of its range.
     """
 
     workers: int = 0

@@ -21,14 +21,16 @@ from balto.measure.noise import DisturbanceDetector
 
 #: Half-width of a 95 % confidence interval of the mean of n values, in standard deviations of one.
 _HALF_WIDTH = {2: 8.98, 3: 2.48, 4: 1.59, 5: 1.24, 6: 1.05, 7: 0.925, 8: 0.836, 9: 0.769, 10: 0.715}
+#: The 97.5 % quantile of Student's t, for more values than those: about as for 20 of them.
+_T_QUANTILE = 2.1
 
 #: A first run this many times longer than a repeat needs to be is a repeat: what warming up
 #: costs does not show in it.
 _LONG = 10
 
-
-#: A program becomes slower with its core by about this power of what the fixed kernel does: .55 to
-#: .6 matrix products and convolutions, .7 depthwise convolutions, 1 a softmax (on a shared Zen 3).
+#: When the core slows the fixed kernel by a factor f, programs slow by about f ** .6. Measured on a
+#: shared Zen 3: powers of .55 to .6 for matrix products and convolutions, .7 for depthwise
+#: convolutions, 1 for a softmax.
 _SENSITIVITY = 0.6
 
 
@@ -47,7 +49,7 @@ class TimingSettings:
         flush_cache: empty the caches before every run.
 
     Raises:
-        InputError: If a value is of another type or out of its range.
+        InputError: If a value is of the wrong type or out of its range.
     """
 
     min_repeat_s: float = 0.003
@@ -136,7 +138,7 @@ def _known(samples: list[float], settings: TimingSettings, best_s: float) -> boo
     if len(samples) < settings.min_repeats:
         return False
     deviation = float(np.std(samples, ddof=1)) if len(samples) > 1 else math.inf
-    half = _HALF_WIDTH.get(len(samples), 2.1 / math.sqrt(len(samples))) * deviation
+    half = _HALF_WIDTH.get(len(samples), _T_QUANTILE / math.sqrt(len(samples))) * deviation
     return half <= settings.precision * behind * float(np.mean(samples))
 
 

@@ -43,7 +43,8 @@ class Executor(ABC):
             deadline_s: what one try may take, seconds.
 
         Raises:
-            ClusterLost: there is nothing left to run it on. A future may get that, too.
+            ClusterLost: If the executor has no process or node left to run a call. A future may
+                get that, too.
         """
 
     @abstractmethod

@@ -40,7 +40,7 @@ def import_tvm(target: Target = LLVM) -> Any:
         target: decides which back end and tensor intrinsics are loaded.
 
     Raises:
-        ImportError: If TVM has no such back end.
+        ImportError: If TVM has no back end for the target's kind.
         InputError: If TVM is not installed.
     """
     needed = _intrinsics_of(target)
@@ -91,7 +91,7 @@ def load_back_end(target: Target) -> Any:
     """Import TVM as far as it takes to find a target's devices; a GPU's intrinsics take seconds.
 
     Raises:
-        ImportError: If TVM has no such back end.
+        ImportError: If TVM has no back end for the target's kind.
         InputError: If TVM is not installed.
     """
     tvm = sys.modules.get("tvm") or _first_import()

@@ -75,7 +75,7 @@ class Worker:
         """Start the process if there is none; returns at once, the first call waits for it.
 
         Raises:
-            WorkerDied: the worker was ended.
+            WorkerDied: If `end` was called before.
         """
         if self._process is not None:
             return
@@ -139,9 +139,10 @@ class Worker:
         replaced, and the call made to the new one.
 
         Raises:
-            WorkerRaised: the function raised.
-            WorkerDied: the process died; the next call starts another.
-            WorkerTimeout: it took longer than `deadline_s`; the next call starts another process.
+            WorkerRaised: If the function raised.
+            WorkerDied: If the process died; the next call starts another.
+            WorkerTimeout: If the call took longer than `deadline_s`, or a stage longer than it
+                said; the next call starts another process.
         """
         return self._call((0, 0), function, args, deadline_s)
 
@@ -153,8 +154,8 @@ class Worker:
         itself may have been ill before: the call is made again once.
 
         Raises:
-            WorkerRaised, WorkerTimeout: as `call`, at once.
-            WorkerDied: it died again and again.
+            WorkerRaised, WorkerTimeout: As `call`, at once.
+            WorkerDied: If the process died more often than that.
         """
         return self._call((_CRASHES, _KILLS), function, args, deadline_s)
 
@@ -179,7 +180,7 @@ class Worker:
         Waits for a worker that still starts.
 
         Raises:
-            WorkerError: the worker could not start.
+            WorkerError: If the process died, or took too long, before it was ready.
         """
         self.start()
         while not self._ready:
