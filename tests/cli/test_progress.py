@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from balto.cli import progress, tune
-from balto.cli.live import Narrator
+from balto.cli.live import CampaignNarrator
 from balto.data.outcome import Outcome, Status
 from balto.data.plausible import LEFT_OUT
 from balto.data.target import Target
@@ -59,7 +59,7 @@ def test_steps_before_the_total_is_known_are_counted(capsys, monkeypatch):
 def test_a_campaign_says_which_device_is_left_out(capsys):
     failed = Outcome(Status.RUN_ERROR, message="the device a:1 gave a latency of nan s")
     left_out = replace(failed, message=f"{failed.message}: the device {LEFT_OUT}")
-    with Narrator() as told:
+    with CampaignNarrator() as told:
         told.planned(2)
         for outcome in (failed, left_out):
             told.measured(outcome)

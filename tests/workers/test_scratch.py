@@ -17,7 +17,7 @@ import pytest
 
 from balto.workers import scratch
 from balto.workers.worker import Worker
-from tests.workers.killing import gone
+from tests.workers.killed_workers import gone
 
 CALLS = "tests.workers.calls:"
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import pytest
 
 from balto.errors import WorkerDied, WorkerRaised, WorkerTimeout
 from balto.workers.worker import Worker
-from tests.workers.killing import killed
+from tests.workers.killed_workers import killed
 
 CALLS = "tests.workers.calls:"
 
