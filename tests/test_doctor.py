@@ -43,7 +43,7 @@ def test_a_missing_cuda_compiler_is_named_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, mode: str, advice: str
 ) -> None:
     monkeypatch.setenv("TVM_CUDA_COMPILE_MODE", mode)
-    monkeypatch.setattr(doctor, "_version", lambda _: None)
+    monkeypatch.setattr(doctor, "version_of", lambda _: None)
     monkeypatch.setenv("PATH", "")
     check = doctor._cuda_compiler()
     assert check.mark == "note", "campaigns on the processor need none"

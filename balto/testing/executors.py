@@ -59,8 +59,8 @@ def nap(seconds: float) -> None:
 def die_at_first(path: str, number: int, times: int) -> int:
     """Dies of a signal at the first so many calls; returns how often it was called."""
     file = Path(path)
-    calls = len(file.read_text()) if file.exists() else 0
-    file.write_text("." * (calls + 1))
+    calls = len(file.read_text(encoding="utf-8")) if file.exists() else 0
+    file.write_text("." * (calls + 1), encoding="utf-8")
     if calls < times:
         os.kill(os.getpid(), number)
         time.sleep(10)

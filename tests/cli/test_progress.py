@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from balto.cli import progress, tune
+from balto.cli import progress
 from balto.cli.live import CampaignNarrator
+from balto.cli.narrator import TuningNarrator
 from balto.data.outcome import Outcome, Status
 from balto.data.plausible import LEFT_OUT
 from balto.data.target import Target
@@ -67,7 +68,7 @@ def test_a_campaign_says_which_device_is_left_out(capsys):
 
 
 def test_a_tuning_says_where_trials_are_too_few_and_layouts_only_of_convolutions(capsys):
-    with tune.narrator(2) as told:
+    with TuningNarrator(2) as told:
         told.planned(2, Target("llvm", cores=1), "NHWC")
         told.planned(3, Target("llvm", cores=1), "")
     first, second, third = capsys.readouterr().err.splitlines()

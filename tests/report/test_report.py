@@ -20,7 +20,7 @@ from balto.campaign.config import Config
 from balto.campaign.status import status
 from balto.data.pool_reader import read_pool
 from balto.data.pool_writer import write_pool
-from balto.journal.file import read
+from balto.journal.file import encode_all, read
 from balto.learn.metrics import evaluate, relative_throughput
 from balto.learn.split import Split
 from balto.learn.tmax import TMaxEstimator
@@ -231,8 +231,8 @@ def test_a_campaign_that_was_finished_without_the_level_gets_it_when_it_is_resum
 
     shutil.copytree(campaign, tmp_path / "w")
     path = tmp_path / "w" / "journal.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(line for line in lines if b'"kind":"reference"' not in line))
+    kept = [record for record in read(path) if record["kind"] != "reference"]
+    path.write_bytes(encode_all(kept))
     assert status(tmp_path / "w").facts.reference is None
     config = Config(pool=str(recorded), selector="balto", compare="random", **SETTINGS)
     with Campaign(tmp_path / "w", config) as running:

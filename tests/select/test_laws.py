@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from balto.testing.selectors import made_up_task as task
 from balto.testing.selectors import picks as picks_of
 
 everyone = pytest.mark.parametrize("name", SELECTORS)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def picks(name, state, budget, seed=0):
@@ -85,8 +88,9 @@ def test_numbers_of_any_type_count_as_what_they_say(name, dtype):
 
 
 def test_the_same_in_another_process():
-    script = "from test_laws import *; print([picks(n, task(6, labelled=9), 8) for n in SELECTORS])"
-    code = f"import sys; sys.path.insert(0, {sys.path[0]!r}); sys.path[:0] = {sys.path!r}; {script}"
+    chosen = "[picks(n, task(6, labelled=9), 8) for n in SELECTORS]"
+    script = f"from tests.select.test_laws import *; print({chosen})"
+    code = f"import sys; sys.path[:0] = {[str(ROOT), *sys.path]!r}; {script}"
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout

@@ -62,9 +62,9 @@ def test_a_process_that_was_killed_from_outside_says_nothing_of_a_network() -> N
     died = WorkerDied("the worker was killed")
     died.signal = signal.SIGKILL
     with pytest.raises(WorkerDied):
-        call(Ends(died), "module:compile", "net.onnx")
+        call(Ends(died), "module:compile", "net.onnx", deadline_s=60)
     died.signal = signal.SIGSEGV
     with pytest.raises(InputError, match=r"TVM did not survive net\.onnx"):
-        call(Ends(died), "module:compile", "net.onnx")
+        call(Ends(died), "module:compile", "net.onnx", deadline_s=60)
     with pytest.raises(InputError, match=r"TVM refuses net\.onnx"):
-        call(Ends(WorkerRaised("ValueError: no")), "module:compile", "net.onnx")
+        call(Ends(WorkerRaised("ValueError: no")), "module:compile", "net.onnx", deadline_s=60)

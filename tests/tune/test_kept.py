@@ -17,7 +17,7 @@ from balto.data.versions import DEPLOYED, versions_of
 from balto.deploy.database import DATABASE
 from balto.deploy.load import FORMAT, METADATA
 from balto.errors import CampaignError
-from balto.journal.file import Journal, encode
+from balto.journal.file import Journal, encode_all
 from balto.journal.records import outcome_to_record
 from balto.search.listener import SessionListener
 from balto.search.records import JOURNAL, read_records
@@ -34,7 +34,7 @@ def ran(seconds: float) -> Outcome:
 
 
 def write(folder: Path, *records: Mapping[str, Any]) -> Path:
-    (folder / JOURNAL).write_bytes(b"".join(map(encode, [{"kind": "config"}, *records])))
+    (folder / JOURNAL).write_bytes(encode_all([{"kind": "config"}, *records]))
     return folder / JOURNAL
 
 

@@ -1,4 +1,4 @@
-"""`balto tune status` and the report of a tuned folder, from journals as a tuning writes them."""
+"""`balto status` and the report of a tuned folder, from journals as a tuning writes them."""
 
 from __future__ import annotations
 
@@ -90,17 +90,16 @@ def test_a_folder_that_is_being_written_is_running(folder: Path) -> None:
     assert tune_status(folder).state == "interrupted"
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["watch", "--once"]])
-def test_what_shows_a_campaign_says_what_shows_a_tuning(folder: Path, arguments: list[str]) -> None:
+def test_what_watches_a_campaign_says_what_shows_a_tuning(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "balto", *arguments, folder],
+        [sys.executable, "-m", "balto", "watch", "--once", folder],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 2
-    assert f"balto tune status {folder} shows it" in done.stderr
+    assert f"balto status {folder} shows it" in done.stderr
 
 
 def test_a_campaign_or_nothing_is_not_a_tuning(tmp_path: Path, folder: Path) -> None:
@@ -124,7 +123,7 @@ def test_the_running_best_passes_over_failures(latency_s: list[float], best_s: l
 
 def test_the_command_prints_a_table_and_json(folder: Path) -> None:
     add_stock(folder, None, 0.003)
-    asked = [sys.executable, "-m", "balto", "tune", "status", str(folder)]
+    asked = [sys.executable, "-m", "balto", "status", str(folder)]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
     assert "interrupted" in done.stdout
     assert "3 trials in 5 s, 30.0% of them asking" in done.stdout
