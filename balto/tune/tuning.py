@@ -87,7 +87,8 @@ class Tuning(ABC, Generic[Result]):
                 known = earlier.known(self.out, records, self.tasks, self.listener)
                 if known is None:
                     self.before_search(worker)
-                    self._require_runs_here(worker)
+                    timeout_s = self.deploying.export_timeout_s
+                    require_runs_here(self.tasks[0], self.measurer, worker, timeout_s)
                     known = self._found(start.model, config, journal, records)
                 elif (metadata := earlier.deployed(self.out)) is not None:
                     return self.deployed(metadata, *known)
@@ -149,25 +150,33 @@ class Tuning(ABC, Generic[Result]):
     ) -> Result:
         """What a folder that is whole already says of itself."""
 
-    def _require_runs_here(self, worker: Worker) -> None:
-        """Refuse to tune for a device whose programs cannot be checked on this machine.
 
-        Raises:
-            InputError: If the untuned program of the first task does not run here.
-        """
-        if self.measurer == "live" or isinstance(self.measurer, LiveMeasurer):
-            return  # it says so itself
-        first = self.tasks[0]
-        try:
-            worker.call_with_retries(
-                *("balto.deploy.operators:error_of", first.module, "", first.target),
-                deadline_s=self.deploying.export_timeout_s,
-            )
-        except WorkerError as error:
-            raise InputError(
-                f"programs for {first.target} cannot be checked on this machine ({error}): measure "
-                "them with balto pretrain, and tune on a machine that runs them"
-            ) from error
+def require_runs_here(
+    task: Task, measurer: Measurer | str, worker: Worker, timeout_s: float = 600.0
+) -> None:
+    """Refuse to tune for a device whose programs cannot be checked on this machine.
+
+    Args:
+        task: of the device.
+        measurer: what times its programs; one on this machine says so itself.
+        worker: has TVM.
+        timeout_s: seconds that trying it may take.
+
+    Raises:
+        InputError: If the untuned program of the task does not run here.
+    """
+    if measurer == "live" or isinstance(measurer, LiveMeasurer):
+        return
+    try:
+        worker.call_with_retries(
+            *("balto.deploy.operators:error_of", task.module, "", task.target),
+            deadline_s=timeout_s,
+        )
+    except WorkerError as error:
+        raise InputError(
+            f"programs for {task.target} cannot be checked on this machine ({error}): measure "
+            "them with balto pretrain, and tune on a machine that runs them"
+        ) from error
 
 
 def _require_cores(target: Target) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from balto.errors import InputError
-from balto.tasks import archives, graphs
+from balto.tasks import archives
+from balto.tasks.read_onnx import onnx_model
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -310,4 +311,4 @@ def test_weights_of_an_onnx_file_come_from_its_folder_alone(tmp_path, place):
     graph = onnx.helper.make_graph([node], "g", row[:1], row[1:], [weight])
     (tmp_path / "net" / "a.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
     with pytest.raises(onnx.checker.ValidationError):
-        graphs.onnx_model(str(tmp_path / "net" / "a.onnx"))
+        onnx_model(str(tmp_path / "net" / "a.onnx"))

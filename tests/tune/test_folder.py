@@ -13,6 +13,7 @@ from balto.errors import ConfigurationChanged, InputError, WorkerDied, WorkerRai
 from balto.journal.file import Journal
 from balto.search.task import SearchSettings
 from balto.tune import folder
+from balto.tune.tuning import require_runs_here
 from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
@@ -42,9 +43,9 @@ def test_a_board_whose_programs_cannot_be_checked_here_is_refused() -> None:
     [task] = balto.extract_tasks([], ["matmul:8x8x8"], BOARD, device="a board").tasks
     [own] = balto.extract_tasks([], ["matmul:8x8x8"]).tasks
     with Worker() as worker:
-        folder.require_runs_here(own, "rpc:127.0.0.1:9190/pi", worker)
+        require_runs_here(own, "rpc:127.0.0.1:9190/pi", worker)
         with pytest.raises(InputError, match="cannot be checked on this machine"):
-            folder.require_runs_here(task, "rpc:127.0.0.1:9190/pi", worker)
+            require_runs_here(task, "rpc:127.0.0.1:9190/pi", worker)
 
 
 class Ends(Worker):
