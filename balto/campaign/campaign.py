@@ -229,9 +229,10 @@ class Campaign:
             config = self.config
             found = Extracted([])
             if config.networks or config.operators:
-                wanted = Target.of(config.target)
                 found = extract_tasks(
-                    config.networks, config.operators, wanted, config.device, worker
+                    *(config.networks, config.operators, Target.of(config.target)),
+                    *(config.device, worker),
+                    shapes=config.shapes,
                 )
             found = found.and_own(config.tasks)
             self._begin()

@@ -17,6 +17,7 @@ from balto.cli.options import (
     TEST_SHARE,
     WORKERS,
     format_option,
+    shape_option,
     tasks_option,
     until_saturated_option,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
+@shape_option
 @tasks_option
 @click.option("--pool", type=NAME, help="Replay this recorded pool instead of measuring.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")

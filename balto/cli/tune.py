@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import SEED, TRIALS, format_option, tasks_option
+from balto.cli.options import SEED, TRIALS, format_option, shape_option, tasks_option
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     type=click.Choice(["stock"]),
     help="Then search with TVM's own search and model too, for as many trials; for the report.",
 )
+@shape_option
 @measurer_options
 @setting_option("search", "How each task is searched")
 @setting_option("deploy", "How long compiling, checking and timing may take")
@@ -86,6 +87,8 @@ def command(
     settings["deploying"] = make("deploy", deploy_settings)
     if settings["trials"] is None:
         settings["trials"] = 400 if network else 64
+    if not network and settings.pop("shapes"):
+        raise click.UsageError("--shape is for networks; an operator's name has its shape")
     said = {"measure": measure_settings, "rpc": rpc_settings}
     with measurer(Target.of(settings["target"]), rpc, leave_out, said) as measuring:
         settings["measurer"] = measuring

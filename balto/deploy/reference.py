@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from balto.errors import InputError
 from balto.tasks.networks import NETWORKS, is_onnx
 from balto.tasks.read_onnx import onnx_model
-from balto.tasks.read_torch import exported_program
+from balto.tasks.read_torch import exported_program, of_leaves
 from balto.text import one_line
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
@@ -130,8 +130,7 @@ def _module(spec: str) -> Any:
         from balto.tasks.zoo import build
 
         return build(spec)[0]
-    # What an exported module checks of its inputs takes longer than a small network.
-    return exported_program(spec).module(check_guards=False)
+    return of_leaves(exported_program(spec))
 
 
 def _as_evaluated(model: Any, spec: str) -> Any:
