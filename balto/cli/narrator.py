@@ -80,6 +80,10 @@ class TuningNarrator(NetworkListener):
                 "default schedules"
             )
 
+    def layout_kept(self, reason: str) -> None:
+        """Say why."""
+        self._progress.say(f"convolutions keep their layout: {reason}")
+
     def estimated(self, latency_s: float) -> None:
         """Show what the network would take now."""
         self._network = f"; network about {seconds(latency_s)}"

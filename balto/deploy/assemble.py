@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from balto.data.files import one_line
 from balto.data.target import Target
 from balto.deploy.compile import Network
 from balto.deploy.listener import NetworkListener
 from balto.deploy.settings import DeploySettings
-from balto.errors import BaltoError, InputError, WorkerDied, WorkerRaised
+from balto.errors import BaltoError, InputError
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 #: In the folder of a tuning: the compiled network.
@@ -130,17 +130,18 @@ class _Steps:
 
     def compile(self, traces: Mapping[str, str], library: Path, suited: bool = True) -> None:
         """Compile with the programs of some tasks, in the layout of the tasks or the file's own."""
-        call(
-            *(self.worker, "balto.deploy.compile:compile_network", self.spec, self.target),
+        call_about(
+            *(self.spec, self.worker, "balto.deploy.compile:compile_network"),
+            *(self.spec, self.target),
             *(traces, library, suited),
             deadline_s=self.settings.compile_timeout,
         )
 
     def error(self, library: Path) -> float:
         """How far a library is from the reference, in tolerances: right up to 1."""
-        error: float = call(
-            *(self.worker, "balto.deploy.verify:error_of_network", self.spec, library),
-            *(self.found.inputs, self.target),
+        error: float = call_about(
+            *(self.spec, self.worker, "balto.deploy.verify:error_of_network"),
+            *(self.spec, library, self.found.inputs, self.target),
             deadline_s=self.settings.run_timeout,
         )
         return error
@@ -156,26 +157,6 @@ class _Steps:
                 deadline_s=self.settings.run_timeout,
             )
         return times
-
-
-def call(worker: Worker, function: str, *arguments: Any, deadline_s: float) -> Any:
-    """Call in a worker; what TVM says of a network, the first argument, is bad input.
-
-    Raises:
-        InputError: it is, in one line; or TVM crashes on it, twice.
-        WorkerError: the process was killed again and again, or took too long: nothing is known.
-    """
-    try:
-        return worker.call_with_retries(function, *arguments, deadline_s=deadline_s)
-    except WorkerRaised as error:
-        reason = one_line(str(error).removeprefix(f"{error.kind}: "))
-        if error.kind == "InputError":
-            raise InputError(reason) from error
-        raise InputError(f"TVM refuses {arguments[0]}: {error.kind}: {reason}") from error
-    except WorkerDied as error:
-        if error.killed:
-            raise
-        raise InputError(f"TVM did not survive {arguments[0]}: {one_line(error)}") from error
 
 
 def right_traces(

@@ -17,9 +17,10 @@ from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.measure.build import tvm_target
-from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
+from balto.tasks.networks import load_library
+from balto.tasks.pipeline import Prepared, imported, prepared, tasks_of
 from balto.tasks.simplify import inputs
 from balto.workers.tvm_setup import import_tvm
 
@@ -37,7 +38,8 @@ class Network:
         left_out: ``(name, reason)`` of its functions that are no tasks; they are never tuned.
         inputs: in order.
         outputs: in order; of no names.
-        layout: of its convolutions, and why TVM could not change it; empty where it has none.
+        layout: of its convolutions, NHWC or NCHW; empty where it has none.
+        layout_reason: why they could not be in NHWC; empty if they are, or should not be.
         fingerprint: changes with the network's functions and weights.
     """
 
@@ -46,6 +48,7 @@ class Network:
     inputs: list[Tensor]
     outputs: list[Tensor]
     layout: str
+    layout_reason: str
     fingerprint: str
 
 
@@ -58,22 +61,28 @@ def read(spec: str, target: Target) -> Network:
     _load(spec, target)
     target = resolve(target)
     _require_static(spec)
-    fused, _, layout = _prepared(spec, target, suited=True)
+    made, _ = _prepared(spec, target, False)
     found = _tasks(spec, target)
-    main = fused["main"]
-    count = inputs(main)
-    weights = zlib.crc32(b"")
-    for each in [*graphs_of(spec)[1], *_constants(main)]:
-        weights = zlib.crc32(each.numpy().tobytes(), weights)
-    functions = sorted(f"{key} {task.weight}" for key, task in found.tasks.items())
+    main = made.fused["main"]
+    convolutions = any("conv" in task.op for task in found.tasks.values())
     return Network(
         tasks=list(found.tasks.values()),
         left_out=found.left_out,
-        inputs=[_tensor(p.name, p.ty) for p in main.params[:count]],
+        inputs=[_tensor(p.name, p.ty) for p in main.params[: inputs(main)]],
         outputs=[_tensor("", each) for each in _flat(main.ret_ty)],
-        layout=layout if any("conv" in task.op for task in found.tasks.values()) else "",
-        fingerprint=f"{zlib.crc32(' '.join(functions).encode()):08x}{weights:08x}",
+        layout=made.layout if convolutions else "",
+        layout_reason=made.layout_reason if convolutions else "",
+        fingerprint=_fingerprint(found, [*_imported(spec)[1], *_constants(main)]),
     )
+
+
+def _fingerprint(found: Merged, weights: Sequence[Any]) -> str:
+    """Of a network's functions and weights."""
+    functions = sorted(f"{key} {task.weight}" for key, task in found.tasks.items())
+    checksum = zlib.crc32(b"")
+    for each in weights:
+        checksum = zlib.crc32(each.numpy().tobytes(), checksum)
+    return f"{zlib.crc32(' '.join(functions).encode()):08x}{checksum:08x}"
 
 
 def compile_network(
@@ -91,7 +100,8 @@ def compile_network(
     _load(spec, target)
     from tvm import relax
 
-    fused, weights, _ = _prepared(spec, target, suited)
+    made, weights = _prepared(spec, target, not suited)
+    fused = made.fused
     with tvm_target(target):
         fused = _scheduled(fused, _tasks(spec, target).tasks if traces else {}, traces)
         fused = relax.transform.SplitLayoutRewritePreproc()(fused)
@@ -179,7 +189,7 @@ def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:
 
 
 def _load(spec: str, target: Target) -> None:
-    graphs.load_library(spec)
+    load_library(spec)
     try:
         import_tvm(target)
     except ImportError as error:
@@ -187,29 +197,25 @@ def _load(spec: str, target: Target) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def graphs_of(spec: str) -> tuple[Any, list[Any]]:
-    """`balto.tasks.graphs.imported`, once a process."""
-    return graphs.imported(spec)
+def _imported(spec: str) -> tuple[Any, list[Any]]:
+    """`balto.tasks.pipeline.imported`, once a process."""
+    return imported(spec)
 
 
 @functools.lru_cache(maxsize=2)
-def _prepared(spec: str, target: Target, suited: bool) -> tuple[Any, list[Any], str]:
-    """The fused network, its weights as it takes them, and the layout of its convolutions."""
-    module, weights = graphs_of(spec)
-    if suited:
-        fused, transform, layout = layouts.suited(module, target)
-    else:
-        (fused, transform), layout = graphs.lowered(module, tvm_target(target)), "NCHW"
-    if transform.functions:
-        weights = _run(transform, weights, target)
-    return fused, weights, layout
+def _prepared(spec: str, target: Target, own_layout: bool) -> tuple[Prepared, list[Any]]:
+    """`prepared`, once a process; and the weights as its ``main`` takes them."""
+    module, weights = _imported(spec)
+    made = prepared(module, target, own_layout)
+    if made.transform.functions:
+        weights = _run(made.transform, weights, target)
+    return made, weights
 
 
 @functools.lru_cache(maxsize=1)
 def _tasks(spec: str, target: Target) -> Merged:
-    fused = _prepared(spec, target, suited=True)[0]
     found = Merged(target, device_name(target))
-    found.add_all(graphs.tasks_of(fused, tvm_target(target)))
+    found.add_all(tasks_of(_prepared(spec, target, False)[0].fused, target))
     return found
 
 
@@ -219,7 +225,7 @@ def _require_static(spec: str) -> None:
     Raises:
         InputError: it is one.
     """
-    for parameter in graphs_of(spec)[0]["main"].params:
+    for parameter in _imported(spec)[0]["main"].params:
         try:
             [int(n) for n in parameter.ty.shape]
         except (TypeError, AttributeError) as error:

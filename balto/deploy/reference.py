@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from balto.data.files import one_line
 from balto.errors import InputError
-from balto.tasks import graphs
+from balto.tasks.networks import NETWORKS, is_onnx
+from balto.tasks.read_onnx import onnx_model
+from balto.tasks.read_torch import exported_program
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
 #: Softmax and LogSoftmax mean something else before version 13 of ONNX's operators. So does
@@ -28,7 +30,7 @@ _OPERATORS = 14
 
 def from_torch(spec: str) -> bool:
     """Whether a network is a torch module."""
-    return graphs.suffix(spec) != ".onnx"
+    return not is_onnx(spec)
 
 
 def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -40,7 +42,7 @@ def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     if not from_torch(spec):
         from onnx.reference import ReferenceEvaluator
 
-        model = _as_evaluated(graphs.onnx_model(spec), spec)
+        model = _as_evaluated(onnx_model(spec), spec)
         given = dict(zip(_inputs(model), arrays, strict=True))
         return [np.asarray(each) for each in ReferenceEvaluator(model).run(None, given)]
     import torch
@@ -112,7 +114,7 @@ def _in_onnx_runtime(
         return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    model = graphs.onnx_model(spec)
+    model = onnx_model(spec)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, [provider])
     given = dict(zip(_inputs(model), arrays, strict=True))
     return lambda: session.run(None, given)
@@ -124,12 +126,12 @@ def _inputs(model: Any) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _module(spec: str) -> Any:
-    if spec in graphs.NETWORKS:
+    if spec in NETWORKS:
         from balto.tasks.zoo import build
 
         return build(spec)[0]
     # What an exported module checks of its inputs takes longer than a small network.
-    return graphs.exported_program(spec).module(check_guards=False)
+    return exported_program(spec).module(check_guards=False)
 
 
 def _as_evaluated(model: Any, spec: str) -> Any:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from balto.data.files import one_line
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
-from balto.errors import InputError, WorkerDied, WorkerRaised, WorkerTimeout
-from balto.tasks import graphs, operators
+from balto.errors import InputError
+from balto.tasks import networks as known
+from balto.tasks import operators
 from balto.units import texts
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
     if not networks and not operator_specs:
         raise InputError("expected at least one network or operator, got none")
     for spec in networks:
-        graphs.check(spec)
+        known.check(spec)
     for spec in operator_specs:
         operators.parse(spec)
 
@@ -51,7 +53,7 @@ def extract_tasks(
     NHWC, and programs may choose the layout of its weights.
 
     Args:
-        networks: names (`balto.tasks.graphs.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files;
+        networks: names (`balto.tasks.networks.NETWORKS`) or paths of ``.onnx`` and ``.pt2`` files;
             one, or several.
         operator_specs: operators with shapes, such as ``matmul:1024x1024x1024``; one, or several.
         target: what to compile for, or its name or JSON; what it leaves open is asked of this
@@ -61,40 +63,27 @@ def extract_tasks(
         own_layout: networks keep their layout, as the older of the recorded pools have them.
 
     Raises:
-        InputError: something is not what was expected, or TVM crashes on it.
+        InputError: If something is not what was expected, or TVM crashes on it.
+        WorkerError: If the process is killed again and again, or takes too long.
     """
     networks = texts("networks", networks)
     operator_specs = texts("operator_specs", operator_specs)
     check(networks, operator_specs)
     wanted = Target.of(target)
     arguments = (list(networks), list(operator_specs), wanted, device, own_layout)
+    given = [*networks, *operator_specs]
     own = worker or Worker()
     try:
-        extracted: Extracted = own.call_with_retries(
-            "balto.tasks.extract:extract_in_worker", *arguments, deadline_s=DEADLINE_S
+        extracted: Extracted = call_about(
+            *(", ".join(given), own, "balto.tasks.extract:extract_in_worker", *arguments),
+            deadline_s=DEADLINE_S,
         )
-        if not extracted.tasks and not extracted.left_out:
-            raise InputError(
-                f"TVM finds nothing to optimise in {_all_of(networks, operator_specs)}: it has no "
-                "operator that depends on its inputs"
-            )
-        return extracted
-    except WorkerRaised as error:
-        # The worker puts the name of the class before the text.
-        reason = one_line(str(error).removeprefix(f"{error.kind}: "))
-        if error.kind == "InputError":
-            raise InputError(reason) from error
-        raise InputError(
-            f"TVM cannot make tasks of {_all_of(networks, operator_specs)}: {error.kind}: {reason}"
-        ) from error
-    except (WorkerDied, WorkerTimeout) as error:
-        raise InputError(
-            f"TVM did not survive {_all_of(networks, operator_specs)}: {one_line(error)}"
-        ) from error
     finally:
         if worker is None:
             own.close()
-
-
-def _all_of(networks: Sequence[str], operator_specs: Sequence[str]) -> str:
-    return one_line(", ".join([*networks, *operator_specs]))
+    if not extracted.tasks and not extracted.left_out:
+        raise InputError(
+            f"TVM finds nothing to optimise in {one_line(', '.join(given))}: it has no operator "
+            "that depends on its inputs"
+        )
+    return extracted

@@ -14,8 +14,10 @@ from typing import Any
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.tasks import graphs, layouts, operators
+from balto.tasks import operators
 from balto.tasks.devices import device_name, resolve
+from balto.tasks.networks import load_library
+from balto.tasks.pipeline import imported, prepared, tasks_of
 from balto.workers.tvm_setup import import_tvm
 
 
@@ -54,24 +56,19 @@ def extract_in_worker(
         InputError: a network, file, operator or target is not what was expected.
     """
     for spec in networks:
-        graphs.load_library(spec)
+        load_library(spec)
     try:
-        tvm = import_tvm(target)
+        import_tvm(target)
     except ImportError as error:
         raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
     tasks = Merged(target, device or device_name(target))
     notes = []
     for spec in networks:
-        module = graphs.relax_module(spec)
-        wanted = tvm.target.Target(target.to_dict())
-        if own_layout:
-            fused, _ = graphs.lowered(module, wanted)
-        else:
-            fused, _, layout = layouts.suited(module, target)
-            if layout not in layouts.LAYOUTS:
-                notes.append(f"{spec}: convolutions in {layout}")
-        tasks.add_all(graphs.tasks_of(fused, wanted))
+        made = prepared(imported(spec)[0], target, own_layout)
+        if made.layout_reason:
+            notes.append(f"{spec}: convolutions in {made.layout}: {made.layout_reason}")
+        tasks.add_all(tasks_of(made.fused, target))
     for spec in operator_specs:
         name, args = operators.parse(spec)
         try:
@@ -97,7 +94,7 @@ class Merged:
         self._names: dict[str, int] = {}
 
     def add_all(self, modules: Iterable[tuple[str, int, Any]]) -> None:
-        """Add what `balto.tasks.graphs.tasks_of` found in a network."""
+        """Add what `balto.tasks.pipeline.tasks_of` found in a network."""
         for name, weight, module in modules:
             self.add(_family(name), _shapes(module), weight, module)
 

@@ -11,11 +11,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from balto.data.files import last_line
-from balto.data.target import Target
 from balto.errors import InputError
-from balto.tasks import graphs
-from balto.tasks.fast_math import vectorised
 from balto.tasks.simplify import constant_shape, rewritten
 
 #: Of data and weights; what other operators do with it TVM works out. Of transposed convolutions it
@@ -24,45 +20,12 @@ DESIRED = {
     "relax.nn.conv2d": ["NHWC", "OHWI"],
     "relax.nn.conv2d_transpose": ["NCHW", "IOHW"],
 }
-#: What `suited` says where nothing went wrong.
-LAYOUTS = ("NHWC", "NCHW")
 #: Numbers in a vector register of AVX2.
 _VECTOR = 8
 _FREE = "layout_free_buffers"
 
 
-def suited(module: Any, target: Target) -> tuple[Any, Any, str]:
-    """`balto.tasks.graphs.lowered`, as it suits the target: its layout, and its exponentials.
-
-    What is tuned, and what a campaign measures: a model learns the tasks that it is asked about.
-
-    Args:
-        module: of `balto.tasks.graphs.imported`.
-        target: of the tasks.
-
-    Returns:
-        As `balto.tasks.graphs.lowered`; then the layout of the convolutions, and why TVM could not
-        change it.
-    """
-    import tvm
-
-    wanted = tvm.target.Target(target.to_dict())
-    if not target.on_cpu:
-        return *graphs.lowered(module, wanted), "NCHW"
-    if _in_odd_groups(module):
-        fused, transform = graphs.lowered(module, wanted, vectorised)
-        return weights_to_lay_out(fused), transform, "NCHW"
-    layout = "NHWC"
-    try:
-        fused, transform = graphs.lowered(module, wanted, lambda m: vectorised(channels_last(m)))
-        _require_lowered(fused)
-    except Exception as error:  # TVM's pass refuses some networks by an internal check
-        layout = f"NCHW: TVM cannot change it: {last_line(error)}"
-        fused, transform = graphs.lowered(module, wanted, vectorised)
-    return weights_to_lay_out(fused), transform, layout
-
-
-def _in_odd_groups(module: Any) -> bool:
+def in_odd_groups(module: Any) -> bool:
     """Whether most of a network's convolutions, by work, are in groups that vectors do not fit.
 
     A vector of channels that are not all of one group reads its inputs one by one: ShuffleNet,
@@ -85,7 +48,7 @@ def _in_odd_groups(module: Any) -> bool:
     return work[True] > work[False]
 
 
-def _require_lowered(fused: Any) -> None:
+def require_lowered(fused: Any) -> None:
     """Refuse a network with a convolution that TVM cannot compute in its new layout."""
     from tvm.ir import Op
     from tvm.relax.analysis import post_order_visit

@@ -11,7 +11,7 @@ from typing import Any
 from balto.data.files import one_line
 from balto.errors import InputError
 from balto.extras import needed_for
-from balto.tasks import graphs
+from balto.tasks.networks import NETWORKS
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def as_spec(network: Any, example_inputs: Sequence[Any] | None) -> Iterator[tupl
     """
     if isinstance(network, str | Path):
         spec = str(network)
-        yield (spec, spec) if spec in graphs.NETWORKS else (spec, Path(spec).name)
+        yield (spec, spec) if spec in NETWORKS else (spec, Path(spec).name)
         return
     if example_inputs is None:
         raise InputError("a torch module needs example_inputs, a tuple of tensors")

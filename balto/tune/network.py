@@ -12,7 +12,7 @@ from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.data.versions import DEPLOYED, versions_of
-from balto.deploy.assemble import LIBRARY, Assembled, assemble, call
+from balto.deploy.assemble import LIBRARY, Assembled, assemble
 from balto.deploy.compile import Network
 from balto.deploy.database import write_database
 from balto.deploy.listener import NetworkListener
@@ -25,10 +25,11 @@ from balto.search.session import Session
 from balto.search.slices import search_in_slices
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
-from balto.tasks import graphs
+from balto.tasks import networks
 from balto.tasks.torch_module import as_spec
 from balto.tune.found import Untried
 from balto.tune.tuning import Tuning
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 
@@ -141,9 +142,10 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     name: str
 
     def resolve(self, worker: Worker) -> list[Task]:
-        graphs.check(self.spec)
-        self.network: Network = self._call(
-            worker, "balto.deploy.compile:read", self.spec, self.target
+        networks.check(self.spec)
+        self.network: Network = call_about(
+            *(self.spec, worker, "balto.deploy.compile:read", self.spec, self.target),
+            deadline_s=self.deploying.compile_timeout,
         )
         if not self.network.tasks:
             raise InputError(f"TVM finds nothing to tune in {self.name}")
@@ -155,11 +157,14 @@ class _NetworkTuning(Tuning[TunedNetwork]):
 
     def opened(self) -> None:
         self.listener.planned(len(self.tasks), self.target, self.network.layout)
+        if self.network.layout_reason:
+            self.listener.layout_kept(self.network.layout_reason)
 
     def before_search(self, worker: Worker) -> None:
         deadline_s = self.deploying.run_timeout
         expected_of = "balto.deploy.verify:expected_of"
-        call(worker, expected_of, self.spec, self.network.inputs, deadline_s=deadline_s)
+        arguments = (worker, expected_of, self.spec, self.network.inputs)
+        call_about(self.spec, *arguments, deadline_s=deadline_s)
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
         return search_in_slices(session, self.tasks, self.trials, self.settings, self.listener)
@@ -186,9 +191,6 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     ) -> TunedNetwork:
         whole = Assembled.of(metadata, {each.task.name: each.trace for each in tuned})
         return self._tuned_network(whole, tuned, untried)
-
-    def _call(self, worker: Worker, function: str, *arguments: Any) -> Any:
-        return call(worker, function, *arguments, deadline_s=self.deploying.compile_timeout)
 
     def _tuned_network(
         self, whole: Assembled, tuned: Sequence[TunedTask], untried: Sequence[Untried]
@@ -239,6 +241,7 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
             "inputs": found.inputs,
             "outputs": found.outputs,
             "layout": found.layout,
+            "layout_reason": found.layout_reason,
             "latency_s": done.latency_s,
             "untuned_s": done.untuned_s,
             "reference": dict(done.reference),

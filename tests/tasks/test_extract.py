@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper
 
 from balto.data.target import LLVM, Target
-from balto.errors import InputError
+from balto.errors import InputError, WorkerDied
 from balto.tasks import extract_tasks, operators
 from balto.tasks.extract import _family
 from balto.tasks.zoo import build
@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_again_and_again_is_one_clear_line():
     with (
         Worker() as victim,
         killed(victim, "", times=9),
-        pytest.raises(InputError, match=r"TVM did not survive matmul:8x8x8.*SIGKILL"),
+        pytest.raises(WorkerDied, match=r"TVM did not survive matmul:8x8x8.*SIGKILL"),
     ):
         extract_tasks(operator_specs=["matmul:8x8x8"], worker=victim)
 

@@ -12,6 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from balto.data.target import LLVM
+from balto.deploy.compile import Network
 from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
 from balto.workers.worker import Worker
@@ -206,11 +207,19 @@ def tasks_with_desired(spec: str, desired: dict[str, list[str]]) -> Extracted:
     from balto.tasks import layouts
     from balto.tasks.extract import extract_in_worker
 
-    known, layouts.DESIRED = layouts.DESIRED, desired
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(layouts, "DESIRED", desired)
         return extract_in_worker([spec], [], LLVM, None, own_layout=False)
-    finally:
-        layouts.DESIRED = known
+
+
+def read_with_desired(spec: str, desired: dict[str, list[str]]) -> Network:
+    """The same of what tuning reads."""
+    from balto.deploy.compile import read
+    from balto.tasks import layouts
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(layouts, "DESIRED", desired)
+        return read(spec, LLVM)
 
 
 def test_a_network_that_tvm_cannot_change_keeps_its_layout_and_says_so(
@@ -228,6 +237,10 @@ def test_a_network_that_tvm_cannot_change_keeps_its_layout_and_says_so(
     assert note == (
         f"{spec}: convolutions in NCHW: TVM cannot change it: it has no conv2d_transpose in NHWC"
     )
+    call = "tests.tasks.test_simplify:read_with_desired"
+    found = worker.call(call, spec, desired, deadline_s=120)
+    assert found.layout == "NCHW"
+    assert found.layout_reason == "TVM cannot change it: it has no conv2d_transpose in NHWC"
 
 
 def test_a_residual_network_of_onnx_is_tuned_channels_last(worker: Worker, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import balto
-from balto.deploy.assemble import call
 from balto.errors import ConfigurationChanged, InputError, WorkerDied, WorkerRaised
 from balto.journal.file import Journal
 from balto.search.task import SearchSettings
 from balto.tune import folder
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 BOARD = '{"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}'
@@ -62,9 +62,9 @@ def test_a_process_that_was_killed_from_outside_says_nothing_of_a_network() -> N
     died = WorkerDied("the worker was killed")
     died.signal = signal.SIGKILL
     with pytest.raises(WorkerDied):
-        call(Ends(died), "module:compile", "net.onnx")
+        call_about("net.onnx", Ends(died), "module:compile", deadline_s=9)
     died.signal = signal.SIGSEGV
     with pytest.raises(InputError, match=r"TVM did not survive net\.onnx"):
-        call(Ends(died), "module:compile", "net.onnx")
+        call_about("net.onnx", Ends(died), "module:compile", deadline_s=9)
     with pytest.raises(InputError, match=r"TVM refuses net\.onnx"):
-        call(Ends(WorkerRaised("ValueError: no")), "module:compile", "net.onnx")
+        call_about("net.onnx", Ends(WorkerRaised("ValueError: no")), "module:compile", deadline_s=9)

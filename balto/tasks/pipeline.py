@@ -1,0 +1,133 @@
+"""What a network passes through from its file to its tasks, in this order. Runs in a worker.
+
+1. `imported`: torch modules go through ``torch.export``, ONNX files through TVM's own front end;
+   both end as a Relax function whose weights are inputs (`read_torch`, `read_onnx`).
+2. It becomes fewer operators that compute the same (`simplify`).
+3. On CPUs its convolutions come in the layout that suits (`layouts`),
+4. and its exponentials become polynomials (`fast_math`).
+5. It is lowered: what depends on weights alone (a weight's transpose, say) is lifted out, since a
+   deployment computes it once; the rest becomes fused functions.
+6. `tasks_of` finds the tasks among these.
+
+`prepared` does 2 to 5: what is tuned, what a campaign measures and what is compiled come from it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from balto.data.files import last_line
+from balto.data.target import Target
+from balto.errors import InputError
+from balto.tasks import layouts
+from balto.tasks.fast_math import vectorised
+from balto.tasks.networks import NETWORKS, check, is_onnx
+from balto.tasks.read_onnx import read_onnx
+from balto.tasks.read_torch import read_torch
+from balto.tasks.simplify import simplified
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network in fused functions.
+
+    Attributes:
+        fused: a module whose ``main`` takes the inputs, then what `transform` makes of the weights.
+        transform: a module whose ``main_transform_params`` makes it; of no functions where the
+            weights stay as they are.
+        layout: of the convolutions, NHWC or NCHW.
+        layout_reason: why they could not be in NHWC; empty if they are, or should not be.
+    """
+
+    fused: Any
+    transform: Any
+    layout: str = "NCHW"
+    layout_reason: str = ""
+
+
+def imported(spec: str) -> tuple[Any, list[Any]]:
+    """A network as a Relax module whose ``main`` takes the weights as inputs, after the inputs.
+
+    Returns:
+        The module; and the weights as TVM tensors, in the order in which ``main`` takes them.
+
+    Raises:
+        InputError: If the model file cannot be read, or has an operator that TVM does not know.
+    """
+    from tvm import relax
+
+    check(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # exporters warn about their own internals
+        try:
+            module = read_onnx(spec) if is_onnx(spec) else read_torch(spec)
+            module, weights = relax.frontend.detach_params(module)
+        except Exception as error:
+            if spec in NETWORKS:
+                raise
+            reason = f"{type(error).__name__}: {last_line(error)}"
+            raise InputError(f"cannot read {spec} as a model: {reason}") from error
+    return module, list(weights.get("main", []))
+
+
+def prepared(module: Any, target: Target, own_layout: bool = False) -> Prepared:
+    """A network as it suits the target.
+
+    Args:
+        module: of `imported`.
+        target: of the tasks.
+        own_layout: the network keeps its layout and its exponentials, as on a GPU.
+    """
+    module = simplified(module)
+    if own_layout or not target.on_cpu:
+        return Prepared(*_lowered(module, target))
+    layout, reason = "NCHW", ""
+    if not layouts.in_odd_groups(module):
+        try:
+            fused, transform = _lowered(module, target, [layouts.channels_last, vectorised])
+            layouts.require_lowered(fused)
+            layout = "NHWC"
+        except Exception as error:  # TVM's pass refuses some networks by an internal check
+            reason = f"TVM cannot change it: {last_line(error)}"
+    if layout == "NCHW":
+        fused, transform = _lowered(module, target, [vectorised])
+    return Prepared(layouts.weights_to_lay_out(fused), transform, layout, reason)
+
+
+def _lowered(
+    module: Any, target: Target, passes: Sequence[Callable[[Any], Any]] = ()
+) -> tuple[Any, Any]:
+    """The module in fused functions, and what depends on weights alone, in a module of its own.
+
+    Args:
+        module: of few operators.
+        target: of the functions.
+        passes: what is done to the network's operators first.
+    """
+    import tvm
+    from tvm import relax
+
+    with tvm.target.Target(target.to_dict()):
+        module = relax.transform.DecomposeOpsForInference()(module)
+        for each in passes:
+            module = each(module)
+        module = relax.transform.LiftTransformParams()(module)
+        parts: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
+        for var, function in module.functions.items():
+            parts[var.name_hint.endswith("transform_params")][var] = function
+        return relax.get_pipeline("zero")(tvm.IRModule(parts[0])), tvm.IRModule(parts[1])
+
+
+def tasks_of(fused: Any, target: Target) -> list[tuple[str, int, Any]]:
+    """Name, weight and module of each task of what `prepared` made."""
+    import tvm
+    from tvm.s_tir import meta_schedule as ms
+
+    wanted = tvm.target.Target(target.to_dict())
+    return [
+        (str(task.task_name), int(task.weight), task.dispatched[0])
+        for task in ms.relax_integration.extract_tasks(fused, wanted)
+    ]
