@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from balto.errors import InputError
 
 #: Library -> the extra that brings it.
-EXTRAS = {"tvm": "tvm", "tvm_ffi": "tvm", "torch": "torch", "onnx": "onnx"}
+EXTRAS = {
+    "tvm": "tvm",
+    "tvm_ffi": "tvm",
+    "torch": "torch",
+    "onnx": "onnx",
+    "onnx_ir": "onnx",
+    "onnxscript": "onnx",
+}
 
 
 @contextmanager

@@ -232,6 +232,7 @@ class Campaign:
                 Target.of(config.target),
                 config.device,
                 worker,
+                shapes=config.shapes,
             )
             self._begin()
             write_tasks(path, found)

@@ -20,6 +20,7 @@ from balto.models.base import CostModel
 from balto.registry import Registry, spec_of
 from balto.select import SELECTORS
 from balto.select.base import Selector
+from balto.tasks.shapes import checked
 from balto.units import check_field, text, texts
 
 
@@ -32,6 +33,8 @@ class Config(LoopSettings):
     Attributes:
         networks: names of networks, or paths of model files.
         operators: operators with shapes.
+        shapes: sizes of dimensions that the networks' files leave open, by the dimension's or the
+            input's name, as `balto.extract_tasks` takes them.
         target: TVM target, as asked for: an object, or ``llvm``, ``cuda`` or its JSON; kept
             as text, the same for targets that are equal.
         device: name of the device; None for this machine.
@@ -52,6 +55,7 @@ class Config(LoopSettings):
 
     networks: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
+    shapes: Mapping[str, Any] = field(default_factory=dict)
     target: str | Target = "llvm"
     device: str | None = None
     programs: int = 256
@@ -71,6 +75,7 @@ class Config(LoopSettings):
         if self.start_from is None:
             live_on_cpu = not self.pool and Target.of(self.target).on_cpu
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
+        object.__setattr__(self, "shapes", checked(self.shapes))
         for name in ("networks", "operators", "start_from"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
         object.__setattr__(self, "start_from", starter.sources(self.sources))
@@ -140,8 +145,8 @@ class Config(LoopSettings):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
+        """For JSON; without shapes where there are none, as it was before there were any."""
+        values = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "networks": list(self.networks),
             "operators": list(self.operators),
@@ -150,6 +155,7 @@ class Config(LoopSettings):
             "model": self.model_spec,
             "compare": self.compare_spec,
         }
+        return values if self.shapes else {k: v for k, v in values.items() if k != "shapes"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
@@ -209,7 +215,7 @@ class Config(LoopSettings):
             }
             return {Path(p).name: d for p, d in inside.items()} or path
 
-        values = self.to_dict()
+        values = {**self.to_dict(), "shapes": self.shapes}
         del values["digests"]
         values["pool"] = of(self.pool)
         values["start_from"] = [_only(of(path)) for path in self.sources]

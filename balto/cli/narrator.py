@@ -80,9 +80,9 @@ class TuningNarrator(NetworkListener):
                 "default schedules"
             )
 
-    def layout_kept(self, reason: str) -> None:
-        """Say why."""
-        self._progress.say(f"convolutions keep their layout: {reason}")
+    def noted(self, note: str) -> None:
+        """Say it."""
+        self._progress.say(note)
 
     def estimated(self, latency_s: float) -> None:
         """Show what the network would take now."""

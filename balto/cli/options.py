@@ -60,6 +60,36 @@ def format_option(function: F) -> F:
     return option(function)
 
 
+class _Shape(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases
+    """A size or a shape by name: ``batch=1`` or ``x=1x3x224x224``."""
+
+    name = "shape"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The name and its sizes, as text."""
+        name, equals, sizes = str(value).rpartition("=")
+        if not equals or not name:
+            self.fail(f"expected NAME=SIZES such as batch=1 or x=1x3x8x8, got {value}", param, ctx)
+        return name, sizes
+
+
+def shape_option(function: F) -> F:
+    """``--shape``: sizes for what a model file leaves open."""
+    option = click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        type=_Shape(),
+        callback=lambda _ctx, _param, pairs: dict(pairs),
+        metavar="NAME=SIZES",
+        help="Size of a dimension that a file leaves open, batch=1, or an input's shape, "
+        "x=1x3x224x224; may be repeated.",
+    )
+    return option(function)
+
+
 def until_saturated_option(function: F) -> F:
     """``--until-saturated``: the budget is a limit rather than a plan."""
     option = click.option(

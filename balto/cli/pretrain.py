@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import BUDGET, TEST_SHARE, format_option, until_saturated_option
+from balto.cli.options import (
+    BUDGET,
+    TEST_SHARE,
+    format_option,
+    shape_option,
+    until_saturated_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 @click.argument("work_dir", type=click.Path(path_type=Path))
 @click.option("--network", "networks", multiple=True, help="A network's name, .onnx or .pt2 file.")
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
+@shape_option
 @click.option("--pool", help="Replay this recorded pool instead of measuring.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
 @click.option("--device", help="Name of the device; this machine's by default.")

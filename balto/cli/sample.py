@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from balto.cli.options import shape_option
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     "--programs", type=click.IntRange(1), default=256, show_default=True, help="Programs a task, M."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@shape_option
 def command(
     pool: Path,
     networks: tuple[str, ...],
@@ -34,6 +37,7 @@ def command(
     target: str,
     programs: int,
     seed: int,
+    shapes: dict[str, str],
 ) -> None:
     """Draw random programs of networks and operators, and write them to POOL, unmeasured."""
     import numpy as np
@@ -52,7 +56,7 @@ def command(
     left_out: dict[str, str] = {}
     with LocalExecutor(workers) as executor, Progress() as progress:
         with waiting("TVM reads the networks and folds their constants"):
-            found = extract_tasks(networks, operators, target, worker=workers[0])
+            found = extract_tasks(networks, operators, target, worker=workers[0], shapes=shapes)
         for note in found.notes:
             progress.say(note)
         for name, reason in found.left_out:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.options import format_option, shape_option
 
 
 @click.command("tasks")
 @click.argument("networks", nargs=-1)
 @click.option("--operator", "operators", multiple=True, help="Such as matmul:1024x1024x1024.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
+@shape_option
 @format_option
 def command(
-    networks: tuple[str, ...], operators: tuple[str, ...], target: str, output: str
+    networks: tuple[str, ...],
+    operators: tuple[str, ...],
+    target: str,
+    shapes: dict[str, str],
+    output: str,
 ) -> None:
     """List the tasks of NETWORKS: names, .onnx or .pt2 files."""
     import json
@@ -25,7 +30,7 @@ def command(
     from balto.units import flop
 
     with waiting("TVM reads the networks and folds their constants"):
-        found = extract_tasks(networks, operators, Target.parse(target))
+        found = extract_tasks(networks, operators, Target.parse(target), shapes=shapes)
     if output == "json":
         print_json(
             {

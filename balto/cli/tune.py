@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import format_option
+from balto.cli.options import format_option, shape_option
 from balto.units import seconds
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class _TuneOrStatus(click.Command):
     type=click.Choice(["stock"]),
     help="Then search with TVM's own search and model too, for as many trials; for the report.",
 )
+@shape_option
 @format_option
 def command(
     network: str | None,
@@ -89,6 +90,8 @@ def command(
 
         run(network, out, output, **{**settings, "trials": _or(settings["trials"], 400)})
         return
+    if settings.pop("shapes"):
+        raise click.UsageError("--shape is for networks; an operator's name has its shape")
     from balto.tune.operators import tune_operators
 
     settings["trials"] = _or(settings["trials"], 64)

@@ -132,8 +132,7 @@ class _Steps:
         """Compile with the programs of some tasks, in the layout of the tasks or the file's own."""
         call_about(
             *(self.spec, self.worker, "balto.deploy.compile:compile_network"),
-            *(self.spec, self.target),
-            *(traces, library, suited),
+            *(self.spec, self.target, traces, library, suited, self.found.shapes),
             deadline_s=self.settings.compile_timeout,
         )
 

@@ -10,9 +10,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from balto.data.files import one_line
+import numpy as np
+
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError
@@ -20,12 +22,16 @@ from balto.measure.build import tvm_target
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
 from balto.tasks.networks import load_library
-from balto.tasks.pipeline import Prepared, imported, prepared, tasks_of
+from balto.tasks.pipeline import Imported, Prepared, imported, prepared, tasks_of
+from balto.tasks.shapes import Shapes, require_known
 from balto.tasks.simplify import inputs
 from balto.workers.tvm_setup import import_tvm
 
 #: ``(name, shape, dtype)`` of an input or output.
 Tensor = tuple[str, list[int], str]
+#: Shapes that can be looked up by.
+_Key = tuple[tuple[str, tuple[int, ...]], ...]
+_NONE: Shapes = MappingProxyType({})
 _TRANSFORM = "main_transform_params"
 
 
@@ -36,43 +42,56 @@ class Network:
     Attributes:
         tasks: with weights, in the order they were found; weight times FLOP is the network's.
         left_out: ``(name, reason)`` of its functions that are no tasks; they are never tuned.
-        inputs: in order.
-        outputs: in order; of no names.
+        inputs: in order, by the names that the file has for them.
+        outputs: in order, of no names; None in a shape where only the data decide.
         layout: of its convolutions, NHWC or NCHW; empty where it has none.
-        layout_reason: why they could not be in NHWC; empty if they are, or should not be.
+        notes: lines for people about what was not possible.
+        shapes: that were given for what the file leaves open.
         fingerprint: changes with the network's functions and weights.
     """
 
     tasks: list[Task]
     left_out: list[tuple[str, str]]
     inputs: list[Tensor]
-    outputs: list[Tensor]
+    outputs: list[tuple[str, list[int | None], str]]
     layout: str
-    layout_reason: str
+    notes: list[str]
+    shapes: Shapes
     fingerprint: str
 
 
-def read(spec: str, target: Target) -> Network:
+def read(spec: str, target: Target, shapes: Shapes = _NONE) -> Network:
     """Import a network, and find its tasks.
 
+    Args:
+        spec: a built-in network's name, or the path of a model file.
+        target: what to compile for; what it leaves open is asked of this machine.
+        shapes: sizes of dimensions that the file leaves open.
+
     Raises:
-        InputError: the file or the target is not what was expected, or a shape is not constant.
+        InputError: If the file or the target is not what was expected, or a shape is missing.
     """
     _load(spec, target)
     target = resolve(target)
-    _require_static(spec)
-    made, _ = _prepared(spec, target, False)
-    found = _tasks(spec, target)
+    key = _key(shapes)
+    source = _imported(spec, key)
+    require_known(shapes, source.openable, spec)
+    made, _ = _prepared(spec, target, key, False)
+    found = _tasks(spec, target, key)
     main = made.fused["main"]
     convolutions = any("conv" in task.op for task in found.tasks.values())
     return Network(
         tasks=list(found.tasks.values()),
         left_out=found.left_out,
-        inputs=[_tensor(p.name, p.ty) for p in main.params[: inputs(main)]],
-        outputs=[_tensor("", each) for each in _flat(main.ret_ty)],
+        inputs=[
+            (name, [int(n) for n in p.ty.shape], str(p.ty.dtype))
+            for name, p in zip(source.names, main.params[: inputs(main)], strict=True)
+        ],
+        outputs=[("", *_output(each)) for each in _flat(main.ret_ty)],
         layout=made.layout if convolutions else "",
-        layout_reason=made.layout_reason if convolutions else "",
-        fingerprint=_fingerprint(found, [*_imported(spec)[1], *_constants(main)]),
+        notes=[*source.notes, *made.notes],
+        shapes=dict(shapes),
+        fingerprint=_fingerprint(found, [*source.weights, *_constants(main)]),
     )
 
 
@@ -81,12 +100,17 @@ def _fingerprint(found: Merged, weights: Sequence[Any]) -> str:
     functions = sorted(f"{key} {task.weight}" for key, task in found.tasks.items())
     checksum = zlib.crc32(b"")
     for each in weights:
-        checksum = zlib.crc32(each.numpy().tobytes(), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(each.numpy()).view(np.uint8).data, checksum)
     return f"{zlib.crc32(' '.join(functions).encode()):08x}{checksum:08x}"
 
 
 def compile_network(
-    spec: str, target: Target, traces: Mapping[str, str], path: Path, suited: bool = True
+    spec: str,
+    target: Target,
+    traces: Mapping[str, str],
+    path: Path,
+    suited: bool = True,
+    shapes: Shapes = _NONE,
 ) -> None:
     """Compile a network to a shared library that TVM's virtual machine runs; weights are in it.
 
@@ -96,14 +120,16 @@ def compile_network(
         traces: of each task that has a program of its own; the others are compiled as they are.
         path: of the library.
         suited: in the layout that suits the target, as the tasks are; otherwise in its own.
+        shapes: as `read` took them.
     """
     _load(spec, target)
     from tvm import relax
 
-    made, weights = _prepared(spec, target, not suited)
+    key = _key(shapes)
+    made, weights = _prepared(spec, target, key, not suited)
     fused = made.fused
     with tvm_target(target):
-        fused = _scheduled(fused, _tasks(spec, target).tasks if traces else {}, traces)
+        fused = _scheduled(fused, _tasks(spec, target, key).tasks if traces else {}, traces)
         fused = relax.transform.SplitLayoutRewritePreproc()(fused)
         fused = relax.transform.LiftTransformParams()(fused)
         fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
@@ -196,47 +222,41 @@ def _load(spec: str, target: Target) -> None:
         raise InputError(f"TVM refuses the target {target}: {error}") from error
 
 
+def _key(shapes: Shapes) -> _Key:
+    return tuple((name, tuple(shapes[name])) for name in sorted(shapes))
+
+
 @functools.lru_cache(maxsize=1)
-def _imported(spec: str) -> tuple[Any, list[Any]]:
-    """`balto.tasks.pipeline.imported`, once a process."""
-    return imported(spec)
+def _imported(spec: str, shapes: _Key) -> Imported:
+    """`imported`, once a process."""
+    return imported(spec, dict(shapes))
 
 
 @functools.lru_cache(maxsize=2)
-def _prepared(spec: str, target: Target, own_layout: bool) -> tuple[Prepared, list[Any]]:
+def _prepared(
+    spec: str, target: Target, shapes: _Key, own_layout: bool
+) -> tuple[Prepared, list[Any]]:
     """`prepared`, once a process; and the weights as its ``main`` takes them."""
-    module, weights = _imported(spec)
-    made = prepared(module, target, own_layout)
-    if made.transform.functions:
-        weights = _run(made.transform, weights, target)
-    return made, weights
+    source = _imported(spec, shapes)
+    made = prepared(source.module, target, own_layout)
+    if not made.transform.functions:
+        return made, source.weights
+    return made, _run(made.transform, source.weights, target)
 
 
 @functools.lru_cache(maxsize=1)
-def _tasks(spec: str, target: Target) -> Merged:
+def _tasks(spec: str, target: Target, shapes: _Key) -> Merged:
     found = Merged(target, device_name(target))
-    found.add_all(tasks_of(_prepared(spec, target, False)[0].fused, target))
+    found.add_all(tasks_of(_prepared(spec, target, shapes, False)[0].fused, target))
     return found
 
 
-def _require_static(spec: str) -> None:
-    """Refuse a network whose inputs have no constant shape.
+def _output(kind: Any) -> tuple[list[int | None], str]:
+    """Shape and type; None for a number that only the data decide."""
+    from tvm.tirx import IntImm
 
-    Raises:
-        InputError: it is one.
-    """
-    for parameter in _imported(spec)[0]["main"].params:
-        try:
-            [int(n) for n in parameter.ty.shape]
-        except (TypeError, AttributeError) as error:
-            raise InputError(
-                f"expected constant shapes, the input {parameter.name} of {spec} is "
-                f"{one_line(parameter.ty)}; export the network for the shape that it will run with"
-            ) from error
-
-
-def _tensor(name: str, kind: Any) -> Tensor:
-    return name, [int(n) for n in kind.shape], str(kind.dtype)
+    dims = kind.shape if kind.shape is not None else [None] * max(kind.ndim, 0)
+    return [int(n) if isinstance(n, IntImm) else None for n in dims], str(kind.dtype)
 
 
 def _flat(kind: Any) -> list[Any]:

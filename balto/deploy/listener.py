@@ -15,8 +15,8 @@ class NetworkListener(SessionListener):
         The layout is empty where there are no convolutions.
         """
 
-    def layout_kept(self, reason: str) -> None:
-        """The convolutions stay in the file's own layout, though another would suit them."""
+    def noted(self, note: str) -> None:
+        """Something of the network was not possible, such as another layout; the rest goes on."""
 
     def task_rejected(self, task: str) -> None:
         """With this task's program the network is wrong or cannot be compiled; it is left out."""

@@ -19,7 +19,7 @@ from balto.data.files import one_line
 from balto.errors import InputError
 from balto.tasks.networks import NETWORKS, is_onnx
 from balto.tasks.read_onnx import onnx_model
-from balto.tasks.read_torch import exported_program
+from balto.tasks.read_torch import exported_program, of_leaves
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
 #: Softmax and LogSoftmax mean something else before version 13 of ONNX's operators. So does
@@ -130,8 +130,7 @@ def _module(spec: str) -> Any:
         from balto.tasks.zoo import build
 
         return build(spec)[0]
-    # What an exported module checks of its inputs takes longer than a small network.
-    return exported_program(spec).module(check_guards=False)
+    return of_leaves(exported_program(spec))
 
 
 def _as_evaluated(model: Any, spec: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from balto.data.files import one_line
 from balto.data.target import LLVM, Target
@@ -11,6 +11,7 @@ from balto.data.task import Task
 from balto.errors import InputError
 from balto.tasks import networks as known
 from balto.tasks import operators
+from balto.tasks.shapes import checked
 from balto.units import texts
 from balto.workers.calls import call_about
 from balto.workers.worker import Worker
@@ -46,6 +47,7 @@ def extract_tasks(
     worker: Worker | None = None,
     *,
     own_layout: bool = False,
+    shapes: Mapping[str, Any] | None = None,
 ) -> Extracted:
     """The tasks of networks and operators for a target, identical ones merged.
 
@@ -60,6 +62,8 @@ def extract_tasks(
             machine.
         device: name of the device the target stands for; None for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
+        shapes: sizes for what the files leave open: of a dimension by its name, ``{"batch": 1}``,
+            or of an input, ``{"x": (1, 3, 224, 224)}``.
         own_layout: networks keep their layout, as the older of the recorded pools have them.
 
     Raises:
@@ -70,7 +74,7 @@ def extract_tasks(
     operator_specs = texts("operator_specs", operator_specs)
     check(networks, operator_specs)
     wanted = Target.of(target)
-    arguments = (list(networks), list(operator_specs), wanted, device, own_layout)
+    arguments = (list(networks), list(operator_specs), wanted, device, own_layout, checked(shapes))
     given = [*networks, *operator_specs]
     own = worker or Worker()
     try:

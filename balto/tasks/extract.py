@@ -18,6 +18,7 @@ from balto.tasks import operators
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.networks import load_library
 from balto.tasks.pipeline import imported, prepared, tasks_of
+from balto.tasks.shapes import Shapes, require_known
 from balto.workers.tvm_setup import import_tvm
 
 
@@ -28,7 +29,7 @@ class Extracted:
     Attributes:
         tasks: in the order they were found; weights are sums over all networks.
         left_out: ``(name, reason)`` of what cannot be a task.
-        notes: a line for each network that keeps its layout, since TVM cannot change it.
+        notes: a line for each thing that was not possible, such as another layout.
     """
 
     tasks: list[Task]
@@ -42,6 +43,7 @@ def extract_in_worker(
     target: Target,
     device: str | None,
     own_layout: bool,
+    shapes: Shapes,
 ) -> Extracted:
     """Build the tasks of all `networks`, then of all operators.
 
@@ -51,6 +53,7 @@ def extract_in_worker(
         target: as `balto.tasks.devices.resolve` takes it.
         device: name of the device; None to ask this machine.
         own_layout: of networks, in the place of the one that suits the target.
+        shapes: sizes of dimensions that the files leave open.
 
     Raises:
         InputError: a network, file, operator or target is not what was expected.
@@ -63,12 +66,14 @@ def extract_in_worker(
         raise InputError(f"TVM refuses the target {target}: {error}") from error
     target = resolve(target)
     tasks = Merged(target, device or device_name(target))
-    notes = []
+    notes, openable = list[str](), list[str]()
     for spec in networks:
-        made = prepared(imported(spec)[0], target, own_layout)
-        if made.layout_reason:
-            notes.append(f"{spec}: convolutions in {made.layout}: {made.layout_reason}")
+        read = imported(spec, shapes)
+        openable += read.openable
+        made = prepared(read.module, target, own_layout)
+        notes += [f"{spec}: {note}" for note in [*read.notes, *made.notes]]
         tasks.add_all(tasks_of(made.fused, target))
+    require_known(shapes, openable, ", ".join(networks) or "an operator")
     for spec in operator_specs:
         name, args = operators.parse(spec)
         try:

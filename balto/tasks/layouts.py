@@ -8,6 +8,7 @@ one core with AVX-512, each after 24 trials; either of the two alone was slower 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Any
 
@@ -74,7 +75,8 @@ def channels_last(module: Any) -> Any:
 def weights_to_lay_out(fused: Any) -> Any:
     """Fused functions that may choose the layout of their weights, which are no longer inputs.
 
-    Of the largest alone: a bias gains nothing, and would lengthen every program.
+    Of the largest alone: a bias gains nothing, and would lengthen every program. Weights that are
+    read backwards, as those of transposed convolutions, stay as they are: TVM lays them out wrong.
     """
     from tvm import relax
     from tvm.tirx import PrimFunc
@@ -82,12 +84,42 @@ def weights_to_lay_out(fused: Any) -> Any:
     marked = relax.transform.AttachAttrLayoutFreeBuffers()(fused)
     for var, function in list(marked.functions.items()):
         free = (function.attrs or {}).get(_FREE) if isinstance(function, PrimFunc) else None
-        if free is None or len(free) < 2:
+        if not free:
             continue
         sizes = {int(k): prod(int(n) for n in function.params[int(k)].shape) for k in free}
         largest = max(sizes, key=sizes.__getitem__)
-        marked.update_func(var, function.with_attr(_FREE, [largest]))
+        if _read_backwards(function, function.params[largest]):
+            marked.update_func(var, function.without_attr(_FREE))
+        elif len(free) > 1:
+            marked.update_func(var, function.with_attr(_FREE, [largest]))
     return marked
+
+
+def _read_backwards(function: Any, buffer: Any) -> bool:
+    """Whether a function reads a buffer at an index that falls where a loop's rises."""
+    from tvm.sym import detect_linear_equation
+
+    for block in _blocks(function.body):
+        loops = [each.var for each in block.iter_vars]
+        for read in block.reads if loops else ():
+            if not read.source.same_as(buffer):
+                continue
+            for index in read.region:
+                factors = detect_linear_equation(index.min, loops)[:-1]
+                if any(int(each) < 0 for each in factors if hasattr(each, "value")):
+                    return True
+    return False
+
+
+def _blocks(statement: Any) -> Iterator[Any]:
+    """All blocks of a function's body."""
+    for each in getattr(statement, "seq", ()):
+        yield from _blocks(each)
+    if hasattr(statement, "block"):
+        yield statement.block
+        yield from _blocks(statement.block.body)
+    elif hasattr(statement, "body"):
+        yield from _blocks(statement.body)
 
 
 def _transposed_once(module: Any) -> Any:

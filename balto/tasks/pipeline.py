@@ -27,6 +27,7 @@ from balto.tasks.fast_math import vectorised
 from balto.tasks.networks import NETWORKS, check, is_onnx
 from balto.tasks.read_onnx import read_onnx
 from balto.tasks.read_torch import read_torch
+from balto.tasks.shapes import Shapes
 from balto.tasks.simplify import simplified
 
 
@@ -39,23 +40,44 @@ class Prepared:
         transform: a module whose ``main_transform_params`` makes it; of no functions where the
             weights stay as they are.
         layout: of the convolutions, NHWC or NCHW.
-        layout_reason: why they could not be in NHWC; empty if they are, or should not be.
+        notes: lines for people about what was not possible.
     """
 
     fused: Any
     transform: Any
     layout: str = "NCHW"
-    layout_reason: str = ""
+    notes: Sequence[str] = ()
 
 
-def imported(spec: str) -> tuple[Any, list[Any]]:
-    """A network as a Relax module whose ``main`` takes the weights as inputs, after the inputs.
+@dataclass(frozen=True)
+class Imported:
+    """A network as TVM has it.
 
-    Returns:
-        The module; and the weights as TVM tensors, in the order in which ``main`` takes them.
+    Attributes:
+        module: a Relax module whose ``main`` takes the inputs, then the weights.
+        weights: TVM's tensors, in the order in which ``main`` takes them.
+        names: of the inputs, as the file has them.
+        openable: names of dimensions and inputs that shapes can be given for.
+        notes: lines for people about what was not possible.
+    """
+
+    module: Any
+    weights: list[Any]
+    names: list[str]
+    openable: list[str]
+    notes: Sequence[str] = ()
+
+
+def imported(spec: str, shapes: Shapes) -> Imported:
+    """Read a network.
+
+    Args:
+        spec: a built-in network's name, or the path of a model file.
+        shapes: sizes of dimensions that the file leaves open.
 
     Raises:
-        InputError: If the model file cannot be read, or has an operator that TVM does not know.
+        InputError: If the model file cannot be read, has an operator that TVM does not know, or
+            leaves a dimension open that `shapes` does not give.
     """
     from tvm import relax
 
@@ -63,14 +85,15 @@ def imported(spec: str) -> tuple[Any, list[Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters warn about their own internals
         try:
-            module = read_onnx(spec) if is_onnx(spec) else read_torch(spec)
+            read = read_onnx if is_onnx(spec) else read_torch
+            module, *about = read(spec, shapes)
             module, weights = relax.frontend.detach_params(module)
         except Exception as error:
-            if spec in NETWORKS:
+            if spec in NETWORKS or isinstance(error, InputError):
                 raise
             reason = f"{type(error).__name__}: {last_line(error)}"
             raise InputError(f"cannot read {spec} as a model: {reason}") from error
-    return module, list(weights.get("main", []))
+    return Imported(module, list(weights.get("main", [])), *about)
 
 
 def prepared(module: Any, target: Target, own_layout: bool = False) -> Prepared:
@@ -84,17 +107,17 @@ def prepared(module: Any, target: Target, own_layout: bool = False) -> Prepared:
     module = simplified(module)
     if own_layout or not target.on_cpu:
         return Prepared(*_lowered(module, target))
-    layout, reason = "NCHW", ""
+    layout, notes = "NCHW", list[str]()
     if not layouts.in_odd_groups(module):
         try:
             fused, transform = _lowered(module, target, [layouts.channels_last, vectorised])
             layouts.require_lowered(fused)
             layout = "NHWC"
         except Exception as error:  # TVM's pass refuses some networks by an internal check
-            reason = f"TVM cannot change it: {last_line(error)}"
+            notes.append(f"convolutions in NCHW: TVM cannot change it: {last_line(error)}")
     if layout == "NCHW":
         fused, transform = _lowered(module, target, [vectorised])
-    return Prepared(layouts.weights_to_lay_out(fused), transform, layout, reason)
+    return Prepared(layouts.weights_to_lay_out(fused), transform, layout, notes)
 
 
 def _lowered(

@@ -1,25 +1,99 @@
-"""ONNX files, as ONNX and as TVM have them. Runs in a worker."""
+"""ONNX files, as ONNX and as TVM have them. Runs in a worker.
+
+TVM's importer wants sizes and values where files have what computes them: shapes that are
+gathered, reshaped by and concatenated, an ``If`` around a squeeze, functions. Before it sees a
+network, its functions are inlined by ONNX's own inliner, and what is constant is computed by
+onnxscript. Weights beside a file stay there until the importer needs them: neither library takes
+more than 2 GB.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from balto.data.files import last_line, one_line
+from balto.errors import InputError
+from balto.extras import needed_for
+from balto.tasks.onnx_resize import resized
+from balto.tasks.shapes import Open, Shapes, names, settled
+
+#: Domains of ONNX's own operators.
+_OWN = ("", "ai.onnx")
+#: What TVM's importer takes for Microsoft's operator of the same name.
+_MISTAKEN = ("Attention",)
+#: What it computes without its table.
+_BUILT_IN = ("If", "Constant")
 
 
 def onnx_model(spec: str) -> Any:
     """An ONNX file whose inputs are what changes from run to run."""
+    model = _without_weights_beside(spec)
+    _load_weights(model, spec)
+    return model
+
+
+def read_onnx(spec: str, shapes: Shapes) -> tuple[Any, list[str], list[str], list[str]]:
+    """A file as TVM imports it.
+
+    Args:
+        spec: path of the file.
+        shapes: sizes of dimensions that are open.
+
+    Returns:
+        A Relax module, with its weights as attributes; the names of its inputs; the names for
+        which shapes can be given; and notes for people.
+
+    Raises:
+        InputError: If a dimension has no size, or there are operators that TVM does not have.
+    """
+    from tvm.relax.frontend.onnx import from_onnx
+
+    model = _without_weights_beside(spec)
+    opened = [_open(each) for each in model.graph.input]
+    _set_shapes(model, opened, settled(spec, opened, shapes))
+    model = _inlined(model)
+    model, notes = _folded(model, spec)
+    _require_operators(model, spec)
+    _load_weights(model, spec)
+    module = from_onnx(model, keep_params_in_input=True)
+    return module, [name for name, _ in opened], names(opened), notes
+
+
+def _without_weights_beside(spec: str) -> Any:
+    """The file itself, checked, without what other files hold of it."""
     import onnx
 
-    model = onnx.load(spec)
-    onnx.checker.check_model(model)
+    model = onnx.load(spec, load_external_data=False)
+    _check(model)
     _leave_weights_out_of_inputs(model)
     return model
 
 
-def read_onnx(spec: str) -> Any:
-    """A file as TVM imports it: a Relax module, with its weights as attributes."""
-    from tvm.relax.frontend.onnx import from_onnx
+def _check(model: Any) -> None:
+    """ONNX's own checks, of a model whose weights and shapes of outputs may be elsewhere."""
+    import onnx
 
-    return from_onnx(onnx_model(spec), keep_params_in_input=True)
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    for weight in light.graph.initializer:
+        if weight.data_location == onnx.TensorProto.EXTERNAL:
+            weight.CopyFrom(
+                onnx.TensorProto(name=weight.name, data_type=weight.data_type, dims=[0])
+            )
+    for output in light.graph.output:
+        if output.type.WhichOneof("value") in (None, "tensor_type"):
+            output.type.tensor_type.shape.SetInParent()
+            output.type.tensor_type.elem_type = output.type.tensor_type.elem_type or 1
+    onnx.checker.check_model(light)
+
+
+def _load_weights(model: Any, spec: str) -> None:
+    from onnx.external_data_helper import load_external_data_for_model
+
+    load_external_data_for_model(model, str(Path(spec).parent))
 
 
 def _leave_weights_out_of_inputs(model: Any) -> None:
@@ -34,3 +108,99 @@ def _leave_weights_out_of_inputs(model: Any) -> None:
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, 4)
+
+
+def _open(value: Any) -> Open:
+    """An input's name, and its dimensions' sizes or names."""
+    kind = value.type.tensor_type
+    if not kind.HasField("shape"):
+        return value.name, None
+    return value.name, [d.dim_value if d.dim_value > 0 else d.dim_param for d in kind.shape.dim]
+
+
+def _set_shapes(model: Any, opened: Sequence[Open], found: Mapping[str, Sequence[int]]) -> None:
+    """Give inputs their shapes; what the file says of others, in names, is then worked out."""
+    if all(dims == found[name] for name, dims in opened):
+        return
+    for value in model.graph.input:
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for size in found[value.name]:
+            shape.dim.add().dim_value = size
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param"):
+                dim.ClearField("dim_param")
+
+
+def _inlined(model: Any) -> Any:
+    """A model without functions of its own, nor operators that TVM lacks and ONNX defines so."""
+    from onnx import defs, inliner
+
+    there = _converted() - set(_MISTAKEN)
+    wanted = {node.op_type for node in _nodes(model.graph) if node.domain in _OWN} - there
+    wanted = {name for name in wanted if name not in _BUILT_IN and defs.has(name)}
+    if not wanted and not model.functions:
+        return model
+    own = [(function.domain, function.name) for function in model.functions]
+    return inliner.inline_selected_functions(
+        model, [*own, *(("", name) for name in sorted(wanted))], inline_schema_functions=True
+    )
+
+
+def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:
+    """A model in which what is constant is computed, and a note where it cannot be."""
+    with needed_for(one_line(spec)):
+        import onnx_ir
+        from onnxscript import optimizer
+
+    try:
+        made = onnx_ir.from_proto(model)
+        onnx_ir.external_data.set_base_dir(made.graph, str(Path(spec).parent))
+        changed = bool(optimizer.fold_constants(made, onnx_shape_inference=True).modified)
+        changed |= resized(made)
+        optimizer.remove_unused_nodes(made)
+        return (onnx_ir.to_proto(made) if changed else model), []
+    except Exception as error:
+        return model, [f"onnxscript cannot fold its constants: {last_line(error)}"]
+
+
+def _require_operators(model: Any, spec: str) -> None:
+    """Refuse what TVM cannot compute, all of it at once.
+
+    Raises:
+        InputError: If the importer lacks an operator; with the nodes that are of it.
+    """
+    there = _converted() | set(_BUILT_IN)
+    lacking = Counter[str]()
+    places = dict[str, str]()
+    for node in _nodes(model.graph):
+        known = node.domain in (*_OWN, "com.microsoft") and node.op_type in there
+        if not known or (node.domain in _OWN and node.op_type in _MISTAKEN):
+            name = f"{node.domain}.{node.op_type}" if node.domain not in _OWN else node.op_type
+            lacking[name] += 1
+            places.setdefault(name, node.name or next(iter(node.output), ""))
+    if lacking:
+        found = ", ".join(
+            f"{name} ({one_line(places[name])}{f' and {n - 1} more' if n > 1 else ''})"
+            for name, n in lacking.items()
+        )
+        raise InputError(f"TVM does not have what {one_line(spec)} computes with: {found}")
+
+
+def _converted() -> set[str]:
+    """Operators that TVM's importer has."""
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    return set(onnx_frontend._get_convert_map())
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """All nodes, those of branches and loops too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            subgraphs: Iterable[Any] = [*attribute.graphs]
+            for inner in [attribute.g, *subgraphs] if attribute.HasField("g") else subgraphs:
+                yield from _nodes(inner)

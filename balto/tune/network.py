@@ -26,6 +26,7 @@ from balto.search.slices import search_in_slices
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
 from balto.tasks import networks
+from balto.tasks.shapes import Shapes, checked
 from balto.tasks.torch_module import as_spec
 from balto.tune.found import Untried
 from balto.tune.tuning import Tuning
@@ -70,8 +71,9 @@ class TunedNetwork:
 
 def tune_network(
     network: Any,
-    example_inputs: Sequence[Any] | None = None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
+    shapes: Mapping[str, Any] | None = None,
     out: str | Path = "tuned",
     start_from: str | Path | None = starter.NAME,
     trials: int = 400,
@@ -89,7 +91,10 @@ def tune_network(
     Args:
         network: a torch module, a built-in network's name, or the path of an ``.onnx`` or ``.pt2``
             file.
-        example_inputs: of a torch module, for ``torch.export``; its shapes become the network's.
+        example_inputs: of a torch module, for ``torch.export``: a tuple, or a mapping of keyword
+            arguments; its shapes become the network's.
+        shapes: sizes for what a file leaves open: of a dimension by its name, ``{"batch": 1}``, or
+            of an input, ``{"x": (1, 3, 224, 224)}``.
         out: folder, made if it is not there: the compiled network, metadata, MetaSchedule's JSON
             database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
@@ -117,6 +122,7 @@ def tune_network(
         return _NetworkTuning(
             spec=spec,
             name=name,
+            shapes=checked(shapes),
             out=as_path(out),
             start_from=start_from,
             trials=trials,
@@ -136,15 +142,18 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     Attributes:
         spec: a built-in network's name, or a path.
         name: for people.
+        shapes: sizes of dimensions that the file leaves open.
     """
 
     spec: str
     name: str
+    shapes: Shapes
 
     def resolve(self, worker: Worker) -> list[Task]:
         networks.check(self.spec)
         self.network: Network = call_about(
-            *(self.spec, worker, "balto.deploy.compile:read", self.spec, self.target),
+            *(self.spec, worker, "balto.deploy.compile:read"),
+            *(self.spec, self.target, self.shapes),
             deadline_s=self.deploying.compile_timeout,
         )
         if not self.network.tasks:
@@ -153,12 +162,13 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         return tasks
 
     def asked(self) -> Mapping[str, Any]:
-        return {"network": self.name, "fingerprint": self.network.fingerprint}
+        asked = {"network": self.name, "fingerprint": self.network.fingerprint}
+        return {**asked, "shapes": self.shapes} if self.shapes else asked
 
     def opened(self) -> None:
         self.listener.planned(len(self.tasks), self.target, self.network.layout)
-        if self.network.layout_reason:
-            self.listener.layout_kept(self.network.layout_reason)
+        for note in self.network.notes:
+            self.listener.noted(note)
 
     def before_search(self, worker: Worker) -> None:
         deadline_s = self.deploying.run_timeout
@@ -241,7 +251,7 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
             "inputs": found.inputs,
             "outputs": found.outputs,
             "layout": found.layout,
-            "layout_reason": found.layout_reason,
+            "notes": found.notes,
             "latency_s": done.latency_s,
             "untuned_s": done.untuned_s,
             "reference": dict(done.reference),

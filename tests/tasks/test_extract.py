@@ -84,18 +84,6 @@ def test_identical_operators_of_a_pt2_file_are_one_task_with_their_weight(tmp_pa
     assert json.loads(twin.args)[:2] == [[1, 8, 12, 12], [8, 8, 3, 3]]
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.slow
-def test_what_has_no_constant_shape_is_left_out(tmp_path, worker):
-    module = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
-    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
-    program = torch.export.export(module, (torch.zeros(4, 8),), dynamic_shapes=shapes)
-    torch.export.save(program, tmp_path / "dynamic.pt2")
-    found = extract_tasks([str(tmp_path / "dynamic.pt2")], worker=worker)
-    assert found.tasks == []
-    assert [reason for _, reason in found.left_out] == ["its shapes are not constant"]
-
-
 def test_an_onnx_file_and_its_operator_merge_across_networks(tmp_path, worker):
     save_onnx(tmp_path / "a.onnx")
     save_onnx(tmp_path / "b.onnx")

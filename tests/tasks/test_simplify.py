@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from balto.data.target import LLVM
 from balto.deploy.compile import Network
+from balto.errors import InputError
 from balto.tasks import extract_tasks
 from balto.tasks.extract import Extracted
 from balto.workers.worker import Worker
@@ -191,15 +192,17 @@ def test_groups_that_vectors_do_not_fit_keep_their_layout(
     assert found.notes == []
 
 
-def test_a_convolution_of_no_constant_shape_is_left_out(worker: Worker, tmp_path: Path) -> None:
+def test_a_convolution_of_an_open_batch_needs_its_size(worker: Worker, tmp_path: Path) -> None:
     module, x = torch.nn.Conv2d(4, 4, 3).eval(), torch.zeros(2, 4, 8, 8)
     shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
     with torch.no_grad():
         program = torch.export.export(module, (x,), dynamic_shapes=shapes)
     torch.export.save(program, tmp_path / "net.pt2")
-    found = extract_tasks([str(tmp_path / "net.pt2")], worker=worker)
-    assert found.tasks == []
-    assert {reason for _, reason in found.left_out} == {"its shapes are not constant"}
+    [size] = map(str, torch.export.load(tmp_path / "net.pt2").range_constraints)
+    with pytest.raises(InputError, match=f"--shape {size}=1"):
+        extract_tasks([str(tmp_path / "net.pt2")], worker=worker)
+    found = extract_tasks([str(tmp_path / "net.pt2")], worker=worker, shapes={size: 2})
+    assert [task.op for task in found.tasks] == ["conv2d_add"]
 
 
 def tasks_with_desired(spec: str, desired: dict[str, list[str]]) -> Extracted:
@@ -209,7 +212,7 @@ def tasks_with_desired(spec: str, desired: dict[str, list[str]]) -> Extracted:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(layouts, "DESIRED", desired)
-        return extract_in_worker([spec], [], LLVM, None, own_layout=False)
+        return extract_in_worker([spec], [], LLVM, None, own_layout=False, shapes={})
 
 
 def read_with_desired(spec: str, desired: dict[str, list[str]]) -> Network:
@@ -240,7 +243,7 @@ def test_a_network_that_tvm_cannot_change_keeps_its_layout_and_says_so(
     call = "tests.tasks.test_simplify:read_with_desired"
     found = worker.call(call, spec, desired, deadline_s=120)
     assert found.layout == "NCHW"
-    assert found.layout_reason == "TVM cannot change it: it has no conv2d_transpose in NHWC"
+    assert found.notes == [note.removeprefix(f"{spec}: ")]
 
 
 def test_a_residual_network_of_onnx_is_tuned_channels_last(worker: Worker, tmp_path: Path) -> None:
