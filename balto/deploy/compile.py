@@ -129,7 +129,7 @@ def compile_network(
     fused = made.fused
     with tvm_target(target):
         fused = _scheduled(fused, _tasks(spec, target, key).tasks if traces else {}, traces)
-        fused = relax.transform.SplitLayoutRewritePreproc()(fused)
+        fused = _weights_laid_out(fused)
         fused = relax.transform.LiftTransformParams()(fused)
         fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
         main, transform = _apart(fused)
@@ -169,6 +169,27 @@ def _scheduled(fused: Any, tasks: Mapping[int, Task], traces: Mapping[str, str])
             program = program.without_attr("global_symbol").with_attr("tirx.is_scheduled", True)
             fused.update_func(var, program)
     return fused
+
+
+def _weights_laid_out(fused: Any) -> Any:
+    """The module with what lays weights out for a program in a function of its own.
+
+    TVM's pass sees scheduled programs alone: it fails on some others, such as a scatter's.
+    """
+    import tvm
+    from tvm import relax
+    from tvm.tirx import PrimFunc
+
+    functions = dict(fused.functions.items())
+    others = {
+        var: function
+        for var, function in functions.items()
+        if isinstance(function, PrimFunc)
+        and not (function.attrs and "tirx.is_scheduled" in function.attrs)
+    }
+    kept = tvm.IRModule({var: f for var, f in functions.items() if var not in others})
+    split = relax.transform.SplitLayoutRewritePreproc()(kept)
+    return tvm.IRModule({**dict(split.functions.items()), **others})
 
 
 def _apart(fused: Any) -> tuple[Any, Any]:

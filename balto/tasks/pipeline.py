@@ -4,7 +4,8 @@
    both end as a Relax function whose weights are inputs (`read_torch`, `read_onnx`).
 2. It becomes fewer operators that compute the same (`simplify`).
 3. On CPUs its convolutions come in the layout that suits (`layouts`),
-4. and its exponentials become polynomials (`fast_math`).
+4. and its group normalisations and exponentials become what can be searched (`group_norm`) and
+   what vectors compute (`fast_math`).
 5. It is lowered: what depends on weights alone (a weight's transpose, say) is lifted out, since a
    deployment computes it once; the rest becomes fused functions.
 6. `tasks_of` finds the tasks among these.
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from balto.data.target import Target
 from balto.errors import InputError
 from balto.tasks import layouts
 from balto.tasks.fast_math import vectorised
+from balto.tasks.group_norm import searchable
 from balto.tasks.networks import NETWORKS, check, is_onnx
 from balto.tasks.read_onnx import read_onnx
 from balto.tasks.read_torch import read_torch
@@ -100,27 +102,35 @@ def imported(spec: str, shapes: Shapes) -> Imported:
 
 
 def prepared(module: Any, target: Target, own_layout: bool = False) -> Prepared:
-    """A network as it suits the target.
+    """A network as it suits the target, or as far as TVM goes along; notes say where it does not.
 
     Args:
         module: of `imported`.
         target: of the tasks.
         own_layout: the network keeps its layout and its exponentials, as on a GPU.
     """
-    module = simplified(module)
-    if own_layout or not target.on_cpu:
-        return Prepared(*_lowered(module, target))
-    layout, notes = "NCHW", list[str]()
-    if not layouts.in_odd_groups(module):
-        try:
-            fused, transform = _lowered(module, target, [layouts.channels_last, vectorised])
-            layouts.require_lowered(fused)
-            layout = "NHWC"
-        except Exception as error:  # TVM's pass refuses some networks by an internal check
-            notes.append(f"convolutions in NCHW: TVM cannot change it: {last_line(error)}")
-    if layout == "NCHW":
-        fused, transform = _lowered(module, target, [vectorised])
-    return Prepared(layouts.weights_to_lay_out(fused), transform, layout, notes)
+    notes = list[str]()
+    try:
+        simple = simplified(module)
+        if own_layout or not target.on_cpu:
+            return Prepared(*_lowered(simple, target))
+        if not layouts.in_odd_groups(simple):
+            try:
+                return _in_layout("NHWC", simple, target, layouts.channels_last)
+            except Exception as error:  # TVM's pass refuses some networks by an internal check
+                notes.append(f"convolutions in NCHW: TVM cannot change it: {last_line(error)}")
+        return replace(_in_layout("NCHW", simple, target), notes=notes)
+    except Exception as error:
+        notes.append(f"its operators stay as they are: TVM cannot change them: {last_line(error)}")
+    return Prepared(*_lowered(module, target), notes=notes)
+
+
+def _in_layout(layout: str, module: Any, target: Target, *passes: Callable[[Any], Any]) -> Prepared:
+    """A network on a CPU in a layout, to which passes bring it."""
+    fused, transform = _lowered(module, target, [*passes, searchable, vectorised])
+    if passes:
+        layouts.require_lowered(fused)
+    return Prepared(layouts.weights_to_lay_out(fused), transform, layout)
 
 
 def _lowered(
@@ -129,9 +139,9 @@ def _lowered(
     """The module in fused functions, and what depends on weights alone, in a module of its own.
 
     Args:
-        module: of few operators.
+        module: of Relax operators.
         target: of the functions.
-        passes: what is done to the network's operators first.
+        passes: what is done to the operators first.
     """
     import tvm
     from tvm import relax

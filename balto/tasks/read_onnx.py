@@ -9,13 +9,12 @@ more than 2 GB.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balto.errors import InputError
 from balto.extras import needed_for
+from balto.tasks.lacking import refuse
 from balto.tasks.onnx_resize import resized
 from balto.tasks.shapes import Open, Shapes, names, settled
 from balto.text import last_line, one_line
@@ -24,6 +23,7 @@ from balto.text import last_line, one_line
 _OWN = ("", "ai.onnx")
 #: What TVM's importer takes for Microsoft's operator of the same name.
 _MISTAKEN = ("Attention",)
+_MICROSOFT = "com.microsoft"
 #: What it computes without its table.
 _BUILT_IN = ("If", "Constant")
 
@@ -56,7 +56,7 @@ def read_onnx(spec: str, shapes: Shapes) -> tuple[Any, list[str], list[str], lis
     _set_shapes(model, opened, settled(spec, opened, shapes))
     model = _inlined(model)
     model, notes = _folded(model, spec)
-    _require_operators(model, spec)
+    refuse(spec, _lacking(model))
     _load_weights(model, spec)
     module = from_onnx(model, keep_params_in_input=True)
     return module, [name for name, _ in opened], names(opened), notes
@@ -166,27 +166,15 @@ def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:
         return model, [f"onnxscript cannot fold its constants: {last_line(error)}"]
 
 
-def _require_operators(model: Any, spec: str) -> None:
-    """Refuse what TVM cannot compute, all of it at once.
-
-    Raises:
-        InputError: If the importer lacks an operator; with the nodes that are of it.
-    """
+def _lacking(model: Any) -> Iterator[tuple[str, str]]:
+    """Name and place of each node that TVM's importer does not have."""
     there = _converted() | set(_BUILT_IN)
-    lacking = Counter[str]()
-    places = dict[str, str]()
     for node in _nodes(model.graph):
-        known = node.domain in (*_OWN, "com.microsoft") and node.op_type in there
-        if not known or (node.domain in _OWN and node.op_type in _MISTAKEN):
-            name = f"{node.domain}.{node.op_type}" if node.domain not in _OWN else node.op_type
-            lacking[name] += 1
-            places.setdefault(name, node.name or next(iter(node.output), ""))
-    if lacking:
-        found = ", ".join(
-            f"{name} ({one_line(places[name])}{f' and {n - 1} more' if n > 1 else ''})"
-            for name, n in lacking.items()
-        )
-        raise InputError(f"TVM does not have what {one_line(spec)} computes with: {found}")
+        own = node.domain in _OWN
+        known = node.op_type in there and (own or node.domain == _MICROSOFT)
+        if not known or (own and node.op_type in _MISTAKEN):
+            name = node.op_type if own else f"{node.domain}.{node.op_type}"
+            yield name, node.name or next(iter(node.output), "")
 
 
 def _converted() -> set[str]:

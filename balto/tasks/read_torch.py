@@ -6,14 +6,16 @@ and dictionaries too, by the names that ``torch.export`` gives them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from balto.errors import InputError
 from balto.tasks import archives
+from balto.tasks.lacking import refuse
 from balto.tasks.networks import NETWORKS
 from balto.tasks.shapes import Open, Shapes, names, settled
 from balto.tasks.torch_half import with_casts
+from balto.tasks.torch_index import decompositions
 
 
 def exported_program(spec: str) -> Any:
@@ -55,8 +57,9 @@ def read_torch(spec: str, shapes: Shapes) -> tuple[Any, list[str], list[str]]:
         constants = len(program.graph_signature.user_inputs) > len(given)
         if constants or any(isinstance(n, str) for _, value in given for n in _dims(value, {})):
             program = _of_tensors(program, given, settled_shapes)
-        program = program.run_decompositions()
+        program = program.run_decompositions(decompositions())
         _require_stateless(spec, program)
+        refuse(spec, _lacking(program))
         module = from_exported_program(
             with_casts(program), keep_params_as_input=True, run_ep_decomposition=False
         )
@@ -144,6 +147,19 @@ def _of_tensors(
 
     example = [torch.zeros(shapes[name], dtype=value.dtype) for name, value in given]
     return torch.export.export(of_leaves(program), tuple(example))
+
+
+def _lacking(program: Any) -> Iterator[tuple[str, str]]:
+    """Name and place of each operator that TVM's importer does not have."""
+    from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
+
+    there = ExportedProgramImporter().convert_map
+    for node in program.graph.nodes:
+        name = node.target.__name__ if node.op == "call_function" else ""
+        if name and name not in there:
+            stack = list((node.meta.get("nn_module_stack") or {}).values())
+            inside = str(stack[-1][0]) if stack else ""
+            yield name, f"{node.name} of {inside}" if inside else node.name
 
 
 def _require_stateless(spec: str, program: Any) -> None:

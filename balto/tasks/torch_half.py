@@ -44,7 +44,6 @@ def with_casts(program: Any) -> Any:
             cast = _cast(graph, node, value.dtype)
         node.replace_all_uses_with(cast, delete_user_cb=lambda user, own=cast: user is not own)
         cast.meta["val"] = value
-    # Outputs may have changed their names, by which the program knows them.
     return program
 
 

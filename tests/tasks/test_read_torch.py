@@ -128,3 +128,99 @@ def test_a_module_is_left_in_the_mode_that_it_was_in() -> None:
     with pytest.raises(InputError, match="cannot export"), as_spec(module, (torch.zeros(1, 9),)):
         pass
     assert [each.training for each in module.modules()] == [True, True, False, True]
+
+
+class Cache(torch.nn.Module):
+    """Writes rows of a cache, in one of three ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.linear, self.way = torch.nn.Linear(8, 8), way
+
+    def forward(self, cache: torch.Tensor, x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        new = self.linear(x)
+        if self.way == "copy":
+            return cache.index_copy(1, at, new) * 2
+        cache = cache.clone()
+        if self.way == "axis":
+            cache[:, at] = new
+        else:
+            cache[1, at] = new[0]
+        return cache * 2
+
+
+class Grouped(torch.nn.Module):
+    """A convolution, a group normalisation and an activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        norm = torch.nn.GroupNorm(2, 6)
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3), norm, torch.nn.SiLU())
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x * 3 + 1)
+
+
+def half(module: torch.nn.Module) -> torch.nn.Module:
+    return module.half()
+
+
+def upsampling() -> torch.nn.Module:
+    return torch.nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, groups=2)
+
+
+CACHE = (torch.ones(2, 16, 8), torch.arange(48.0).reshape(2, 3, 8) / 48, torch.tensor([4, 9, 6]))
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs", "tolerance"),
+    [
+        (lambda: Cache("axis"), CACHE, 1e-4),
+        (lambda: Cache("copy"), CACHE, 1e-4),
+        (lambda: Cache("both"), CACHE, 1e-4),
+        (Grouped, (torch.linspace(-1, 2, 400).reshape(1, 4, 10, 10),), 1e-4),
+        (lambda: torch.nn.ConvTranspose1d(4, 6, 4, 2, 1), (torch.ones(1, 4, 9),), 1e-4),
+        (upsampling, (torch.ones(1, 4, 5, 5),), 1e-4),
+        (lambda: half(torch.nn.Linear(8, 8)), (torch.ones(4, 8).half(),), 1e-2),
+        (lambda: half(torch.nn.Conv2d(4, 6, 3)), (torch.ones(1, 4, 8, 8).half(),), 1e-2),
+    ],
+    ids=["axis", "copy", "both", "groups", "transposed", "in groups", "half", "half convolution"],
+)
+def test_what_tvm_reads_wrong_or_not_at_all_is_right(
+    make: Any, inputs: tuple[torch.Tensor, ...], tolerance: float, worker: Worker, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    module = make()
+    spec = saved(tmp_path / "net.pt2", module, inputs)
+    arguments = (spec, [each.numpy() for each in inputs], tmp_path)
+    [got] = worker.call("tests.tasks.files:computed", *arguments, deadline_s=120)
+    with torch.no_grad():
+        expected = module(*inputs)
+    assert got.dtype == expected.numpy().dtype
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_group_normalisations_and_transposed_convolutions_can_be_searched(
+    worker: Worker, tmp_path: Path
+) -> None:
+    spec = saved(tmp_path / "net.pt2", Grouped(), (torch.zeros(1, 4, 10, 10),))
+    tasks = balto.extract_tasks([spec], worker=worker).tasks
+    [norm] = (task for task in tasks if task.op.startswith("group_norm"))
+    assert len(balto.sample(norm, 4).traces) == 4
+    up = torch.nn.ConvTranspose1d(4, 6, 4, 2, 1)
+    spec = saved(tmp_path / "up.pt2", up, (torch.ones(1, 4, 9),))
+    [task] = balto.extract_tasks([spec], worker=worker).tasks
+    # TVM lays weights out wrong that are read backwards.
+    assert "layout_free_buffers" not in task.module
+
+
+def test_what_is_not_there_is_named_at_once_with_its_places(worker: Worker, tmp_path: Path) -> None:
+    class Fourier(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.rfft(x).real + torch.linalg.det(x @ x.mT)
+
+    spec = saved(tmp_path / "net.pt2", Fourier(), (torch.ones(8, 8),))
+    with pytest.raises(InputError, match=r"TVM does not have .*_fft_r2c\.default \(.*, .*det"):
+        balto.extract_tasks([spec], worker=worker)
