@@ -95,7 +95,7 @@ class Campaign:
         check_type("config", config, Config, "balto.Config(networks=..., budget=...)")
         get(config.selector)
         get(config.compare or config.selector)
-        _prior(config, config.new_model())  # fails now, not when everything has been sampled
+        _start_from(config, config.new_model())  # fails now, not when everything has been sampled
         self.config = config.resolve()
         make_folder(self.path)
         saved = self.path / "config.json"
@@ -262,7 +262,7 @@ class Campaign:
         tasks, paths = zip(*drawn, strict=True)
         programs = [self.facts.programs[task.name] for task in tasks]
         model = self.config.new_model()
-        _prior(self.config, model)
+        _start_from(self.config, model)
         sets = model.sets_for(read_features(paths[0], programs[0]))
         return make_pool(tasks, paths, programs, sets)
 
@@ -344,7 +344,7 @@ class Campaign:
         learners = [self._learner(spec, pool, measurer, listener) for spec in specs]
         first = learners[0]
         # Round 1 is random for every selector, unless a model of another device can be asked.
-        later = int(first.schedule[:, 0 if self.config.sources else 1 :].sum())
+        later = int(first.schedule[:, 0 if self.config.starting_models else 1 :].sum())
         held_out = sum(map(len, first.split.test))
         total = held_out + int(first.budget.sum()) + later * (len(learners) - 1)
         listener.planned(max(0, total - len(first.store)))
@@ -366,7 +366,7 @@ class Campaign:
         config, model = self.config, self.config.new_model()
         if self.facts.reference is None:
             known = OutcomeStore.of_pool(pool) if config.pool else self.facts.outcomes
-            found = all_labels(pool, known, model, config, _prior(config, model))
+            found = all_labels(pool, known, model, config, _start_from(config, model))
             if found is not None:
                 self.facts.note_reference(found)
 
@@ -393,15 +393,15 @@ class Campaign:
             config,
             self._store(listener),
             JournalledRounds(self.facts, spec),
-            _prior(config, model),
+            _start_from(config, model),
         )
 
 
-def _prior(config: Config, model: CostModel) -> CostModel | None:
+def _start_from(config: Config, model: CostModel) -> CostModel | None:
     """The model that `model` starts from, if any."""
-    sources = [load(model_path(path))[0] for path in config.sources]
-    model.warm_start(*sources)
-    return sources[0] if sources else None
+    models = [load(model_path(path))[0] for path in config.starting_models]
+    model.start_from(*models)
+    return models[0] if models else None
 
 
 def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Config(LoopSettings):
             object.__setattr__(self, "start_from", (starter.NAME,) if live_on_cpu else ())
         for name in ("networks", "operators", "start_from"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
-        object.__setattr__(self, "start_from", starter.sources(self.sources))
+        object.__setattr__(self, "start_from", starter.starting_models(self.starting_models))
         object.__setattr__(self, "tasks", tuple(_task(each) for each in self.tasks))
         named = self.networks or self.operators or self.tasks
         if not (named or self.pool):
@@ -116,8 +116,8 @@ class Config(LoopSettings):
         return _spec(self.model, MODELS)
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """`start_from`, whether given or not."""
+    def starting_models(self) -> tuple[str, ...]:
+        """The models of `start_from`, whether given or by default; empty for none."""
         return self.start_from or ()
 
     def new_model(self) -> CostModel:
@@ -136,7 +136,7 @@ class Config(LoopSettings):
             networks.append(_absolute(spec) if is_file else spec)
             files += [networks[-1]] if is_file else []
         pool = self.pool and _absolute(self.pool)
-        start_from = tuple(_absolute(starter.model_path(spec)) for spec in self.sources)
+        start_from = tuple(_absolute(starter.model_path(spec)) for spec in self.starting_models)
         files += start_from
         files += [str(Path(pool) / name) for name in POOL_FILES] if pool else []
         digests = {}
@@ -154,7 +154,7 @@ class Config(LoopSettings):
             "networks": list(self.networks),
             "operators": list(self.operators),
             "tasks": [task.to_dict() for task in self.tasks],
-            "start_from": list(self.sources),
+            "start_from": list(self.starting_models),
             "selector": self.selector_spec,
             "model": self.model_spec,
             "compare": self.compare_spec,
@@ -223,7 +223,7 @@ class Config(LoopSettings):
         del values["digests"]
         values["tasks"] = [f"{t.name} {crc32((t.module or '').encode()):08x}" for t in self.tasks]
         values["pool"] = of(self.pool)
-        values["start_from"] = [_only(of(path)) for path in self.sources]
+        values["start_from"] = [_only(of(path)) for path in self.starting_models]
         values["networks"] = [_only(of(spec)) for spec in self.networks]
         return values
 

@@ -58,8 +58,8 @@ class ActiveLearner:
         settings: budget, rounds, split and seed.
         store: the outcomes that are known already, and where new ones go.
         log: the same for selections and results of rounds.
-        prior: a fitted model of another device, which the selector asks in round 1; without one,
-            round 1 is random.
+        start_from: a fitted model of another device, which the selector asks in round 1; without
+            one, round 1 is random.
         t_max: corrects the labels of tasks with few of them.
 
     Raises:
@@ -76,7 +76,7 @@ class ActiveLearner:
         settings: LoopSettings,
         store: OutcomeStore | None = None,
         log: RoundLog | None = None,
-        prior: CostModel | None = None,
+        start_from: CostModel | None = None,
         t_max: TMaxEstimator | None = None,
     ) -> None:
         self.pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
@@ -101,13 +101,13 @@ class ActiveLearner:
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
-        self._prior = prior
+        self._start_from = start_from
         self._t_max = t_max or TMaxEstimator()
         self._test_measured = False
         self._last: Round | None = None
         self._asked: CostModel | None = None
-        if prior is not None:
-            self._ask(prior)
+        if start_from is not None:
+            self._ask(start_from)
 
     @property
     def _sets(self) -> tuple[str, ...]:
@@ -289,7 +289,7 @@ class ActiveLearner:
         index, y, task = self.trained_on()
         if len(index):
             features, seed = self.pool.features.take(index), self.settings.seed
-            shares = self._t_max.shares(features, y, task, self._sets, seed, self._prior)
+            shares = self._t_max.shares(features, y, task, self._sets, seed, self._start_from)
             self.model.fit(features, shares * y, task)
             self._ask(self.model)
 
