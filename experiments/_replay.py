@@ -39,7 +39,7 @@ MODELS = {**_models.MODELS, **_sequence_models.MODELS}
 #: What of the library decides the result of a replay.
 DECIDING = (
     *("data", "models", "select", "learn", "compiled.py"),
-    *("measure/recorded.py", "programs/recorded.py"),
+    *("measure/replay.py", "programs/features.py"),
 )
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from balto.campaign.run import Campaign
+from balto.campaign.campaign import Campaign
 
 from balto.campaign.config import Config
 from balto.data.pool_writer import write_pool

@@ -8,7 +8,7 @@ import socket
 import stat
 
 import pytest
-from balto.campaign.run import Campaign
+from balto.campaign.campaign import Campaign
 from click.testing import CliRunner
 
 from balto.campaign.config import Config
