@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from balto import models, select, testing, tune
-    from balto.campaign.campaign import Campaign, Listener
+    from balto.campaign.campaign import Campaign
     from balto.campaign.config import Config
+    from balto.campaign.listener import Listener
     from balto.campaign.status import CampaignStatus
     from balto.data.candidate import Candidate
     from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
@@ -63,7 +64,7 @@ _WHERE = {
     "FeatureSet": "balto.data.features",
     "FeatureTable": "balto.data.features",
     "Features": "balto.data.features",
-    "Listener": "balto.campaign.campaign",
+    "Listener": "balto.campaign.listener",
     "LiveMeasurer": "balto.measure.live",
     "LoopSettings": "balto.learn.settings",
     "MeasureSettings": "balto.measure.settings",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -163,8 +163,19 @@ class ActiveLearner:
     def measure_test(self) -> None:
         """Measure the held-out programs that have not been measured."""
         held_out = {k: self.split.test[k].tolist() for k in self._ids}
-        measure_missing(self.pool, held_out, self.store, self.measurer)
+        self.measure(held_out)
         self._test_measured = True
+
+    def measure(self, programs: Mapping[int, Sequence[int]]) -> None:
+        """Measure those programs that were not measured yet.
+
+        Args:
+            programs: of each task, by its place in the pool.
+
+        Raises:
+            MeasurerError: If measuring cannot go on.
+        """
+        measure_missing(self.pool, programs, self.store, self.measurer)
 
     def round(self, number: int) -> Round:
         """Select, measure, train, and evaluate on the held-out programs; `number` is 1-based.
@@ -188,7 +199,7 @@ class ActiveLearner:
             for k, task in enumerate(self.pool.tasks)
             if task.name in selection.picks
         }
-        measure_missing(self.pool, picks, self.store, self.measurer)
+        self.measure(picks)
         for task_id, programs in picks.items():
             self.picks[task_id].extend(programs)
         select_s = selected - started

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from balto.campaign.journal import Journal, read
-from balto.campaign.ledger import Facts, JournalledFacts, JournalledOutcomes, JournalledRounds
-from balto.learn.ledger import OutcomeStore, RoundLog
 
+from balto.campaign.facts import Facts, JournalledFacts, JournalledOutcomes, JournalledRounds
+from balto.journal.file import Journal, read
+from balto.learn.store import OutcomeStore, RoundLog
 from balto.testing import OutcomeStoreContract, RoundLogContract
 from balto.testing.stores import PROGRAMS, TASKS
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from balto.campaign.campaign import Campaign
 
+from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
 from balto.data.pool_writer import write_pool
 from balto.testing import made_up_pool

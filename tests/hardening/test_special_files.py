@@ -8,9 +8,9 @@ import socket
 import stat
 
 import pytest
-from balto.campaign.campaign import Campaign
 from click.testing import CliRunner
 
+from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
 from balto.cli import cli
 from balto.data.files import require_readable, write_atomically, write_json
