@@ -17,12 +17,13 @@ from balto.journal import parts
 from balto.models import MODELS, file
 from balto.search import records
 from balto.select import SELECTORS
+from tests.faces import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 #: The modules whose names are public.
-MODULES = ("balto", *(f"balto.{m}" for m in ("select", "models", "tune", "testing")))
+MODULES = tuple(package.__name__ for package in PACKAGES)
 #: Values, which have no docstring: the page names them itself.
 VALUES = {"FEATURE_SETS", "SELECTORS", "MODELS", "__version__"}
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from balto.arguments import texts
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerRaised, WorkerTimeout
 from balto.tasks import graphs, operators
+from balto.tasks.extract import Extracted
 from balto.text import one_line
 from balto.workers.worker import Worker
 
-if TYPE_CHECKING:
-    from balto.tasks.extract import Extracted
-
-__all__ = ["Task", "check", "extract_tasks"]
+__all__ = ["Extracted", "Task", "check", "extract_tasks"]
 
 #: Seconds that the conversion of all networks may take.
 DEADLINE_S = 1800.0
