@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -38,6 +37,8 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
 
 def _places(package: str) -> dict[str, tuple[str, str]]:
     """Module and name there of everything that is imported for type checkers."""
+    import ast  # takes longer than the rest of `import balto`
+
     tree = ast.parse(Path(str(sys.modules[package].__file__)).read_bytes())
     [block] = [each for each in tree.body if isinstance(each, ast.If)]
     return {

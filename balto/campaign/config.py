@@ -87,9 +87,20 @@ class Config(LoopSettings):
                 "expected either networks, operators and tasks, or a recorded pool; got both"
             )
         check_field(self, "programs", 2, MOST_PROGRAMS, whole=True)
+        self._refuse_other_targets()
         self._refuse_what_is_no_part()
         if self.compare is not None and self.compare_spec == self.selector_spec:
             raise InputError(f"expected another selector than {self.selector_spec} to compare with")
+
+    def _refuse_other_targets(self) -> None:
+        """Tasks that are given have their own target; the measurer is opened for the campaign's."""
+        target = Target.of(self.target)
+        for task in self.tasks:
+            if (task.target.kind, task.target.cores or 1) != (target.kind, target.cores or 1):
+                raise InputError(
+                    f"expected tasks for the campaign's target, {target}; {task.name} is for "
+                    f"{task.target}"
+                )
 
     def _refuse_what_is_no_part(self) -> None:
         """A name is looked up when it is used: it may be a plug-in's that is not installed here."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from balto.learn.ledger import OutcomeStore, RoundLog
 
+from balto.learn.store import OutcomeStore, RoundLog
 from balto.testing import OutcomeStoreContract, RoundLogContract
 from balto.testing.stores import TASKS, check_same, made_up_outcome
 
