@@ -5,13 +5,27 @@ Everything here is imported when it is first used: ``import balto`` loads no TVM
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from balto.lazy import lazily
 
 if TYPE_CHECKING:
-    from balto import models, select, testing, tune
-    from balto.campaign.campaign import Campaign, Listener
+    from balto import (
+        campaign,
+        importers,
+        journal,
+        learn,
+        measure,
+        models,
+        select,
+        tasks,
+        testing,
+        tune,
+        workers,
+    )
+    from balto.campaign.campaign import Campaign
     from balto.campaign.config import Config
+    from balto.campaign.listener import Listener
     from balto.campaign.status import CampaignStatus
     from balto.data.candidate import Candidate
     from balto.data.features import FEATURE_SETS, Features, FeatureSet, FeatureTable
@@ -36,75 +50,21 @@ if TYPE_CHECKING:
     from balto.measure.replay import ReplayMeasurer
     from balto.measure.rpc import RpcMeasurer, RpcSettings
     from balto.measure.settings import MeasureSettings
-    from balto.models import CostModel, ModelCard
-    from balto.models import create as create_model
-    from balto.models import load as load_model
-    from balto.models import read_card as read_model_card
-    from balto.models import save as save_model
+    from balto.models.base import CostModel
+    from balto.models.file import ModelCard
+    from balto.models.file import load as load_model
+    from balto.models.file import read_card as read_model_card
+    from balto.models.file import save as save_model
+    from balto.models.registry import create as create_model
     from balto.programs.draw import sample
     from balto.programs.features import read_pool
-    from balto.select import Selector, TaskState
-    from balto.select import get as get_selector
+    from balto.select.base import Selector, TaskState
+    from balto.select.registry import get as get_selector
     from balto.tasks import extract_tasks
+    from balto.tasks.own import read_task_file, task_of, write_task_file
     from balto.tune.network import tune_network
+    from balto.tune.operators import tune_operators
     from balto.version import __version__
-
-#: Public name -> where it is.
-_WHERE = {
-    "Accuracy": "balto.learn.metrics",
-    "ActiveLearner": "balto.learn.loop",
-    "BaltoError": "balto.errors",
-    "Campaign": "balto.campaign.campaign",
-    "CampaignStatus": "balto.campaign.status",
-    "Candidate": "balto.data.candidate",
-    "Config": "balto.campaign.config",
-    "CostModel": "balto.models.base",
-    "FEATURE_SETS": "balto.data.features",
-    "FeatureSet": "balto.data.features",
-    "FeatureTable": "balto.data.features",
-    "Features": "balto.data.features",
-    "Listener": "balto.campaign.campaign",
-    "LiveMeasurer": "balto.measure.live",
-    "LoopSettings": "balto.learn.settings",
-    "MeasureSettings": "balto.measure.settings",
-    "Measurer": "balto.measure.measurer",
-    "ModelCard": "balto.models.file",
-    "Outcome": "balto.data.outcome",
-    "OutcomeStore": "balto.learn.store",
-    "Outcomes": "balto.data.outcomes",
-    "Pool": "balto.data.pool",
-    "ReplayMeasurer": "balto.measure.replay",
-    "Result": "balto.learn.result",
-    "Round": "balto.learn.round",
-    "RoundLog": "balto.learn.store",
-    "RpcMeasurer": "balto.measure.rpc",
-    "RpcSettings": "balto.measure.rpc",
-    "Selector": "balto.select.base",
-    "Status": "balto.data.outcome",
-    "Target": "balto.data.target",
-    "Task": "balto.data.task",
-    "TaskState": "balto.select.base",
-    "__version__": "balto.version",
-    "create_model": "balto.models:create",
-    "extract_tasks": "balto.tasks",
-    "get_selector": "balto.select:get",
-    "load_model": "balto.models:load",
-    "load_tuned": "balto.deploy.load",
-    "models": "balto.models:",
-    "pool_of": "balto.folders",
-    "read_model_card": "balto.models:read_card",
-    "read_pool": "balto.programs.features",
-    "replay": "balto.learn.replay",
-    "sample": "balto.programs.draw",
-    "save_model": "balto.models:save",
-    "select": "balto.select:",
-    "status": "balto.folders",
-    "testing": "balto.testing:",
-    "tune": "balto.tune:",
-    "tune_network": "balto.tune.network",
-    "write_pool": "balto.data.pool_writer",
-    "write_report": "balto.folders",
-}
 
 __all__ = [
     "FEATURE_SETS",
@@ -141,35 +101,36 @@ __all__ = [
     "Task",
     "TaskState",
     "__version__",
+    "campaign",
     "create_model",
     "extract_tasks",
     "get_selector",
+    "importers",
+    "journal",
+    "learn",
     "load_model",
     "load_tuned",
+    "measure",
     "models",
     "pool_of",
     "read_model_card",
     "read_pool",
+    "read_task_file",
     "replay",
     "sample",
     "save_model",
     "select",
     "status",
+    "task_of",
+    "tasks",
     "testing",
     "tune",
     "tune_network",
+    "tune_operators",
+    "workers",
     "write_pool",
     "write_report",
+    "write_task_file",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'balto' has no attribute {name!r}")
-    module, colon, attribute = _WHERE[name].partition(":")
-    found = import_module(module)
-    return found if colon and not attribute else getattr(found, attribute or name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__)

@@ -23,8 +23,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balto.campaign.campaign import MODEL, Campaign
+from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
+from balto.campaign.records import MODEL
 from balto.campaign.status import status
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome

@@ -39,7 +39,7 @@ MODELS = {**_models.MODELS, **_sequence_models.MODELS}
 #: What of the library decides the result of a replay.
 DECIDING = (
     *("data", "models", "select", "learn", "compiled.py"),
-    *("measure/recorded.py", "programs/recorded.py"),
+    *("measure/replay.py", "programs/features.py"),
 )
 
 
@@ -290,12 +290,12 @@ def replay(cell: Cell, networks: Networks) -> Run:
     )
     source = starter(cell.sources, cell.pool) if cell.sources else None
     if source is not None:
-        model.warm_start(source)
+        model.start_from(source)
     selector = get_selector("random" if cell.scheme == FULL else cell.scheme)
     measurer = balto.ReplayMeasurer(pool)
     t_max = TMaxEstimator() if cell.t_max else TMaxEstimator(trusted=0)
     learner = balto.ActiveLearner(
-        pool, measurer, selector, model, settings, t_max=t_max, prior=source
+        pool, measurer, selector, model, settings, t_max=t_max, start_from=source
     )
     if cell.shares and cell.scheme != FULL:
         learner.schedule = _schedule(learner.split.train, cell.shares)

@@ -20,6 +20,7 @@ ORDER = (
         "version",
         "compiled",
         "extras",
+        "lazy",
         "registry",
         "data",
         "journal",

@@ -7,7 +7,6 @@ import inspect
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ import pytest
 
 import balto
 from balto.testing.selectors import made_up_task
+from tests.faces import PACKAGES, annotated, is_public, public_things
 
 #: Values; everything else that is public is a module, a class or a function.
 CONSTANTS = {"FEATURE_SETS", "__version__"}
@@ -88,56 +88,73 @@ def test_what_people_print_is_one_short_line(pool, pool_path, tmp_path):
 
 
 def test_the_constants_are_there():
-    assert {name for name in balto.__all__ if isinstance(getattr(balto, name), dict | str)} == (
-        CONSTANTS
-    )
+    values = {name for name in balto.__all__ if isinstance(getattr(balto, name), dict | str)}
+    assert values == CONSTANTS
 
 
-def names_for_type_checkers():
-    """What the block under TYPE_CHECKING imports: name -> module and name in it."""
-    tree = ast.parse(Path(balto.__file__).read_text())
+def names_for_type_checkers(package):
+    """What the block under TYPE_CHECKING imports."""
+    tree = ast.parse(Path(package.__file__).read_text())
     (block,) = (n for n in tree.body if isinstance(n, ast.If))
     assert ast.unparse(block.test) == "TYPE_CHECKING"
-    return {
-        alias.asname or alias.name: (line.module, alias.name)
-        for line in block.body
-        for alias in line.names
-    }
+    return [alias.asname or alias.name for line in block.body for alias in line.names]
 
 
-def test_the_three_lists_agree():
-    assert len(set(balto.__all__)) == len(balto.__all__)
-    assert set(balto.__all__) == set(balto._WHERE) == set(names_for_type_checkers())
-    assert dir(balto) == sorted(balto.__all__)
+packages = pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
 
 
-@pytest.mark.parametrize(("name", "where"), list(names_for_type_checkers().items()))
-def test_type_checkers_see_what_there_is(name, where):
-    module, attribute = where
-    try:
-        seen = getattr(import_module(module), attribute)
-    except AttributeError:
-        seen = import_module(f"{module}.{attribute}")
-    assert getattr(balto, name) is seen
+@packages
+def test_type_checkers_see_what_a_package_lists(package):
+    if package is not balto.tasks:  # whose names are its own
+        assert sorted(names_for_type_checkers(package)) == sorted(package.__all__) == dir(package)
+    assert len(set(package.__all__)) == len(package.__all__)
 
 
-@pytest.mark.parametrize("module", [balto.models, balto.select, balto.testing, balto.tune])
-def test_the_public_modules_have_what_they_list_with_a_docstring(module):
-    for name in module.__all__:
-        thing = getattr(module, name)
+@packages
+def test_the_public_packages_have_what_they_list_with_a_docstring(package):
+    for name in package.__all__:
+        thing = getattr(package, name)
         assert thing is not None
         if inspect.isclass(thing) or inspect.isfunction(thing):
             assert documented(thing), name
     with pytest.raises(AttributeError, match="no attribute 'oracle'"):
-        module.oracle  # noqa: B018
+        package.oracle  # noqa: B018
+
+
+@pytest.mark.parametrize("name", public_things())
+def test_what_a_public_signature_names_is_public_too(name):
+    missing = {
+        f"{name}.{where}: {found.__module__}.{found.__name__}"
+        for where, found in annotated(public_things()[name])
+        if found.__module__.startswith("balto") and not is_public(found)
+    }
+    assert not missing, "\n".join(sorted(missing))
+
+
+def test_the_reader_of_signatures_sees_every_form_of_them():
+    """Unions, containers, properties, attributes of a constructor, names for type checkers."""
+    seen = {
+        (name, where, found.__name__)
+        for name, thing in public_things().items()
+        for where, found in annotated(thing)
+    }
+    assert {
+        ("balto.status", "(return)", "TuneStatus"),
+        ("balto.tune_operators", "(operators)", "Task"),
+        ("balto.RpcSettings", "tracker", "Tracker"),
+        ("balto.Campaign", "run(executor)", "Executor"),
+        ("balto.CampaignStatus", "progress(return)", "Progress"),
+        ("balto.CostModel", "started_from", "CostModel"),
+        ("balto.Campaign", "finished(return)", "bool"),
+    } <= seen
 
 
 def test_no_name_means_two_public_things():
     """But the cost model in MetaSchedule's search, which stands where MetaSchedule's does."""
     meanings = {}
-    for module in (balto, balto.models, balto.select, balto.testing, balto.tune):
-        for name in module.__all__:
-            meanings.setdefault(name, set()).add(id(getattr(module, name)))
+    for package in PACKAGES:
+        for name in package.__all__:
+            meanings.setdefault(name, set()).add(id(getattr(package, name)))
     assert [name for name, found in meanings.items() if len(found) > 1] == ["CostModel"]
 
 

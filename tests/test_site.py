@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from balto.campaign.records import Kind
 from balto.cli import COMMANDS
 from balto.journal import parts
 from balto.models import MODELS, file
 from balto.search import records
 from balto.select import SELECTORS
+from tests.faces import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 #: The modules whose names are public.
-MODULES = ("balto", *(f"balto.{m}" for m in ("select", "models", "tune", "testing")))
+MODULES = tuple(package.__name__ for package in PACKAGES)
 #: Values, which have no docstring: the page names them itself.
 VALUES = {"FEATURE_SETS", "SELECTORS", "MODELS", "__version__"}
 
@@ -65,7 +67,7 @@ def test_the_page_of_files_has_every_kind_of_record_and_every_entry_of_a_model()
     rooms = ("campaign", "search", "tune", "metaschedule")
     sources = [p.read_text() for f in rooms for p in (ROOT / "balto" / f).glob("*.py")]
     kinds = {kind for text in sources for kind in re.findall(r'"kind": "(\w+)"', text)}
-    kinds |= {parts.KIND, records.TRIAL, records.AGAIN, records.BATCH, records.FOUND}
+    kinds |= {parts.KIND, *Kind, records.TRIAL, records.AGAIN, records.BATCH, records.FOUND}
     said = set(re.findall(r"`(\w+)`", page))
     assert len(kinds) > 12
     assert kinds | set(file._KINDS) | {"format"} <= said

@@ -16,3 +16,39 @@ tasks.json and programs/ from the networks.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from balto.lazy import lazily
+
+if TYPE_CHECKING:
+    from balto.campaign.campaign import Campaign
+    from balto.campaign.config import Config
+    from balto.campaign.facts import Facts
+    from balto.campaign.fleet import Device, Drift, Fleet
+    from balto.campaign.folder import ShardId, WorkFolder
+    from balto.campaign.listener import Listener
+    from balto.campaign.merge import Merge
+    from balto.campaign.progress import Progress
+    from balto.campaign.records import Programs
+    from balto.campaign.shards import Shard
+    from balto.campaign.status import CampaignStatus
+
+__all__ = [
+    "Campaign",
+    "CampaignStatus",
+    "Config",
+    "Device",
+    "Drift",
+    "Facts",
+    "Fleet",
+    "Listener",
+    "Merge",
+    "Programs",
+    "Progress",
+    "Shard",
+    "ShardId",
+    "WorkFolder",
+]
+
+__getattr__, __dir__ = lazily(__name__)

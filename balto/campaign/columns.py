@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from balto.campaign.fleet import Fleet
-from balto.campaign.records import Programs
+from balto.campaign.records import Kind, Programs
 from balto.data.outcome import Status
 from balto.data.outcomes import NUMBERS, STATUSES, Outcomes
 from balto.data.plausible import LARGEST_LATENCY_S, LEAST_LATENCY_S, implausible_of
@@ -58,7 +58,7 @@ class Measurements:
         if any(batch[name].null_count for name in _REQUIRED):
             return None
         status = _status(batch["status"])
-        if status is None or set(batch["kind"].unique().to_pylist()) != {"measurement"}:
+        if status is None or set(batch["kind"].unique().to_pylist()) != {Kind.MEASUREMENT}:
             return None
         made = cls(
             batch["task"],

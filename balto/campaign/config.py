@@ -82,7 +82,7 @@ class Config(LoopSettings):
         object.__setattr__(self, "shapes", checked(self.shapes))
         for name in ("networks", "operators", "start_from"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
-        object.__setattr__(self, "start_from", starter.sources(self.sources))
+        object.__setattr__(self, "start_from", starter.starting_models(self.starting_models))
         object.__setattr__(self, "tasks", tuple(_task(each) for each in self.tasks))
         named = self.networks or self.operators or self.tasks
         if not (named or self.pool):
@@ -92,9 +92,20 @@ class Config(LoopSettings):
                 "expected either networks, operators and tasks, or a recorded pool; got both"
             )
         check_field(self, "programs", 2, MOST_PROGRAMS, whole=True)
+        self._refuse_other_targets()
         self._refuse_what_is_no_part()
         if self.compare is not None and self.compare_spec == self.selector_spec:
             raise InputError(f"expected another selector than {self.selector_spec} to compare with")
+
+    def _refuse_other_targets(self) -> None:
+        """Tasks that are given have their own target; the measurer is opened for the campaign's."""
+        target = Target.of(self.target)
+        for task in self.tasks:
+            if (task.target.kind, task.target.cores or 1) != (target.kind, target.cores or 1):
+                raise InputError(
+                    f"expected tasks for the campaign's target, {target}; {task.name} is for "
+                    f"{task.target}"
+                )
 
     def _refuse_what_is_no_part(self) -> None:
         """A name is looked up when it is used: it may be a plug-in's that is not installed here."""
@@ -121,8 +132,8 @@ class Config(LoopSettings):
         return _spec(self.model, MODELS)
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """`start_from`, whether given or not."""
+    def starting_models(self) -> tuple[str, ...]:
+        """The models of `start_from`, whether given or by default; empty for none."""
         return self.start_from or ()
 
     def new_model(self) -> CostModel:
@@ -141,7 +152,7 @@ class Config(LoopSettings):
             networks.append(_absolute(spec) if is_file else spec)
             files += [networks[-1]] if is_file else []
         pool = self.pool and _absolute(self.pool)
-        start_from = tuple(_absolute(starter.model_path(spec)) for spec in self.sources)
+        start_from = tuple(_absolute(starter.model_path(spec)) for spec in self.starting_models)
         files += start_from
         files += [str(Path(pool) / name) for name in POOL_FILES] if pool else []
         digests = {}
@@ -159,7 +170,7 @@ class Config(LoopSettings):
             "networks": list(self.networks),
             "operators": list(self.operators),
             "tasks": [task.to_dict() for task in self.tasks],
-            "start_from": list(self.sources),
+            "start_from": list(self.starting_models),
             "selector": self.selector_spec,
             "model": self.model_spec,
             "compare": self.compare_spec,
@@ -229,7 +240,7 @@ class Config(LoopSettings):
         del values["digests"]
         values["tasks"] = [f"{t.name} {crc32((t.module or '').encode()):08x}" for t in self.tasks]
         values["pool"] = of(self.pool)
-        values["start_from"] = [_only(of(path)) for path in self.sources]
+        values["start_from"] = [_only(of(path)) for path in self.starting_models]
         values["networks"] = [_only(of(spec)) for spec in self.networks]
         return values
 

@@ -17,6 +17,7 @@ from balto.campaign.columns import Measurements
 from balto.campaign.config import Config
 from balto.campaign.fleet import Fleet
 from balto.campaign.records import (
+    Kind,
     Programs,
     outcome_of,
     programs_of,
@@ -134,22 +135,22 @@ class Facts:
             KeyError: it says too little.
         """
         match record["kind"]:
-            case "config":
+            case Kind.CONFIG:
                 values = {k: v for k, v in record.items() if k != "kind"}
                 self.config = Config.from_dict(values)
-            case "tasks":
+            case Kind.TASKS:
                 check_number("count of tasks", record["count"], 0, whole=True)
                 self.tasks = record["count"]
-            case "left_out":
+            case Kind.LEFT_OUT:
                 self.left_out[text_of(record, "task")] = text_of(record, "reason")
-            case "retry":
+            case Kind.RETRY:
                 self.left_out.pop(text_of(record, "task"), None)
                 self.retried.add(record["task"])
                 self.finished, self.reference = False, None
-            case "programs":
+            case Kind.PROGRAMS:
                 task = text_of(record, "task")
                 self.programs[task] = programs_of(record, self.programs.get(task))
-            case "measurement":
+            case Kind.MEASUREMENT:
                 task, program, outcome = outcome_of(record, self.programs)
                 self.outcomes.add(task, program, outcome)
                 at = float(record.get("at", math.nan))
@@ -157,15 +158,15 @@ class Facts:
                     self.times.append(at)
                 if outcome.device:
                     self.fleet.add(outcome, at)
-            case "selection":
+            case Kind.SELECTION:
                 key, selection = selection_of(record, self.programs)
                 self.selections[key] = selection
-            case "round":
+            case Kind.ROUND:
                 key, result = round_of(record)
                 self.rounds[key] = result
-            case "reference":
+            case Kind.REFERENCE:
                 self.reference = reference_of(record)
-            case "finished":
+            case Kind.FINISHED:
                 self.finished = True
             case kind:
                 raise InputError(f"expected a kind of record that is known here, got {kind!r}")
@@ -200,7 +201,7 @@ class JournalledFacts(Facts):
     def note_reference(self, found: Reference) -> None:
         """Journal what a model of all labels reaches."""
         accuracy = accuracy_to_dict(found.accuracy)
-        record = {"kind": "reference", "measurements": found.measurements, "accuracy": accuracy}
+        record = {"kind": Kind.REFERENCE, "measurements": found.measurements, "accuracy": accuracy}
         self.note(record)
 
 
@@ -218,7 +219,7 @@ class JournalledOutcomes(OutcomeStore):
 
     def add(self, task: str, program: int, outcome: Outcome) -> None:
         """Journal a measurement."""
-        record = {"kind": "measurement", "task": task, "program": program}
+        record = {"kind": Kind.MEASUREMENT, "task": task, "program": program}
         at = {"at": round(time.time(), 1)}
         self._facts.note({**record, **outcome_to_record(outcome), **at})
         self._on_outcome(outcome)
@@ -254,7 +255,7 @@ class JournalledRounds(RoundLog):
     def add_selection(self, number: int, selection: Selection) -> None:
         """Journal a selection, and make sure that it is on disk before it is measured."""
         record = {"picks": dict(selection.picks), "rules": dict(selection.rules)}
-        named = {"kind": "selection", "selector": self._selector, "round": number}
+        named = {"kind": Kind.SELECTION, "selector": self._selector, "round": number}
         self._facts.note({**named, **record})
         self._facts.journal.sync()
 
@@ -263,4 +264,4 @@ class JournalledRounds(RoundLog):
         known = self._facts.rounds.get((self._selector, result.round))
         if known is None or known.measurements != result.measurements:
             record = round_to_dict(result)
-            self._facts.note({"kind": "round", "selector": self._selector, **record})
+            self._facts.note({"kind": Kind.ROUND, "selector": self._selector, **record})

@@ -1,7 +1,7 @@
 """Make one campaign of the parts that shards have written; train, and select what they measure.
 
-A merge is a campaign whose measurer reads what the shards have measured (`PartsMeasurer`). It
-stops where something is missing; run again, it goes on.
+A merge goes through a campaign's rounds with a measurer that reads what the shards have measured
+(`PartsMeasurer`). It stops where something is missing; run again, it goes on.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from balto.campaign.campaign import Campaign, Listener
 from balto.campaign.facts import Facts
-from balto.campaign.shards import LOOK_S, ShardId, unmeasured
+from balto.campaign.folder import Drawn, ShardId, WorkFolder
+from balto.campaign.learning import is_finished, learn, sampled_pool
+from balto.campaign.listener import Listener
+from balto.campaign.records import JOURNAL, PARTS, Kind
+from balto.campaign.shards import LOOK_S, unmeasured
 from balto.data.candidate import Candidate
 from balto.data.files import as_path
 from balto.data.outcome import Outcome
-from balto.data.task import Task
 from balto.errors import CampaignError, PartsMissing
 from balto.journal.file import Follower
+from balto.learn.loop import ActiveLearner
 from balto.learn.result import Result
 from balto.learn.split import held_out_indices
 from balto.measure.measurer import Measurer
-from balto.workers.executor import Executor
 
 _NAME = re.compile(r"([1-9]\d{0,5})-of-([1-9]\d{0,5})")
 
@@ -39,7 +41,7 @@ class Part:
     def __init__(self, path: Path, shard: ShardId) -> None:
         self.shard = shard
         self.facts = Facts()
-        self._follower = Follower(path / "journal.jsonl")
+        self._follower = Follower(path / JOURNAL)
 
     def look(self) -> None:
         """Take in what is new.
@@ -62,7 +64,7 @@ def find_parts(work_dir: Path) -> dict[int, Part]:
     Raises:
         CampaignError: they are of different splits.
     """
-    names = [m for path in (work_dir / "parts").glob("*") if (m := _NAME.fullmatch(path.name))]
+    names = [m for path in (work_dir / PARTS).glob("*") if (m := _NAME.fullmatch(path.name))]
     splits = sorted({int(match[2]) for match in names})
     if len(splits) > 1:
         raise CampaignError(
@@ -70,10 +72,10 @@ def find_parts(work_dir: Path) -> dict[int, Part]:
             f"{' and '.join(map(str, splits))}: keep those of one"
         )
     ids = [ShardId(int(match[1]), int(match[2])) for match in names]
-    return {each.number: Part(work_dir / "parts" / str(each), each) for each in ids}
+    return {each.number: Part(work_dir / PARTS / str(each), each) for each in ids}
 
 
-class Merge(Campaign):
+class Merge(WorkFolder):
     """The campaign that the parts make.
 
     Args:
@@ -82,10 +84,14 @@ class Merge(Campaign):
         partial: go on without the shards that are behind when this begins: their tasks that are
             not drawn are not there yet, what they have not measured is not learnt from yet.
 
+    Attributes:
+        parts: what the shards have journalled, by their number.
+
     Raises:
-        BaltoError: as `Campaign`.
-        CampaignError: there is no such folder, or its parts began with other settings.
-        PartsMissing: no shard has begun.
+        BaltoError: As `balto.Campaign` does.
+        CampaignError: If there is no such folder, or it is a campaign of one job.
+        ConfigurationChanged: If its parts began with different settings.
+        PartsMissing: If no shard has begun.
     """
 
     def __init__(self, work_dir: str | Path, *, wait: bool = False, partial: bool = False) -> None:
@@ -99,7 +105,7 @@ class Merge(Campaign):
             part.look()
         configs = [part.facts.config for part in self.parts.values() if part.facts.config]
         if not configs:
-            if (path / "journal.jsonl").exists():
+            if (path / JOURNAL).exists():
                 raise CampaignError(
                     f"{path} is a campaign of one job, there is nothing to merge; repeat its balto "
                     "pretrain command to go on"
@@ -115,42 +121,36 @@ class Merge(Campaign):
             self.journal.close()
             raise
 
-    def run(
-        self,
-        measurer: Measurer | str | None = None,
-        listener: Listener | None = None,
-        *,
-        executor: Executor | None = None,
-        retry_left_out: bool = False,  # noqa: ARG002
-    ) -> Result:
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: no file is missing, the model is whole."""
+        return is_finished(self)
+
+    def run(self, listener: Listener | None = None) -> Result:
         """Go on with the campaign as far as the parts allow; returns when it is finished.
 
         Args:
-            measurer: what the parts say by default.
             listener: is told what happens.
-            executor: not used; the shards draw.
-            retry_left_out: not used, likewise.
+
+        Returns:
+            As `balto.Campaign.run`.
 
         Raises:
-            PartsMissing: shards have to run first.
+            BaltoError: As `balto.Campaign.run` does.
+            PartsMissing: If shards have to run first.
         """
-        return super().run(measurer or PartsMeasurer(self), listener, executor=executor)
+        listener = listener or Listener()
+        pool = sampled_pool(self, self._drawn_by_shards(listener))
+        return learn(self, pool, PartsMeasurer(self), listener, _PartsLearner)
 
-    def _draw(
-        self,
-        measurer: Measurer,  # noqa: ARG002
-        listener: Listener,
-        executor: Executor | None,  # noqa: ARG002
-    ) -> list[tuple[Task, Path]]:
-        """The tasks that the shards have drawn."""
-        self._begin()
+    def _drawn_by_shards(self, listener: Listener) -> list[Drawn]:
+        self.begin()
         self.look()
         if self._partial:
             self._behind = {n for n in range(1, self._of + 1) if self._is_behind(n)}
         while waiting := [n for n in self._waited_for() if not self._has_drawn(n)]:
             self.stop_or_wait(f"{self._named(waiting)} not drawn all programs yet")
-        tasks = self._read_tasks(listener)
-        return self._with_programs(tasks)
+        return self.drawn(self.read_tasks(listener))
 
     @property
     def _of(self) -> int:
@@ -186,15 +186,20 @@ class Merge(Campaign):
             part.look()
             for task, reason in part.facts.left_out.items():
                 if task not in self.facts.left_out:
-                    self.facts.note({"kind": "left_out", "task": task, "reason": reason})
+                    self.facts.note({"kind": Kind.LEFT_OUT, "task": task, "reason": reason})
             for task, programs in part.facts.programs.items():
                 if self.facts.programs.get(task) != programs:
-                    self._note_programs(task, programs)
+                    self.note_programs(task, programs)
         self.journal.sync()
 
     def owners(self) -> Mapping[str, int]:
         """The shard of each task that is drawn, by its name."""
         return {task: n for n, part in self.parts.items() for task in part.facts.programs}
+
+    def outcome_of(self, number: int, task: str, program: int) -> Outcome | None:
+        """What a shard measured of a program of its own; None if it has not yet."""
+        facts = self.parts[number].facts
+        return facts.outcomes.of(task, facts.programs[task].count)[program]
 
     def is_behind(self, number: int) -> bool:
         """Whether a shard is not waited for."""
@@ -228,9 +233,6 @@ class Merge(Campaign):
 class PartsMeasurer(Measurer):
     """Yields what the shards have measured, as they write it.
 
-    The one measurer that may leave programs out: those of shards that a partial merge does not
-    wait for.
-
     Args:
         merge: whose parts to read.
     """
@@ -242,19 +244,40 @@ class PartsMeasurer(Measurer):
         """Yield the shards' outcomes; see `Measurer.measure`.
 
         Raises:
-            PartsMissing: some are missing, and it was not asked to wait.
+            PartsMissing: If some are missing, and it was not asked to wait.
         """
         merge, left = self._merge, dict(enumerate(candidates))
         while True:
             owners = merge.owners()
             for index, candidate in list(left.items()):
-                name, program = candidate.task.name, candidate.program_id
-                part = merge.parts[owners[name]].facts
-                outcome = part.outcomes.of(name, part.programs[name].count)[program]
+                name = candidate.task.name
+                outcome = merge.outcome_of(owners[name], name, candidate.program_id)
                 if outcome is not None:
                     del left[index]
                     yield index, outcome
-            missing = [n for c in left.values() if not merge.is_behind(n := owners[c.task.name])]
-            if not missing:
+            if not left:
                 return
-            merge.stop_or_wait(merge.missing_words(missing))
+            merge.stop_or_wait(merge.missing_words([owners[c.task.name] for c in left.values()]))
+
+    def awaited(self, task: str, programs: Sequence[int]) -> list[int]:
+        """Those of a task's programs that are measured, or whose shard is waited for.
+
+        A merge that goes on without a shard leaves the others to a later one.
+        """
+        merge = self._merge
+        owner = merge.owners()[task]
+        if not merge.is_behind(owner):
+            return list(programs)
+        return [p for p in programs if merge.outcome_of(owner, task, p) is not None]
+
+
+class _PartsLearner(ActiveLearner):
+    """Asks for no program of a shard that is not waited for."""
+
+    measurer: PartsMeasurer
+
+    def measure(self, programs: Mapping[int, Sequence[int]]) -> None:
+        tasks = self.pool.tasks
+        super().measure(
+            {k: self.measurer.awaited(tasks[k].name, some) for k, some in programs.items()}
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from balto.campaign.programs import make_pool
+from balto.campaign.records import PROGRAMS, TASKS
 from balto.campaign.status import CampaignStatus, status
 from balto.data.features import FeatureTable
 from balto.data.files import as_path
@@ -48,9 +49,9 @@ def pool_of(work_dir: str | Path, now: CampaignStatus | None = None, *, bare: bo
 
 def _drawn(path: Path, now: CampaignStatus, bare: bool) -> Pool:
     """The programs of a live campaign."""
-    if not (path / "tasks.json").exists():
+    if not (path / TASKS).exists():
         raise CampaignError(f"{path} has no tasks yet; run balto pretrain again to go on")
-    tasks = read_tasks(path / "tasks.json").tasks
+    tasks = read_tasks(path / TASKS).tasks
     programs = now.facts.programs
     drawn = [k for k, task in enumerate(tasks) if task.name in programs]
     if not drawn:
@@ -59,7 +60,7 @@ def _drawn(path: Path, now: CampaignStatus, bare: bool) -> Pool:
         return _bare(tasks, now)
     return make_pool(
         [tasks[k] for k in drawn],
-        [path / "programs" / f"{k:05d}.parquet" for k in drawn],
+        [path / PROGRAMS / f"{k:05d}.parquet" for k in drawn],
         [programs[tasks[k].name] for k in drawn],
     )
 

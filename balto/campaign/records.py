@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from balto.arguments import MOST_PROGRAMS, check_number
@@ -30,6 +31,26 @@ from balto.learn.all_labels import Reference
 from balto.learn.round import Round, accuracy_from_dict, round_from_dict
 from balto.learn.store import Selection
 from balto.text import one_line
+
+#: Of a campaign's folder: what was asked for; tasks; the folder of their programs; that of shards'
+#: parts; every fact; the trained model.
+CONFIG, TASKS, PROGRAMS, PARTS = "config.json", "tasks.json", "programs", "parts"
+JOURNAL, MODEL = "journal.jsonl", "model.balto"
+
+
+class Kind(StrEnum):
+    """The kinds of records."""
+
+    CONFIG = "config"
+    TASKS = "tasks"
+    LEFT_OUT = "left_out"
+    RETRY = "retry"
+    PROGRAMS = "programs"
+    MEASUREMENT = "measurement"
+    SELECTION = "selection"
+    ROUND = "round"
+    REFERENCE = "reference"
+    FINISHED = "finished"
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,18 @@ goes on; neither writes what the other one writes.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from balto.campaign.campaign import Campaign, Listener
 from balto.campaign.config import Config
+from balto.campaign.drawing import draw
 from balto.campaign.facts import Facts
-from balto.campaign.programs import make_pool
-from balto.data.files import make_folder
-from balto.data.task import Task
+from balto.campaign.folder import Drawn, ShardId, WorkFolder
+from balto.campaign.listener import Listener
+from balto.campaign.records import JOURNAL
 from balto.errors import InputError
-from balto.journal.file import Follower, Journal
+from balto.journal.file import Follower
 from balto.learn.store import measure_missing
 from balto.measure.measurer import Measurer
 from balto.workers.executor import Executor
@@ -38,34 +35,7 @@ from balto.workers.executor import Executor
 LOOK_S = 2.0
 
 
-@dataclass(frozen=True)
-class ShardId:
-    """Which of how many shards: `number` is 1-based."""
-
-    number: int
-    of: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """From ``3/16``.
-
-        Raises:
-            InputError: it is not of that form.
-        """
-        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-        if match and 1 <= int(match[1]) <= int(match[2]):
-            return cls(int(match[1]), int(match[2]))
-        raise InputError(f"expected a shard such as 3/16, the third of sixteen, got {text!r}")
-
-    def __str__(self) -> str:
-        return f"{self.number}-of-{self.of}"
-
-    def owns(self, task_id: int) -> bool:
-        """Whether a task is this shard's; neighbours, which are alike, go to different shards."""
-        return task_id % self.of == self.number - 1
-
-
-class Shard(Campaign):
+class Shard(WorkFolder):
     """One shard of a campaign: draws and measures its tasks into its own part.
 
     Args:
@@ -73,25 +43,22 @@ class Shard(Campaign):
         config: what is asked for; the same for all shards.
         shard: which one this is.
 
+    Attributes:
+        shard: as given.
+
     Raises:
-        BaltoError: as `Campaign`; `CampaignLocked` if another process is this shard.
+        BaltoError: As `balto.Campaign` does; `CampaignLocked` if another process is this shard.
+        InputError: If `config` is of a recorded pool.
     """
+
+    shard: ShardId
 
     def __init__(self, work_dir: str | Path, config: Config, shard: ShardId) -> None:
         if config.pool:
             raise InputError("a recorded pool is replayed by one process, not in shards")
-        self.shard = shard
-        super().__init__(work_dir, config)
-        self._follower = Follower(self.path / "journal.jsonl")
+        super().__init__(work_dir, config, shard)
+        self._follower = Follower(self.path / JOURNAL)
         self._campaign = Facts()
-
-    def _open_journal(self) -> Journal:
-        folder = self.path / "parts" / str(self.shard)
-        make_folder(folder)
-        return Journal.open(folder / "journal.jsonl")
-
-    def _mine(self, task_id: int) -> bool:
-        return self.shard.owns(task_id)
 
     def follow(
         self,
@@ -101,20 +68,23 @@ class Shard(Campaign):
         *,
         wait: bool = False,
     ) -> bool:
-        """Do all that can be done now; returns whether the campaign is finished.
+        """Do all that can be done now.
 
         Args:
             measurer: measures the programs of this shard's tasks.
             listener: is told what happens.
-            executor: draws them; see `Campaign.run`.
+            executor: draws them; see `balto.Campaign.run`.
             wait: go on until the campaign is finished, as a merge selects more.
 
+        Returns:
+            Whether the campaign is finished.
+
         Raises:
-            BaltoError: as `Campaign.run`.
+            BaltoError: As `balto.Campaign.run` does.
         """
         listener = listener or Listener()
-        self._begin()
-        drawn = {each[0].name: each for each in self._draw(measurer, listener, executor)}
+        self.begin()
+        drawn = {each[0].name: each for each in draw(self, measurer, listener, executor)}
         while True:
             self._campaign = self._campaign.follow(self._follower)
             if self._campaign.config is not None:
@@ -128,7 +98,7 @@ class Shard(Campaign):
 
     def _measure_mine(
         self,
-        drawn: Mapping[str, tuple[Task, Path]],
+        drawn: Mapping[str, Drawn],
         picks: Mapping[str, Sequence[int]],
         measurer: Measurer,
         listener: Listener,
@@ -139,12 +109,10 @@ class Shard(Campaign):
         }
         names = [name for name in missing if missing[name]]
         if names:
-            tasks, paths = zip(*(drawn[name] for name in names), strict=True)
-            programs = [self.facts.programs[name] for name in names]
-            pool = make_pool(tasks, paths, programs, sets=())
+            pool = self.pool([drawn[name] for name in names])
             listener.planned(sum(map(len, missing.values())))
             wanted = {k: missing[name] for k, name in enumerate(names)}
-            measure_missing(pool, wanted, self._store(listener), measurer)
+            measure_missing(pool, wanted, self.store(listener), measurer)
 
 
 def unmeasured(facts: Facts, task: str, programs: Sequence[int]) -> list[int]:

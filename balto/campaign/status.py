@@ -10,6 +10,7 @@ from typing import Any
 from balto.campaign.config import Config
 from balto.campaign.facts import Facts
 from balto.campaign.progress import Progress, progress
+from balto.campaign.records import CONFIG, JOURNAL
 from balto.data.files import as_path, reading
 from balto.errors import CampaignError
 from balto.journal.file import Follower, locked
@@ -93,7 +94,7 @@ class Watcher:
 
     def __init__(self, work_dir: str | Path) -> None:
         self._path = as_path(work_dir)
-        self._journal = self._path / "journal.jsonl"
+        self._journal = self._path / JOURNAL
         self._follower = Follower(self._journal)
         self._facts = Facts()
 
@@ -103,7 +104,7 @@ class Watcher:
         Raises:
             CampaignError: there is no campaign, or its journal is damaged.
         """
-        saved = self._path / "config.json"
+        saved = self._path / CONFIG
         with reading(self._path, CampaignError):
             there = self._journal.is_file() or saved.is_file()
         if not there:

@@ -6,7 +6,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from balto.campaign.campaign import Listener
+from balto.campaign.listener import Listener
 from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
 from balto.data.plausible import LEFT_OUT

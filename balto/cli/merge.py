@@ -17,6 +17,7 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
     Where shards have to run first it says which, and ends; run them and merge again.
     """
     from balto.campaign.merge import Merge
+    from balto.campaign.records import MODEL
     from balto.cli.live import CampaignNarrator
     from balto.cli.output import left_out_line
     from balto.errors import PartsMissing
@@ -34,5 +35,5 @@ def command(work_dir: Path, wait: bool, partial: bool) -> None:
     except PartsMissing as missing:
         click.echo(printable(f"not finished: {missing}"), err=True)
     else:
-        click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
+        click.echo(f"finished: the cost model is {work_dir / MODEL}", err=True)
         click.echo(f"balto report {work_dir} draws it", err=True)

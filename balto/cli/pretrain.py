@@ -24,7 +24,7 @@ from balto.cli.options import (
 from balto.cli.settings import measurer_options
 
 if TYPE_CHECKING:
-    from balto.campaign.shards import ShardId
+    from balto.campaign.folder import ShardId
     from balto.data.target import Target
     from balto.workers.executor import Executor
 
@@ -102,7 +102,7 @@ def command(
     Repeat the command to go on after any interruption. WORK_DIR holds everything.
     """
     from balto.campaign.config import Config
-    from balto.campaign.shards import ShardId
+    from balto.campaign.folder import ShardId
 
     if rpc and not settings["device"]:
         settings["device"] = rpc.partition("/")[2] or None  # says more than this machine's name
@@ -169,6 +169,7 @@ def _follow(
 
 def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_out: bool) -> None:
     from balto.campaign.campaign import Campaign
+    from balto.campaign.records import MODEL
     from balto.cli.live import CampaignNarrator
     from balto.cli.output import left_out_line
     from balto.report.captions import outlook_words
@@ -185,7 +186,7 @@ def _run(work_dir: Path, config: Any, measurer: Any, executor: Any, retry_left_o
                 click.echo(f"stopped after round {len(result.rounds)} of {config.rounds}", err=True)
             if result.outlook is not None:
                 click.echo(outlook_words(result.outlook), err=True)
-            click.echo(f"finished: the cost model is {work_dir / 'model.balto'}", err=True)
+            click.echo(f"finished: the cost model is {work_dir / MODEL}", err=True)
         if campaign.facts.left_out:
             click.echo(left_out_line(campaign.facts.left_out), err=True)
             click.echo("the same command with --retry-left-out tries them again", err=True)

@@ -72,7 +72,7 @@ def command(
     from balto.learn.replay import FULL, summary
     from balto.learn.settings import LoopSettings
     from balto.models import create
-    from balto.models.starter import sources
+    from balto.models.starter import starting_models
     from balto.programs.features import read_pool
     from balto.select import get
 
@@ -83,7 +83,7 @@ def command(
     create(model)
     recorded = read_pool(pool)
     _advise(pool, recorded, model)
-    results = _replay_all(recorded, selector, model, settings, seeds, sources(start_from))
+    results = _replay_all(recorded, selector, model, settings, seeds, starting_models(start_from))
     if output == "json":
         print_json(summary(selector, model, settings, seeds, results))
         return

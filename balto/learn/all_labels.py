@@ -33,7 +33,7 @@ def all_labels(
     store: OutcomeStore,
     model: CostModel,
     settings: LoopSettings,
-    prior: CostModel | None = None,
+    start_from: CostModel | None = None,
 ) -> Reference | None:
     """Train `model` on every measured program outside the test share, and judge it.
 
@@ -44,7 +44,7 @@ def all_labels(
         store: what is known of them; nothing is measured.
         model: untrained; fitted here.
         settings: whose `test_share` and `seed` make the split.
-        prior: a fitted model of another device, which corrects T_max.
+        start_from: a fitted model of another device, which corrects T_max.
 
     Returns:
         None where nothing is held out or no measured program ran: there is nothing to judge.
@@ -59,7 +59,7 @@ def all_labels(
     log = RoundLog()
     log.add_selection(1, Selection(picks, {}))
     learner = ActiveLearner(
-        pool, ReplayMeasurer(pool), Random(), model, settings, store, log, prior
+        pool, ReplayMeasurer(pool), Random(), model, settings, store, log, start_from
     )
     result = learner.round(1)
     return Reference(result.measurements, result.accuracy) if result.accuracy else None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,8 +58,8 @@ class ActiveLearner:
         settings: budget, rounds, split and seed.
         store: the outcomes that are known already, and where new ones go.
         log: the same for selections and results of rounds.
-        prior: a fitted model of another device, which the selector asks in round 1; without one,
-            round 1 is random.
+        start_from: a fitted model of another device, which the selector asks in round 1; without
+            one, round 1 is random.
         t_max: corrects the labels of tasks with few of them.
 
     Raises:
@@ -76,7 +76,7 @@ class ActiveLearner:
         settings: LoopSettings,
         store: OutcomeStore | None = None,
         log: RoundLog | None = None,
-        prior: CostModel | None = None,
+        start_from: CostModel | None = None,
         t_max: TMaxEstimator | None = None,
     ) -> None:
         self.pool = check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
@@ -101,13 +101,13 @@ class ActiveLearner:
         self.budget = allocate_budget(budget, selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
-        self._prior = prior
+        self._start_from = start_from
         self._t_max = t_max or TMaxEstimator()
         self._test_measured = False
         self._last: Round | None = None
         self._asked: CostModel | None = None
-        if prior is not None:
-            self._ask(prior)
+        if start_from is not None:
+            self._ask(start_from)
 
     @property
     def _sets(self) -> tuple[str, ...]:
@@ -163,8 +163,19 @@ class ActiveLearner:
     def measure_test(self) -> None:
         """Measure the held-out programs that have not been measured."""
         held_out = {k: self.split.test[k].tolist() for k in self._ids}
-        measure_missing(self.pool, held_out, self.store, self.measurer)
+        self.measure(held_out)
         self._test_measured = True
+
+    def measure(self, programs: Mapping[int, Sequence[int]]) -> None:
+        """Measure those programs that were not measured yet.
+
+        Args:
+            programs: of each task, by its place in the pool.
+
+        Raises:
+            MeasurerError: If measuring cannot go on.
+        """
+        measure_missing(self.pool, programs, self.store, self.measurer)
 
     def round(self, number: int) -> Round:
         """Select, measure, train, and evaluate on the held-out programs; `number` is 1-based.
@@ -188,7 +199,7 @@ class ActiveLearner:
             for k, task in enumerate(self.pool.tasks)
             if task.name in selection.picks
         }
-        measure_missing(self.pool, picks, self.store, self.measurer)
+        self.measure(picks)
         for task_id, programs in picks.items():
             self.picks[task_id].extend(programs)
         select_s = selected - started
@@ -289,7 +300,7 @@ class ActiveLearner:
         index, y, task = self.trained_on()
         if len(index):
             features, seed = self.pool.features.take(index), self.settings.seed
-            shares = self._t_max.shares(features, y, task, self._sets, seed, self._prior)
+            shares = self._t_max.shares(features, y, task, self._sets, seed, self._start_from)
             self.model.fit(features, shares * y, task)
             self._ask(self.model)
 

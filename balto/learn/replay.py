@@ -49,8 +49,8 @@ def replay(
         seed: fixes the split, every selection, and a model that is given by its name.
         until_saturated: stop before the budget is used up, when another 2 % of the programs are
             expected to bring less than a point of Top-1 (`balto.learn.saturation`).
-        start_from: models to learn from too, or their files; ``starter`` is
-            the one that ships with balto. The first is asked in round 1.
+        start_from: models to learn from too, or their files; ``starter`` is the one that ships with
+            balto. The first is asked in round 1.
         on_round: called after each round.
 
     Raises:
@@ -73,11 +73,11 @@ def replay(
     learnt = [m if isinstance(m, CostModel) else load(model_path(m))[0] for m in given]
     fresh = create(model, seed)
     if learnt:
-        fresh.warm_start(*learnt)
+        fresh.start_from(*learnt)
     with ReplayMeasurer(pool) as measurer:
         learner = ActiveLearner(
             *(pool, measurer, get(selector), fresh, settings),
-            prior=learnt[0] if learnt else None,
+            start_from=learnt[0] if learnt else None,
         )
         return learner.run(on_round)
 

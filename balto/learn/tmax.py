@@ -44,7 +44,7 @@ class TMaxEstimator:
         task: NDArray[np.int32],
         names: Sequence[str],
         seed: int,
-        prior: CostModel | None = None,
+        start_from: CostModel | None = None,
     ) -> Floats:
         """The share of each program's task, `n`; a label times its share is on the scale of T_max.
 
@@ -54,14 +54,14 @@ class TMaxEstimator:
             task: `n`.
             names: feature sets that the judging forest reads.
             seed: of that forest.
-            prior: a model of another device, which judges in the place of the forest.
+            start_from: a fitted model of another device, which judges in the place of the forest.
         """
         tasks, group, counts = np.unique(task, return_inverse=True, return_counts=True)
         few = (counts < self.trusted)[group]
         roots = np.sqrt(labels)
         expected = roots.copy()
-        if prior is not None:
-            scores = prior.to_relative_throughput(prior.predict(features), task)
+        if start_from is not None:
+            scores = start_from.to_relative_throughput(start_from.predict(features), task)
             expected[few] = np.sqrt(scores[few])
         elif few.any() and len(tasks) > 1:
             self._expect_by_others(expected, features, roots, group, few, names, seed)

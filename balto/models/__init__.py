@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from balto.models.base import CostModel
-from balto.models.file import ModelCard, load, read_card, save
-from balto.models.registry import MODELS, create
+from balto.lazy import lazily
 
 if TYPE_CHECKING:
+    from balto.models.base import CostModel
+    from balto.models.bins import Bins
+    from balto.models.file import ModelCard, load, read_card, save
+    from balto.models.forest import Forest
     from balto.models.lstm import LSTM
     from balto.models.mlp import MLP, TenSetMLP, TenSetMLPRegression
-    from balto.models.pack_sum import PackSumXGB
-    from balto.models.xgb import XGB
+    from balto.models.neural import NetworkSettings, StoreNetwork
+    from balto.models.pack_sum import PackSumSettings, PackSumXGB
+    from balto.models.prior import Prior
+    from balto.models.registry import MODELS, create
+    from balto.models.xgb import XGB, XGBSettings
 
 __all__ = [
     "LSTM",
     "MLP",
     "MODELS",
     "XGB",
+    "Bins",
     "CostModel",
+    "Forest",
     "ModelCard",
+    "NetworkSettings",
+    "PackSumSettings",
     "PackSumXGB",
+    "Prior",
+    "StoreNetwork",
     "TenSetMLP",
     "TenSetMLPRegression",
+    "XGBSettings",
     "create",
     "load",
     "read_card",
     "save",
 ]
 
-_WHERE = {
-    "LSTM": "lstm",
-    "MLP": "mlp",
-    "PackSumXGB": "pack_sum",
-    "TenSetMLP": "mlp",
-    "TenSetMLPRegression": "mlp",
-    "XGB": "xgb",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a model when it is asked for: some import torch or XGBoost."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazily(__name__)

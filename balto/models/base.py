@@ -44,8 +44,8 @@ class CostModel(ABC):
         defaults: a frozen dataclass with the hyper-parameters.
         seed: as given.
         settings: `defaults` with what was given.
-        sources: models of other devices, whose predictions are columns of this one.
-        weighs_sources: whether `fit` finds out from its labels how much the sources count.
+        started_from: models of other devices, whose predictions are columns of this one's table.
+        weighs_start: whether `fit` finds out from its labels how much those count.
         prior: how much they count, learnt by `fit`.
     """
 
@@ -54,8 +54,8 @@ class CostModel(ABC):
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         self.seed: int = check_number("seed", seed, 0, LARGEST_SEED, whole=True)
-        self.sources: tuple[CostModel, ...] = ()
-        self.weighs_sources = True
+        self.started_from: tuple[CostModel, ...] = ()
+        self.weighs_start = True
         self.prior = Prior()
         try:
             self.settings = replace(self.defaults, **settings)
@@ -72,19 +72,19 @@ class CostModel(ABC):
 
     @property
     def feature_sets(self) -> tuple[str, ...]:
-        """Names of the feature sets that the model reads, its sources' included.
+        """Names of the feature sets that the model reads, those of `started_from` included.
 
         Empty before `fit` if it takes whatever sets the programs have.
         """
-        return self._with_sources(self.reads)
+        return self._all_sets(self.reads)
 
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
         """Names of the feature sets that the model reads, or would read, of these programs."""
-        return self._with_sources(self.reads or features.names)
+        return self._all_sets(self.reads or features.names)
 
-    def _with_sources(self, own: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the model itself, and those of its sources."""
-        theirs = (name for source in self.sources for name in source.feature_sets)
+    def _all_sets(self, own: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the model itself, and those of the models that it started from."""
+        theirs = (name for model in self.started_from for name in model.feature_sets)
         return tuple(dict.fromkeys([*own, *theirs]))
 
     @property
@@ -126,47 +126,47 @@ class CostModel(ABC):
         """
 
     def fresh(self, seed: int | None = None) -> Self:
-        """An untrained model of the same kind, hyper-parameters and sources.
+        """An untrained model of the same kind and hyper-parameters, which starts from the same.
 
         Args:
             seed: of its training; that of this model if None.
         """
         model = type(self)(self.seed if seed is None else seed, **asdict(self.settings))
-        model.sources = self.sources
-        model.weighs_sources = self.weighs_sources
+        model.started_from = self.started_from
+        model.weighs_start = self.weighs_start
         return model
 
-    def warm_start(self, *sources: CostModel, weigh: bool = True) -> None:
+    def start_from(self, *models: CostModel, weigh: bool = True) -> None:
         """Give every later `fit` what models of other devices know; call before `fit`.
 
         What each of them predicts is one more column beside the features ("stacking"). While
         labels are few the model's own prediction is also averaged with theirs
-        (`balto.models.prior`). A source may be of any kind.
+        (`balto.models.prior`). They may be of any kind.
 
         Args:
-            sources: fitted models.
-            weigh: whether `fit` finds out from its labels how much the sources count. Not where
-                labels are the sources' own predictions, which say nothing for them.
+            models: fitted models; they take the place of those of an earlier call.
+            weigh: whether `fit` finds out from its labels how much they count. Not where labels
+                are their own predictions, which say nothing for them.
 
         Raises:
-            ModelNotFitted: If a source has not been trained.
+            ModelNotFitted: If one of them has not been trained.
         """
-        for source in sources:
-            source.state()
-        self.sources = sources
-        self.weighs_sources = weigh
+        for model in models:
+            model.state()
+        self.started_from = models
+        self.weighs_start = weigh
 
     def taught(self, features: FeatureTable) -> NDArray[np.float32]:
-        """What the sources predict for `n` programs, ``n x len(sources)``."""
-        columns = np.empty((len(features), len(self.sources)), np.float32)
-        for column, source in zip(columns.T, self.sources, strict=True):
-            column[:] = source.predict(features)
+        """What the models of `started_from` predict for `n` programs, a column each."""
+        columns = np.empty((len(features), len(self.started_from)), np.float32)
+        for column, model in zip(columns.T, self.started_from, strict=True):
+            column[:] = model.predict(features)
         return columns
 
     def store_rows(self, features: FeatureTable) -> Features:
-        """The store rows, each with what the sources predict for its program."""
+        """The store rows, each with what `started_from` predicts for its program."""
         store = features[STORE.name]
-        if not self.sources:
+        if not self.started_from:
             return store
         taught = np.repeat(self.taught(features), store.counts, axis=0)
         return Features(np.concatenate([store.rows, taught], axis=1), store.offsets)
@@ -211,7 +211,7 @@ class CostModel(ABC):
 
 
 class StackedModel(CostModel):
-    """A model whose sources are columns, and which learns how much they count beside its own say.
+    """A model that learns how much those that it started from count beside its own say.
 
     A subclass trains by `fit_own`, and blends what it predicts by ``self.prior``.
     """
@@ -226,7 +226,7 @@ class StackedModel(CostModel):
         check_labels(features, relative_throughput, task)
         self.fit_own(features, relative_throughput, task)
         self.prior = Prior()
-        if self.sources:
+        if self.started_from:
             self._lean(features, relative_throughput, task)
 
     @abstractmethod
@@ -244,9 +244,9 @@ class StackedModel(CostModel):
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
     ) -> None:
-        """Learn how much the sources count, by cross-validation with copies of the model."""
+        """Learn how much `started_from` counts, by cross-validation with copies of the model."""
         own, unseen = self.predict(features), np.full(len(features), np.nan)
-        for shown, held_out in folds(task, self.seed) if self.weighs_sources else ():
+        for shown, held_out in folds(task, self.seed) if self.weighs_start else ():
             copy = self.fresh()
             copy.fit_own(features.take(shown), relative_throughput[shown], task[shown])
             unseen[held_out] = copy.predict(features.take(held_out))

@@ -105,7 +105,7 @@ def to_bytes(model: CostModel, trained_on: dict[str, Any]) -> bytes:
     The models that it started from are members of their own, as files within the file.
     """
     config, payload = model.state()
-    for number, source in enumerate(model.sources):
+    for number, source in enumerate(model.started_from):
         payload[_source_member(number)] = to_bytes(source, {})
     meta = {
         "format": FORMAT,
@@ -113,7 +113,7 @@ def to_bytes(model: CostModel, trained_on: dict[str, Any]) -> bytes:
         "model": model.name,
         "config": config,
         "prior": model.prior.to_dict(),
-        "sources": len(model.sources),
+        "sources": len(model.started_from),
         "trained_on": trained_on,
         "versions": versions_of(*_LIBRARIES),
         "payload": sorted(payload),
@@ -155,7 +155,7 @@ def _model(card: ModelCard, payload: dict[str, bytes], where: str, depth: int) -
         try:
             config = {**card.config, "sources": len(sources)}
             model = MODELS[card.model].from_state(config, payload)
-            model.warm_start(*sources)
+            model.start_from(*sources)
             model.prior = Prior.from_dict(card.prior, len(sources))
         except Exception as error:  # each library has its own way to say that its bytes are wrong
             raise ModelFileError(

@@ -39,6 +39,6 @@ class LSTM(NetworkModel):
     name: ClassVar[str] = "lstm"
     defaults: ClassVar[NetworkSettings] = OWN_TRAINING
 
-    def build(self, width: int) -> StoreLSTM:
+    def build(self, width: int) -> StoreNetwork:
         """A new network for rows of `width`."""
         return StoreLSTM(self.settings, width)

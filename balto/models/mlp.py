@@ -41,7 +41,7 @@ class MLP(NetworkModel):
     name: ClassVar[str] = "mlp"
     defaults: ClassVar[NetworkSettings] = OWN_TRAINING
 
-    def build(self, width: int) -> SegmentSumMLP:
+    def build(self, width: int) -> StoreNetwork:
         """A new network for rows of `width`."""
         return SegmentSumMLP(self.settings, width)
 

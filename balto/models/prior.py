@@ -1,4 +1,4 @@
-"""How far a model leans on models of other devices, its sources: as far as its labels say.
+"""How far a model leans on its sources, the models of `start_from`: as far as its labels say.
 
 A model that reads its sources' predictions as columns still needs labels to learn that they are
 right. So the model's own prediction is averaged with theirs. Their weight is estimated from labels

@@ -1,7 +1,7 @@
 """The model that ships with balto: what it learnt elsewhere, as a start on a new device.
 
-``balto pretrain`` starts from it unless told ``--from none``; `experiments/starter.py` makes it
-from recorded pools.
+``balto pretrain`` starts from it unless told ``--start-from none``; `experiments/starter.py`
+makes it from recorded pools.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def model_path(spec: str) -> str:
     return str(PATH) if spec == NAME else spec
 
 
-def sources(specs: Sequence[str]) -> tuple[str, ...]:
+def starting_models(specs: Sequence[str]) -> tuple[str, ...]:
     """The model files to learn from; ``none`` alone stands for no model.
 
     Raises:

@@ -91,7 +91,7 @@ class XGB(StackedModel):
 
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
         """As the settings say, or the best that these programs have."""
-        return self._with_sources(self.reads or _preferred(features))
+        return self._all_sets(self.reads or _preferred(features))
 
     def fit_own(
         self,

@@ -26,7 +26,7 @@ DEFAULT = "xgb:features=decisions+loops+cycles"
 class Learner:
     """Learns from trials without forgetting what a trained model knew.
 
-    The trained model becomes a source of a new one of its kind, which is trained on the trials:
+    A new model of its kind starts from the trained one, and is trained on the trials:
     its predictions are a column beside the features, and what the new one predicts is drawn
     towards them while trials are few (`balto.models.prior`). Labels are y = T / T_max, where T_max
     is what the trained model takes it to be (`balto.learn.tmax`); failures are never trained on.
@@ -99,7 +99,7 @@ class Learner:
         np.minimum.at(best, tasks, latencies)
         measured, labels = FeatureTable.concatenate(self._features), best[tasks] / latencies
         labels *= _T_MAX.shares(
-            *(measured, labels, tasks, self.feature_sets, self._seed), prior=self._base
+            *(measured, labels, tasks, self.feature_sets, self._seed), start_from=self._base
         )
         tables, more, of = self._labelled_anchors()
         self._trained = self._fresh()
@@ -128,5 +128,5 @@ class Learner:
             return create(DEFAULT, self._seed)
         model = self._base.fresh(self._seed)
         # Anchors have the base's own labels: they are no evidence for it.
-        model.warm_start(self._base, weigh=False)
+        model.start_from(self._base, weigh=False)
         return model

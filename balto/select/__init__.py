@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from balto.select.base import Selector, TaskState
-from balto.select.registry import SELECTORS, get
-from balto.select.tasks import select_tasks
+from balto.lazy import lazily
 
 if TYPE_CHECKING:
     from balto.select.alt import ALT
     from balto.select.balto import Balto, KLSwitch
+    from balto.select.base import Selector, TaskState
     from balto.select.biased_diversity import BiasedDiversity
     from balto.select.biased_lcmd import BiasedLCMD
     from balto.select.gsx import GSx
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from balto.select.lcmd import LCMD
     from balto.select.output_diversity import OutputDiversity
     from balto.select.random import Random
+    from balto.select.registry import SELECTORS, get
+    from balto.select.tasks import select_tasks
 
 __all__ = [
     "ALT",
@@ -40,23 +40,4 @@ __all__ = [
     "select_tasks",
 ]
 
-_WHERE = {
-    "ALT": "alt",
-    "IGS": "igs",
-    "LCMD": "lcmd",
-    "Balto": "balto",
-    "BiasedDiversity": "biased_diversity",
-    "BiasedLCMD": "biased_lcmd",
-    "GSx": "gsx",
-    "GSy": "gsy",
-    "KLSwitch": "balto",
-    "OutputDiversity": "output_diversity",
-    "Random": "random",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a selector when it is asked for: some compile code."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazily(__name__)

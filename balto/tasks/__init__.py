@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from balto.arguments import texts
 from balto.data.target import LLVM, Target
@@ -11,15 +11,13 @@ from balto.data.task import Task
 from balto.errors import InputError
 from balto.tasks import networks as known
 from balto.tasks import operators
+from balto.tasks.extract import Extracted
 from balto.tasks.shapes import checked
 from balto.text import one_line
 from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
-if TYPE_CHECKING:
-    from balto.tasks.extract import Extracted
-
-__all__ = ["Task", "check", "extract_tasks"]
+__all__ = ["Extracted", "Task", "check", "extract_tasks"]
 
 #: Seconds that the conversion of all networks may take.
 DEADLINE_S = 1800.0

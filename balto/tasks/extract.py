@@ -40,13 +40,24 @@ class Extracted:
     def and_own(self, tasks: Sequence[Task]) -> Extracted:
         """These, and tasks of somebody's own after them.
 
+        Args:
+            tasks: with their modules.
+
+        Returns:
+            All of them.
+
         Raises:
-            InputError: If two tasks have one name.
+            InputError: If two tasks have one name, or are for different targets.
         """
         every = [*self.tasks, *tasks]
         counts = Counter(task.name for task in every)
         if twice := [name for name, count in counts.items() if count > 1]:
             raise InputError(f"expected tasks of different names, got {twice[0]} twice")
+        if others := [task for task in every if task.target != every[0].target]:
+            raise InputError(
+                f"expected tasks of one target, {every[0].name} is for {every[0].target} and "
+                f"{others[0].name} for {others[0].target}"
+            )
         return replace(self, tasks=every)
 
 

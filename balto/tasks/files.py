@@ -9,6 +9,8 @@ from balto.data.task import Task
 from balto.errors import CampaignError, InputError
 from balto.tasks.extract import Extracted
 
+_ANEW = "delete it and run balto pretrain again: the tasks are then made anew, nothing is lost"
+
 
 def write_tasks(path: Path, found: Extracted) -> None:
     """Write the tasks, and what could not become one, with a checksum."""
@@ -16,13 +18,16 @@ def write_tasks(path: Path, found: Extracted) -> None:
     write_json(path, {"tasks": rows, "left_out": found.left_out, "notes": found.notes})
 
 
-def read_tasks(path: Path) -> Extracted:
+def read_tasks(path: Path, advice: str = _ANEW) -> Extracted:
     """The inverse of `write_tasks`; of what an older balto wrote there are no notes.
 
+    Args:
+        path: of the file.
+        advice: what to do where it is damaged.
+
     Raises:
-        CampaignError: the file is damaged.
+        CampaignError: If the file is not there, or is damaged.
     """
-    advice = "delete it and run balto pretrain again: the tasks are then made anew, nothing is lost"
     with reading(path, CampaignError, advice):
         content = read_json(path)
         try:

@@ -21,8 +21,9 @@ A subclass says how to make the part, and pytest collects the rest::
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from balto.lazy import lazily
 
 if TYPE_CHECKING:
     from balto.testing.executors import ExecutorContract
@@ -42,19 +43,4 @@ __all__ = [
     "made_up_pool",
 ]
 
-_WHERE = {
-    "CostModelContract": "models",
-    "ExecutorContract": "executors",
-    "MeasurerContract": "measurer",
-    "OutcomeStoreContract": "stores",
-    "RoundLogContract": "stores",
-    "SelectorContract": "selectors",
-    "made_up_pool": "pools",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a suite when it is asked for."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazily(__name__)

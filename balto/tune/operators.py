@@ -140,13 +140,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
         found = Extracted([])
         if named:
             found = extract_tasks([], named, self.target, worker=worker)
-        tasks = found.and_own(own).tasks
-        if others := [task for task in tasks if task.target != tasks[0].target]:
-            raise InputError(
-                f"expected tasks of one target, {tasks[0].name} is for {tasks[0].target} and "
-                f"{others[0].name} for {others[0].target}"
-            )
-        return tasks
+        return found.and_own(own).tasks
 
     def asked(self) -> Mapping[str, Any]:
         own = [each for each in self.operators if isinstance(each, Task)]

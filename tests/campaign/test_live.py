@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import balto
-from balto.campaign.campaign import Campaign, Listener
+from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
+from balto.campaign.listener import Listener
 from balto.campaign.pool import pool_of
 from balto.campaign.status import status
 from balto.data.candidate import Candidate

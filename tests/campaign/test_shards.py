@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from balto.campaign import campaign as module
+from balto.campaign import folder as module
 from balto.campaign.campaign import Campaign
 from balto.campaign.config import Config
+from balto.campaign.folder import ShardId
 from balto.campaign.merge import Merge
 from balto.campaign.programs import make_pool
-from balto.campaign.shards import Shard, ShardId
+from balto.campaign.shards import Shard
 from balto.campaign.status import status
 from balto.data import mapped
 from balto.data.pool import Pool
@@ -129,13 +130,13 @@ def test_what_cannot_be_merged_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="replayed by one process"):
         Shard(tmp_path / "w", Config(pool="p"), ShardId(1, 2))
     with Shard(tmp_path / "w", CONFIG, ShardId(1, 4)) as first:
-        first._begin()
+        first.begin()
         with pytest.raises(CampaignLocked):
             Shard(tmp_path / "w", CONFIG, ShardId(1, 4))
     with pytest.raises(ConfigurationChanged, match="rounds: 3 before, 4 now"):
         Shard(tmp_path / "w", replace(CONFIG, rounds=4), ShardId(1, 4))
     with Shard(tmp_path / "w", replace(CONFIG, seed=1), ShardId(2, 4)) as other:
-        other._begin()
+        other.begin()
     with pytest.raises(ConfigurationChanged, match="seed"):
         Merge(tmp_path / "w")
     (tmp_path / "w" / "parts" / "2-of-5").mkdir()

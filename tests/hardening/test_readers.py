@@ -80,7 +80,7 @@ def model_of(path, seed):
     source, model = create("xgb", seed), create("xgb", seed)
     features, y, task = labelled_programs(40, 2)
     source.fit(features, y, task)
-    model.warm_start(source)
+    model.start_from(source)
     model.fit(features, y, task)
     save(model, path, {"device": f"CPU {seed}"})
 

@@ -27,7 +27,7 @@ class Saying(CostModel):
         self.scores = np.array(scores)
 
     def fit(self, features, relative_throughput, task):  # noqa: ARG002
-        raise AssertionError("a prior is asked, not trained")
+        raise AssertionError("a model to start from is asked, not trained")
 
     def predict(self, features):  # noqa: ARG002
         return self.scores
@@ -40,13 +40,13 @@ def rows(n):
 
 
 def judged_by(scores, labels, task, **changes):
-    """The labels, corrected by what a prior says."""
+    """The labels, corrected by what a model to start from says."""
     labels, task = np.array(labels), np.array(task, np.int32)
     given = (rows(len(labels)), labels, task, NAMES, 0, Saying(scores))
     return TMaxEstimator(**changes).shares(*given) * labels
 
 
-def test_labels_on_the_scale_of_a_prior_keep_their_order_and_never_grow():
+def test_labels_on_the_scale_of_another_model_keep_their_order_and_never_grow():
     corrected = judged_by([0.6, 0.3, 5.0, 5.0], [1.0, 0.5, 1.0, 0.2], [3, 3, 8, 8])
     np.testing.assert_allclose(corrected, [0.6, 0.3, 1.0, 0.2])
 
@@ -71,7 +71,7 @@ def test_no_share_is_smaller_than_the_least():
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
 def test_shares_are_one_a_task_in_their_range_and_one_where_labels_are_many(counts, seed):
-    """Without a prior; each task has its own number of labels, in any order."""
+    """Without such a model; each task has its own number of labels, in any order."""
     rng = np.random.default_rng(seed)
     task = rng.permutation(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
     labels, n = rng.uniform(0.01, 1, sum(counts)), sum(counts)

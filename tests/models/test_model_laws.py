@@ -46,12 +46,12 @@ class TestEveryModel(CostModelContract):
 
 
 @everyone
-def test_a_warm_start_carries_over_what_the_source_knows(name: str) -> None:
+def test_start_from_carries_over_what_the_source_knows(name: str) -> None:
     features, y, task = labelled_programs(seed=6)
     few = np.arange(0, len(y), 12)
     source, cold, warm = untrained(name), untrained(name), untrained(name)
     source.fit(features, y, task)
-    warm.warm_start(source)
+    warm.start_from(source)
     skill = []
     for model in (cold, warm):
         model.fit(features.take(few), y[few], task[few])
@@ -61,13 +61,13 @@ def test_a_warm_start_carries_over_what_the_source_knows(name: str) -> None:
 
 
 @everyone
-def test_a_warm_start_needs_a_trained_model_of_whatever_kind(name: str) -> None:
+def test_start_from_needs_a_trained_model_of_whatever_kind(name: str) -> None:
     with pytest.raises(ModelNotFitted):
-        untrained(name).warm_start(untrained(name))
+        untrained(name).start_from(untrained(name))
     features, y, task = labelled_programs()
     source, warm = create("xgb"), untrained(name)
     source.fit(features, y, task)
-    warm.warm_start(source, source)
+    warm.start_from(source, source)
     warm.fit(features, y, task)
     assert np.isfinite(warm.predict(features)).all()
     assert set(warm.feature_sets) >= set(source.feature_sets)
@@ -78,12 +78,12 @@ def test_a_fresh_model_is_untrained_with_the_same_settings_and_sources(name: str
     labelled = labelled_programs()
     source, model = create("xgb"), untrained(name)
     source.fit(*labelled)
-    model.warm_start(source, weigh=False)
+    model.start_from(source, weigh=False)
     model.fit(*labelled)
     again, other = model.fresh(), model.fresh(seed=7)
     assert (repr(again), other.seed) == (repr(model), 7)
-    assert (again.settings, again.sources, again.weighs_sources) == (
-        *(model.settings, model.sources),
+    assert (again.settings, again.started_from, again.weighs_start) == (
+        *(model.settings, model.started_from),
         False,
     )
     with pytest.raises(ModelNotFitted):
@@ -96,8 +96,8 @@ def test_sources_that_are_not_weighed_count_as_their_worth_says() -> None:
     features, y, task = labelled_programs(tasks=2)
     source, weighed, unweighed = create("xgb"), create("xgb"), create("xgb")
     source.fit(features, y, task)
-    weighed.warm_start(source)
-    unweighed.warm_start(source, weigh=False)
+    weighed.start_from(source)
+    unweighed.start_from(source, weigh=False)
     for model in (weighed, unweighed):
         model.fit(features, y, task)
     assert unweighed.prior.weight == WORTH / (WORTH + len(y) / 2)

@@ -8,28 +8,28 @@ import pytest
 import balto
 from balto.campaign.config import Config
 from balto.errors import InputError
-from balto.models.starter import PATH, sources
+from balto.models.starter import PATH, starting_models
 
 POOLS = Path(__file__).resolve().parents[2] / "pools"
 OPERATOR = ("matmul:8x8x8",)
 
 
 def test_live_campaigns_on_a_cpu_start_from_it_and_no_others():
-    assert Config(operators=OPERATOR).sources == ("starter",)
-    assert Config(operators=OPERATOR, target='{"kind": "llvm", "mcpu": "znver3"}').sources
-    assert Config(operators=OPERATOR, target="cuda").sources == ()  # it knows no GPU
-    assert Config(pool="some/pool").sources == ()  # selectors are compared there
-    assert Config(pool="some/pool", start_from="starter").sources == ("starter",)
+    assert Config(operators=OPERATOR).starting_models == ("starter",)
+    assert Config(operators=OPERATOR, target='{"kind": "llvm", "mcpu": "znver3"}').starting_models
+    assert Config(operators=OPERATOR, target="cuda").starting_models == ()  # it knows no GPU
+    assert Config(pool="some/pool").starting_models == ()  # selectors are compared there
+    assert Config(pool="some/pool", start_from="starter").starting_models == ("starter",)
 
 
 @pytest.mark.parametrize("none", ["none", ("none",), ()])
 def test_none_is_none(none):
-    assert Config(operators=OPERATOR, start_from=none).sources == ()
+    assert Config(operators=OPERATOR, start_from=none).starting_models == ()
 
 
 def test_none_beside_another_is_refused():
     with pytest.raises(InputError, match="none or models to learn from, got none, starter"):
-        sources(["none", "starter"])
+        starting_models(["none", "starter"])
 
 
 def test_settings_survive_being_written():

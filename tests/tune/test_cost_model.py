@@ -55,7 +55,7 @@ def test_trials_teach_without_making_the_model_forget(trained: Path) -> None:
     few = np.flatnonzero(task == 0)[:6]
     learner.learn("a", features.take(few), 1e-3 / labels[few])
     assert learner.model is not None
-    assert learner.model.sources == (base,)
+    assert learner.model.started_from == (base,)
     new = learner.model.predict(features)
     assert np.corrcoef(new, base.predict(features))[0, 1] > 0.9
 
