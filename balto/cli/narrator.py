@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import click
 
+from balto.cli.output import UNMEASURED
 from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
 from balto.data.target import Target
@@ -77,12 +78,18 @@ class TuningNarrator(NetworkListener):
         if self._trials < tasks:
             self._progress.say(
                 f"fewer trials ({self._trials}) than tasks: those that matter least keep TVM's "
-                "default schedules"
+                "default schedules, or get the program that the model likes best"
             )
 
     def noted(self, note: str) -> None:
         """Say it."""
         self._progress.say(note)
+
+    def favourite(self, task: str, done: int, tasks: int) -> None:
+        """Count the tasks of which the model chose a program."""
+        if done == 1:
+            self._progress.begin("choose unmeasured programs", tasks, "task")
+        self._progress.advance("choose unmeasured programs", task)
 
     def estimated(self, latency_s: float) -> None:
         """Show what the network would take now."""
@@ -133,4 +140,10 @@ def row(tuned: TunedTask) -> dict[str, Any]:
         "seconds": tuned.seconds,
         "asking_s": tuned.asking_s,
         "tuned": bool(tuned.trace),
+        "measured": not tuned.unmeasured,
     }
+
+
+def best(tuned: TunedTask) -> str:
+    """A task's latency, for a table."""
+    return UNMEASURED if tuned.unmeasured and tuned.trace else seconds(tuned.latency_s)

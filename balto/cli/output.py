@@ -16,7 +16,9 @@ from balto.text import printable
 
 #: Reasons that one line tells, at most.
 REASONS = 5
-_NUMBER = re.compile(r"-|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
+#: In the place of a latency that nobody measured.
+UNMEASURED = "not measured"
+_NUMBER = re.compile(rf"-|{UNMEASURED}|[-+]?[\d,]*\.?\d+%?( [a-z].*)?")
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from balto.cli.output import print_table
+from balto.cli.output import UNMEASURED, print_table
 from balto.text import printable
 from balto.units import percent, seconds
 
@@ -40,7 +40,7 @@ def _row(task: TaskStatus) -> list[object]:
         len(task.outcomes),
         task.failed,
         seconds(task.untuned_s),
-        seconds(task.now_s),
+        seconds(task.now_s) if task.measured else UNMEASURED,
         f"{ratio:.2f}" if math.isfinite(ratio) else "-",
         f"{task.seconds:.1f}",
         percent(task.asking_share),
@@ -59,4 +59,5 @@ def _network(network: Mapping[str, Any]) -> str:
     ]
     reference = network.get("reference") or {}
     parts += [f"{name} {seconds(value)}" for name, value in reference.items()]
-    return f"{network.get('name', 'network')}: {', '.join(parts)}"
+    told = ", ".join(parts) or "neither checked nor timed, since the machine could not run it"
+    return f"{network.get('name', 'network')}: {told}"

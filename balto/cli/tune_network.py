@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from balto.cli.narrator import TuningNarrator, print_troubles, row
+from balto.cli.narrator import TuningNarrator, best, print_troubles, row
 from balto.cli.output import print_json, print_table
 from balto.text import printable
 from balto.tune.network import TunedNetwork, tune_network
@@ -34,6 +34,7 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "untuned_s": done.untuned_s,
         "reference": dict(done.reference),
         "error": done.error,
+        "library": done.library,
         "trials": done.trials,
         "wrong": list(done.wrong),
         "tasks": {
@@ -46,7 +47,6 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
 
 def _print(done: TunedNetwork) -> None:
     total = sum(_seconds(done, each) for each in done.tasks)
-    beside = "".join(f"{seconds(s)} in {name}, " for name, s in done.reference.items())
     print_table(
         ["task", "weight", "untuned", "best", "share", "trials", "failed"],
         [
@@ -54,20 +54,32 @@ def _print(done: TunedNetwork) -> None:
                 each.task.name,
                 done.weights[each.task.name],
                 seconds(each.untuned_s),
-                seconds(each.latency_s),
+                best(each),
                 f"{_seconds(done, each) / total:.1%}" if total else "-",
                 each.trials,
                 row(each)["failed"],
             ]
             for each in done.tasks
         ],
-        title=f"{done.name}: {seconds(done.latency_s)} tuned, "
-        f"{seconds(done.untuned_s)} untuned ({done.untuned_s / done.latency_s:.1f}x), "
-        f"{beside}{done.trials} trials, outputs within {done.error:.2g} of the tolerance",
+        title=_title(done),
     )
     if done.untried:
         names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)
         click.echo(printable(f"With TVM's default schedule: {names}"))
+
+
+def _title(done: TunedNetwork) -> str:
+    if math.isnan(done.latency_s):
+        return (
+            f"{done.name}: {done.library}, neither checked nor timed, since this machine cannot "
+            "run it"
+        )
+    beside = "".join(f"{seconds(s)} in {name}, " for name, s in done.reference.items())
+    return (
+        f"{done.name}: {seconds(done.latency_s)} tuned, {seconds(done.untuned_s)} untuned "
+        f"({done.untuned_s / done.latency_s:.1f}x), {beside}{done.trials} trials, outputs within "
+        f"{done.error:.2g} of the tolerance"
+    )
 
 
 def _seconds(done: TunedNetwork, each: Any) -> float:

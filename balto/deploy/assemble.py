@@ -28,10 +28,12 @@ class Assembled:
     """The network that is deployed.
 
     Attributes:
-        latency_s: of what is deployed, seconds.
-        untuned_s: of the network through TVM's default pipeline, seconds.
-        reference: seconds in the runtime that it came from, by the runtime's name.
-        error: distance of its outputs from the reference, in tolerances: at most 1.
+        latency_s: of what is deployed, seconds; NaN where this machine cannot run it.
+        untuned_s: of the network through TVM's default pipeline, seconds; the same.
+        reference: seconds in the runtime that it came from, by the runtime's name; the same.
+        error: distance of its outputs from the reference, in tolerances: at most 1; NaN if they
+            were not compared.
+        library: its file's name.
         traces: of the tasks whose programs are in it; none where the untuned network is deployed.
         wrong: tasks whose programs were left out.
     """
@@ -40,6 +42,7 @@ class Assembled:
     untuned_s: float
     reference: Mapping[str, float]
     error: float
+    library: str
     traces: Mapping[str, str]
     wrong: Sequence[str]
 
@@ -47,9 +50,11 @@ class Assembled:
     def of(cls, metadata: Mapping[str, Any], traces: Mapping[str, str]) -> Self:
         """What a finished folder says of itself, of programs that were found."""
         tasks, about = metadata["tasks"], metadata["network"]
-        values = {name: about[name] for name in ("latency_s", "untuned_s", "reference", "error")}
+        known = {name: about[name] for name in ("latency_s", "untuned_s", "error")}
+        values: dict[str, Any] = {name: math.nan if x is None else x for name, x in known.items()}
+        values |= {name: about[name] for name in ("reference", "library", "wrong")}
         deployed = {name: trace for name, trace in traces.items() if tasks[name]["tuned"]}
-        return cls(**values, traces=deployed, wrong=about["wrong"])
+        return cls(**values, traces=deployed)
 
 
 def assemble(
@@ -113,6 +118,7 @@ def assemble(
         untuned_s=untuned_s,
         reference=reference,
         error=error,
+        library=LIBRARY,
         traces=traces,
         wrong=wrong,
     )

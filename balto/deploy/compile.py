@@ -228,7 +228,8 @@ def _run(module: Any, weights: Sequence[Any], target: Target) -> list[Any]:
     import tvm
     from tvm import relax
 
-    host = tvm_target(target if target.on_cpu else LLVM)
+    here = target.on_cpu and target.mcpu == resolve(LLVM).mcpu
+    host = tvm_target(target if here else LLVM)
     with host:
         machine = relax.VirtualMachine(relax.build(module, target=host), tvm.cpu())
     return list(machine[_TRANSFORM](list(weights)))

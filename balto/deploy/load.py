@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Timed:
 
     Attributes:
         latency_s: median over the repeats, seconds.
-        tuned_s: the same when it was tuned.
+        tuned_s: the same when it was tuned; NaN if it was not measured then.
         cores: that it ran on.
     """
 
@@ -114,12 +115,12 @@ class Tuned:
         tensors = [
             self._tensor(rng.random(shape).astype(dtype)) for shape, dtype in about["arguments"]
         ]
-        device = self._device()
-        evaluator = self._modules[name].time_evaluator(
-            "main", device, number=max(1, math.ceil(0.003 / about["latency_s"])), repeat=repeats
-        )
-        seconds = float(np.median(evaluator(*tensors).results))
-        return Timed(seconds, about["latency_s"], self.cores)
+        timed = partial(self._modules[name].time_evaluator, "main", self._device())
+        tuned_s = _seconds(about["latency_s"])
+        expected_s = tuned_s if math.isfinite(tuned_s) else timed(number=1)(*tensors).mean
+        number = max(1, math.ceil(0.003 / expected_s))
+        seconds = float(np.median(timed(number=number, repeat=repeats)(*tensors).results))
+        return Timed(seconds, tuned_s, self.cores)
 
     def _device(self) -> Any:
         return self._tvm.device(device_of(self._target))
@@ -231,8 +232,9 @@ class DeployedNetwork:
 
     def __repr__(self) -> str:
         about = self.metadata["network"]
-        latency = seconds(about["latency_s"])
-        return f"DeployedNetwork({about['name']}, {latency} when tuned, from {self._folder})"
+        latency_s = _seconds(about["latency_s"])
+        told = f"{seconds(latency_s)} when tuned" if math.isfinite(latency_s) else "not timed"
+        return f"DeployedNetwork({about['name']}, {told}, from {self._folder})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_tuned, (self._folder,)  # a copy, or another process, loads it again
@@ -269,4 +271,9 @@ class DeployedNetwork:
         """Time it here and now, on random inputs."""
         inputs = self.metadata["network"]["inputs"]
         [latency_s] = time_in_turns(runs_of([self._path], inputs, self._target))
-        return Timed(latency_s, self.metadata["network"]["latency_s"], self.cores)
+        return Timed(latency_s, _seconds(self.metadata["network"]["latency_s"]), self.cores)
+
+
+def _seconds(known: float | None) -> float:
+    """Seconds as a folder says them; NaN for null."""
+    return math.nan if known is None else known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 from balto.data.target import Target
 from balto.measure.execute import device_of
 from balto.programs.schedule import program_of, schedule, with_laid_out_weights
-from balto.workers.tvm_setup import import_tvm, tvm_target
+from balto.workers.tvm_setup import import_tvm, tvm_target, use_cores
 
 #: How far a tuned program may be from the untuned one, relative to the largest value: sums of
 #: float32 in another order differ by some 1e-6.
 TOLERANCE = 1e-4
 #: The same for 16-bit floats, whose sums round at every step.
 _TOLERANCE_16 = 2e-2
+#: Programs are timed roughly for so many seconds, three times; one that takes longer, once.
+_ROUGH_S, _SLOW_S = 2e-3, 2e-2
 
 
 def error_of(module: str, trace: str, target: Target) -> float:
@@ -30,6 +33,33 @@ def error_of(module: str, trace: str, target: Target) -> float:
     """
     arguments, expected = _reference(module, target)
     return distance(_outputs(module, trace, target, arguments), expected)
+
+
+def compared(module: str, trace: str, target: Target) -> tuple[float, float]:
+    """How a program that nobody measured stands beside the untuned one.
+
+    Returns:
+        `error_of`; its seconds over those of the untuned one, each timed for a few milliseconds.
+    """
+    error = error_of(module, trace, target)
+    return error, _rough_s(module, trace, target) / _rough_s(module, "", target)
+
+
+def _rough_s(module: str, trace: str, target: Target) -> float:
+    """Seconds of a program, without the layout of its weights; of a slow one by a single run."""
+    tvm, device = import_tvm(target), device_of(target)
+    use_cores(target.cores or 1)
+    made = with_laid_out_weights(program_of(module, trace, target))
+    built = tvm.tirx.build(made, tvm_target(target))
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(made["main"])
+    arrays = random_arrays([([int(d) for d in info.shape], str(info.dtype)) for info in infos])
+    tensors = [tvm.runtime.tensor(each, tvm.device(device)) for each in arrays]
+    timed = built.time_evaluator("main", tvm.device(device), number=1, repeat=1)
+    if (once_s := float(timed(*tensors).mean)) > _SLOW_S:
+        return once_s
+    number = max(1, round(_ROUGH_S / max(once_s, 1e-7)))
+    timed = built.time_evaluator("main", tvm.device(device), number=number, repeat=3)
+    return float(min(timed(*tensors).results))
 
 
 def distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -49,8 +79,18 @@ def distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
     return float(np.abs(got[finite] - expected[finite]).max(initial=0.0)) / scale / tolerance
 
 
+def suffix_of(target: Target) -> str:
+    """What the name of a library ends in: ``.so``, or ``.tar`` for another kind of processor.
+
+    This machine's compiler links nothing for those. The objects are packed, and TVM links them
+    where it loads them.
+    """
+    triple = (target.host or target).option("mtriple") or platform.machine()
+    return ".so" if triple.partition("-")[0] == platform.machine() else ".tar"
+
+
 def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:
-    """Compile a program to a shared library; returns shape and type of its arguments."""
+    """Compile a program to a library (`suffix_of`); returns shape and type of its arguments."""
     tvm = import_tvm(target)
     made = with_laid_out_weights(program_of(module, trace, target))
     tvm.tirx.build(made, tvm_target(target)).export_library(str(path))

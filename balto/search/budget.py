@@ -5,6 +5,10 @@ of the network's run: weight times latency times the mean of what the last trial
 optimistic guess, which is 1 for a task never tried and falls with every slice that it had. The
 shape is Ansor's task scheduler [Zheng2020]_, section 6, without its similarity of tasks.
 
+Where each task has a favourite, which it gets without a trial, only what is gained over that
+counts: a task never tried is expected to take what its favourite takes, and the slice that measures
+the favourite saved what the model thinks is left to gain.
+
 .. [Zheng2020]
     L. Zheng et al. Ansor: generating high-performance tensor programs for deep learning. OSDI 2020.
 """
@@ -28,11 +32,14 @@ class Share:
     Attributes:
         weight: how often it runs in the network.
         flop: of one run.
+        favourite: relative throughput, in (0, 1], that the model expects of its favourite program;
+            None if it has none. The first slice measures that one.
         untuned_s: of the untuned program; NaN if it does not run, None before it was tried.
         best_s: smallest latency; infinity before there is one.
         saved: share of the latency that the last slice saved.
         slices: how many it had.
         dry: whether there is nothing left to measure.
+        rate: FLOP a second of the best program there is, as the favourite's latency says.
     """
 
     weight: int
@@ -42,12 +49,16 @@ class Share:
     saved: float = 1.0
     slices: int = 0
     dry: bool = False
+    favourite: float | None = None
+    rate: float = math.nan
 
     def record(self, best_s: float) -> None:
         """A slice ended with this smallest latency."""
         before, self.best_s = self.latency_s, min(self.best_s, best_s)
         after = self.latency_s
         self.saved = 1 - after / before if math.isfinite(before) and before > 0 else 1.0
+        if self.favourite is not None and not self.slices:
+            self.saved, self.rate = 1 - self.favourite, self.flop / best_s / self.favourite
         self.slices += 1
 
     @property
@@ -58,14 +69,22 @@ class Share:
 
 
 def latencies(shares: Sequence[Share]) -> list[float]:
-    """Seconds of one run of each task; by FLOP, at the rate of the others, if never timed."""
-    rates = sorted(
-        share.flop / share.untuned_s
-        for share in shares
-        if share.untuned_s is not None and share.untuned_s > 0
-    )
-    rate = rates[len(rates) // 2] if rates else _UNTUNED_RATE
-    return [s.latency_s if math.isfinite(s.latency_s) else s.flop / rate for s in shares]
+    """Seconds of one run of each task; by FLOP, at the rate of the others, if never timed.
+
+    That of favourites, if the task has one, and as fast as that is expected to be.
+    """
+    untuned = _middle([s.flop / s.untuned_s for s in shares if s.untuned_s and s.untuned_s > 0])
+    best = _middle([s.rate for s in shares if s.rate > 0])
+
+    def expected_s(share: Share) -> float:
+        rate = untuned if share.favourite is None else best * share.favourite
+        return share.flop / rate
+
+    return [s.latency_s if math.isfinite(s.latency_s) else expected_s(s) for s in shares]
+
+
+def _middle(rates: list[float]) -> float:
+    return sorted(rates)[len(rates) // 2] if rates else _UNTUNED_RATE
 
 
 def network_s(shares: Sequence[Share]) -> float:

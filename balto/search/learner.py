@@ -36,6 +36,7 @@ class Learner:
     programs of the task, labelled by the trained model.
 
     Attributes:
+        base: as given.
         belief: what the search is told by a trained forest and the trials, with nothing trained;
             None where the base is another kind of model, or there is none.
 
@@ -45,7 +46,7 @@ class Learner:
     """
 
     def __init__(self, base: CostModel | None, seed: int = 0) -> None:
-        self._base = base
+        self.base = base
         self._seed = seed
         self._features: list[FeatureTable] = []
         self._latency_s: list[NDArray[np.float64]] = []
@@ -60,12 +61,12 @@ class Learner:
         """What to ask: trained on the trials, or else the base; None if there is neither."""
         if self._trained is None and self._features:
             self._train()
-        return self._trained or self._base
+        return self._trained or self.base
 
     @property
     def feature_sets(self) -> tuple[str, ...]:
         """What `model` reads, or will read."""
-        return (self._base or create(DEFAULT)).feature_sets
+        return (self.base or create(DEFAULT)).feature_sets
 
     def learn(
         self,
@@ -89,7 +90,7 @@ class Learner:
         self._features.append(features.take(worked))
         self._latency_s.append(latency_s[worked])
         self._task.append(np.full(len(worked), number, np.int32))
-        if anchors is not None and self._base is not None:
+        if anchors is not None and self.base is not None:
             self._anchors.setdefault(number, anchors)
         self._trained = None
 
@@ -99,7 +100,7 @@ class Learner:
         np.minimum.at(best, tasks, latencies)
         measured, labels = FeatureTable.concatenate(self._features), best[tasks] / latencies
         labels *= _T_MAX.shares(
-            *(measured, labels, tasks, self.feature_sets, self._seed), start_from=self._base
+            *(measured, labels, tasks, self.feature_sets, self._seed), start_from=self.base
         )
         tables, more, of = self._labelled_anchors()
         self._trained = self._fresh()
@@ -115,18 +116,18 @@ class Learner:
         """Anchors of all tasks, what the base says of them, and their tasks."""
         tables, more, of = [], [], []
         for number, anchors in self._anchors.items():
-            assert self._base is not None
+            assert self.base is not None
             task = np.full(len(anchors), number, np.int32)
-            said = self._base.to_relative_throughput(self._base.predict(anchors), task)
+            said = self.base.to_relative_throughput(self.base.predict(anchors), task)
             tables.append(anchors)
             more.append(np.maximum(said, _LEAST))
             of.append(task)
         return tables, more, of
 
     def _fresh(self) -> CostModel:
-        if self._base is None:
+        if self.base is None:
             return create(DEFAULT, self._seed)
-        model = self._base.fresh(self._seed)
+        model = self.base.fresh(self._seed)
         # Anchors have the base's own labels: they are no evidence for it.
-        model.start_from(self._base, weigh=False)
+        model.start_from(self.base, weigh=False)
         return model

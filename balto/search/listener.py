@@ -20,6 +20,9 @@ class SessionListener:
     def wrong(self, task: str, error: float) -> None:
         """The fastest program of a task does not compute the same; the next one is taken."""
 
+    def favourite(self, task: str, done: int, tasks: int) -> None:
+        """The model chose its favourite program of a task, of the `done`-th of so many `tasks`."""
+
     def estimated(self, latency_s: float) -> None:
         """What the tasks of the network take together, as far as is known."""
 

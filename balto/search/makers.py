@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ class Makers:
             worker.start()
         self._making = ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, cpus))
         self._drawn: dict[str, Future[TaskSearch]] = {}
+        self._begun: dict[str, Future[TaskSearch]] = {}
         self._expected: Task | None = None
         warming = ThreadPoolExecutor(1)
         self._warm = warming.submit(warm)
@@ -65,7 +66,9 @@ class Makers:
             self._draw(self._expected)
 
     def begin(self, task: Task) -> Future[TaskSearch]:
-        """The search of a task, with its first generations."""
+        """The search of a task, with its first generations; begun once."""
+        if task.name in self._begun:
+            return self._begun[task.name]
         drawn = self._draw(task)
 
         def begun() -> TaskSearch:
@@ -75,7 +78,33 @@ class Makers:
                 search.grow(max(1, self._settings.batch // self._settings.generations))
             return search
 
-        return self._making.submit(begun)
+        self._begun[task.name] = self._making.submit(begun)
+        return self._begun[task.name]
+
+    def compare(self, programs: Sequence[tuple[Task, str]]) -> list[tuple[float, float]]:
+        """Of programs that nobody measured, how far each is from the untuned one, and how fast.
+
+        All workers compare at the same time, each its share.
+
+        Args:
+            programs: a task and a trace each.
+
+        Returns:
+            Of each, `error_of`, and its seconds in those of the untuned one, both roughly timed.
+        """
+        every = len(self._workers)
+
+        def compared(k: int) -> list[tuple[float, float]]:
+            return [self._compared(self._workers[k], *each) for each in programs[k::every]]
+
+        def together() -> list[tuple[float, float]]:
+            found = [(math.inf, math.inf)] * len(programs)
+            with ThreadPoolExecutor(every) as threads:
+                for k, part in enumerate(threads.map(compared, range(every))):
+                    found[k::every] = part
+            return found
+
+        return self._making.submit(together).result()
 
     def error_of(self, task: Task, trace: str) -> float:
         """How far a program is from the untuned one, in tolerances; infinity if it does not run."""
@@ -88,6 +117,16 @@ class Makers:
             return float(error.result())
         except WorkerError:
             return math.inf
+
+    def _compared(self, worker: Worker, task: Task, trace: str) -> tuple[float, float]:
+        try:
+            error, ratio = worker.call_with_retries(
+                *("balto.deploy.operators:compared", task.module, trace, task.target),
+                deadline_s=self._settings.check_timeout_s,
+            )
+        except WorkerError:
+            return math.inf, math.inf
+        return error, ratio
 
     def _draw(self, task: Task) -> Future[TaskSearch]:
         """The search of a task, with random programs alone; drawn once."""

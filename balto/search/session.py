@@ -7,7 +7,7 @@ and a search that is run again goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from balto.data.task import Task
@@ -21,6 +21,7 @@ from balto.search.listener import SessionListener
 from balto.search.makers import Makers
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
+from balto.search.unmeasured import Favourite, checked
 
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
@@ -37,6 +38,7 @@ class Session:
         settings: of the search.
         seed: fixes every choice.
         listener: is told what happens.
+        runs_here: whether this machine runs the programs; otherwise no favourite is checked.
     """
 
     def __init__(
@@ -48,16 +50,23 @@ class Session:
         settings: SearchSettings | None = None,
         seed: int = 0,
         listener: SessionListener | None = None,
+        runs_here: bool = True,
     ) -> None:
         self._settings = settings or SearchSettings()
         self._learner = Learner(model, seed)
         self._bench = Bench(measurer, journal, records, listener or SessionListener())
         self._makers = Makers(self._learner, self._settings, seed, measurer.free_cpus)
+        self._runs_here = runs_here
 
     @property
     def model(self) -> CostModel | None:
         """With what it learnt from the trials; None before there are any."""
         return self._learner.model
+
+    @property
+    def trained(self) -> bool:
+        """Whether it began with a model, which has a favourite of every task."""
+        return self._learner.base is not None
 
     def close(self) -> None:
         """Stop what makes programs, whatever it does."""
@@ -101,3 +110,17 @@ class Session:
         is found does not depend on it.
         """
         self._makers.expect(task)
+
+    def favourite(self, task: Task) -> Favourite:
+        """The program that the model likes best of a task that had no trial; with a model alone.
+
+        Raises:
+            InputError: TVM cannot sample the task.
+        """
+        return Favourite(task, self._makers)
+
+    def checked(
+        self, favourites: Sequence[Favourite]
+    ) -> tuple[list[TunedTask], list[tuple[str, str]]]:
+        """Those that may be deployed; name and reason of the tasks that stay untuned."""
+        return checked(favourites, self._makers, self._bench.listener, self._runs_here)

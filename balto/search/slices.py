@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from balto.data.task import Task
 from balto.errors import InputError
@@ -12,7 +13,11 @@ from balto.search.listener import SessionListener
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
+from balto.search.unmeasured import UNTRAINED, Favourite
 from balto.text import one_line
+
+#: With fewer trials a task than this, each has its favourite before the first trial.
+_FEW = 2
 
 
 def search_in_slices(
@@ -27,48 +32,97 @@ def search_in_slices(
     Args:
         session: measures and learns.
         tasks: of one network, with their weights.
-        trials: programs measured at most.
+        trials: programs measured at most; 0 for none.
         settings: of the session.
         listener: is told what the network would take, and which task is left untuned.
 
     Returns:
-        What was found, in the order in which the tasks were begun; name and reason of the tasks
-        that had no trial.
+        What was found, in the order in which the tasks were begun, then the favourites of tasks
+        that had no trial; name and reason of the tasks that stay untuned.
     """
-    shares = [Share(task.weight, task.flop) for task in tasks]
-    begun: dict[int, TaskTuning] = {}
-    refused: dict[int, str] = {}
-    # Few trials for many tasks: one good program of each is worth more than a best one of some.
-    size = max(1, min(settings.batch, trials // (2 * len(tasks))))
-    spent = 0
-    while spent < trials and (k := next_task(shares)) is not None:
-        try:
-            if k not in begun:
-                begun[k] = _begun(session, tasks, shares, k)
-            stepping = spent >= trials * (1 - settings.steps)
-            measured = begun[k].advance(min(size, trials - spent), stepping)
-        except InputError as error:  # the other tasks go on
-            shares[k].dry, reason = True, one_line(error)
-            if k not in begun:
-                refused[k] = reason
-            listener.task_left_untuned(tasks[k].name, reason)
-            continue
-        shares[k].dry = not measured
-        shares[k].record(min(begun[k].best_s, default=math.inf))
-        spent += measured
-        listener.estimated(network_s(shares))
-    reasons = [
-        (task.name, refused.get(k, "other tasks promised more"))
-        for k, task in enumerate(tasks)
-        if k not in begun
-    ]
-    return [each.finish() for each in begun.values()], reasons
+    search = _Search(session, tasks, listener)
+    if session.trained and trials < _FEW * len(tasks):
+        search.favour(range(len(tasks)))
+    search.measure(trials, settings)
+    tuned = [each.finish() for each in search.begun.values()]
+    untried = [k for k in range(len(tasks)) if k not in search.begun]
+    if session.trained:
+        search.favour(untried)
+    favourites = [search.favourites[k] for k in untried if k in search.favourites]
+    unmeasured, refused = session.checked(favourites)
+    for name, reason in refused:
+        listener.task_left_untuned(name, reason)
+    reasons = {
+        **{tasks[k].name: search.refused.get(k, UNTRAINED) for k in untried},
+        **dict(refused),
+    }
+    for each in unmeasured:
+        del reasons[each.task.name]
+    return [*tuned, *unmeasured], list(reasons.items())
 
 
-def _begun(session: Session, tasks: Sequence[Task], shares: Sequence[Share], k: int) -> TaskTuning:
-    """A task that had no trial yet, begun; the one after it is drawn meanwhile."""
-    begun = session.begin(tasks[k])
-    shares[k].untuned_s = begun.untuned_s
-    following = next_untried(shares)
-    session.expect(None if following is None else tasks[following])
-    return begun
+@dataclass
+class _Search:
+    """The tasks of a network, by number, on their way."""
+
+    session: Session
+    tasks: Sequence[Task]
+    listener: SessionListener
+    begun: dict[int, TaskTuning] = field(default_factory=dict)
+    favourites: dict[int, Favourite] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shares = [Share(task.weight, task.flop) for task in self.tasks]
+
+    def favour(self, which: Iterable[int]) -> None:
+        """Let the model choose its favourite of tasks that have none yet."""
+        missing = [k for k in which if k not in self.favourites and k not in self.refused]
+        for done, k in enumerate(missing, 1):
+            try:
+                self.favourites[k] = self.session.favourite(self.tasks[k])
+            except InputError as error:  # the other tasks go on
+                self._refuse(k, error)
+            self.listener.favourite(self.tasks[k].name, done, len(missing))
+
+    def measure(self, trials: int, settings: SearchSettings) -> None:
+        """Give out the trials."""
+        # Few trials for many tasks: a good program of each is worth more than a best one of some.
+        size = max(1, min(settings.batch, trials // (2 * len(self.tasks))))
+        spent, shares, begun = 0, self.shares, self.begun
+        while spent < trials:
+            self._expect()
+            if (k := next_task(shares)) is None:
+                return
+            try:
+                if k not in begun:
+                    begun[k] = self._begin(k)
+                stepping = spent >= trials * (1 - settings.steps)
+                measured = begun[k].advance(min(size, trials - spent), stepping)
+            except InputError as error:
+                self._refuse(k, error)
+                continue
+            shares[k].dry = not measured
+            shares[k].record(min(begun[k].best_s, default=math.inf))
+            spent += measured
+            self.listener.estimated(network_s(shares))
+
+    def _begin(self, k: int) -> TaskTuning:
+        """A task that had no trial yet, begun; the one after it is drawn meanwhile."""
+        begun = self.session.begin(self.tasks[k])
+        self.shares[k].untuned_s = begun.untuned_s
+        following = next_untried(self.shares)
+        self.session.expect(None if following is None else self.tasks[following])
+        return begun
+
+    def _expect(self) -> None:
+        """What the trials so far say of the favourites of the tasks that have none."""
+        for k, favourite in self.favourites.items():
+            if k not in self.begun:
+                self.shares[k].favourite = favourite.expected
+
+    def _refuse(self, k: int, error: InputError) -> None:
+        self.shares[k].dry, reason = True, one_line(error)
+        if k not in self.begun:
+            self.refused[k] = reason
+        self.listener.task_left_untuned(self.tasks[k].name, reason)

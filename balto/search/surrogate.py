@@ -42,8 +42,8 @@ ERROR = 0.4
 LEVEL = 2.0
 #: Standard deviation of a timing.
 NOISE = 0.03
-#: Smallest relative throughput that a forest is taken to mean.
-_LEAST = 0.02
+#: Smallest relative throughput that a model is taken to mean.
+LEAST = 0.02
 #: Programs among which trials are chosen, the most promising ones; trials that are learnt from, the
 #: task's own rather than others', the latest.
 _CANDIDATES, _TRIALS = 256, 512
@@ -89,7 +89,7 @@ class Belief:
 
     def judge(self, features: FeatureTable) -> Judged:
         """What the forest says of `n` programs."""
-        said = np.maximum(self._forest.predict(features), _LEAST)
+        said = np.maximum(self._forest.predict(features), LEAST)
         return Judged(self._forest.leaves(features), np.log(said))
 
     def learn(self, task: Hashable, programs: Judged, latency_s: Floats) -> None:
@@ -145,6 +145,13 @@ class Belief:
         explained, residual = np.ascontiguousarray(solved[:, :-1]), solved[:, -1]
         mean = programs.expected + _product(explained, residual)
         return mean if number is None else mean + level[number], explained
+
+
+def common(leaves: NDArray[np.uint16]) -> Floats:
+    """The share of trees in which each two of `n` programs fall into the same leaf: ``n x n``."""
+    found = np.empty((len(leaves), len(leaves)))
+    _common(leaves, leaves, found)
+    return np.asarray(found / leaves.shape[1])
 
 
 def _covariance(leaves: NDArray[np.uint16], others: NDArray[np.uint16]) -> Floats:

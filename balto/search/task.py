@@ -30,10 +30,11 @@ from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
 from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
+from balto.search.favourite import trusted
 from balto.search.learner import Learner
 from balto.search.programs import Made
 from balto.search.sketches import Genes, Sketches
-from balto.search.surrogate import Belief, Judged
+from balto.search.surrogate import LEAST, Belief, Judged, common
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
 from balto.workers.worker import Worker
@@ -113,6 +114,7 @@ class TaskSearch:
     Attributes:
         traces: JSON of each known program's trace, as a measurer takes it.
         latency_s: what learning was told: program -> seconds, NaN for a failure.
+        first: a program to measure before all others; None for no such one.
         lost: how often a process died or hung on a share of programs, which were left out.
 
     Args:
@@ -150,6 +152,7 @@ class TaskSearch:
         self._judged: list[Judged] = []
         self._asked: tuple[Any, Floats] | None = None
         self.latency_s: dict[int, float] = {}
+        self.first: int | None = None
         self._draw(seed)
 
     def __len__(self) -> int:
@@ -219,6 +222,8 @@ class TaskSearch:
             count: how many.
             favourites: in the place of the settings' share, where that counts.
         """
+        if self.first is not None and not self.latency_s:
+            return [self.first]
         share = self.settings.favourites if favourites is None else favourites
         free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
         belief = self._learner.belief
@@ -252,6 +257,30 @@ class TaskSearch:
         )
         rest = self._selector.select(state, count - len(first), self._rng)
         return [*first.tolist(), *among[rest].tolist()]
+
+    def favourite(self) -> int:
+        """The program to take if none of the task is ever measured (`balto.search.favourite`)."""
+        base = self._learner.base
+        assert base is not None
+        judged = None if self._learner.belief is None else self._judgement(self._learner.belief)
+        alike = np.eye(len(self)) if judged is None else common(judged.leaves)
+        members = base.ensemble(self._table)
+        return int(np.argmax(trusted(self._predicted(), members, alike)))
+
+    def expected(self, program: int) -> float:
+        """Relative throughput of a program, in (0, 1], while the task has no trial."""
+        base, task = self._learner.base, np.zeros(len(self), np.int32)
+        assert base is not None
+        said = base.to_relative_throughput(self._predicted(), task)[program]
+        return float(max(said, LEAST))
+
+    def _predicted(self) -> Floats:
+        """What the trained model says of all programs, set right by the trials of other tasks."""
+        belief, base = self._learner.belief, self._learner.base
+        if belief is not None:
+            return np.exp(belief.expect(self.task.name, self._judgement(belief)))
+        assert base is not None
+        return base.predict(self._table)
 
     def learn(self, latency_s: dict[int, float]) -> None:
         """Take in what measuring gave: program -> seconds, NaN for a failure."""

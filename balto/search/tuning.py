@@ -22,9 +22,12 @@ class TunedTask:
 
     Attributes:
         task: with its module.
-        trace: JSON of the best program's trace; empty for the untuned program.
-        latency_s: of that, seconds; of the untuned program if nothing was faster and right.
-        untuned_s: of the module compiled as it is, seconds; NaN where that does not run.
+        trace: JSON of the best program's trace; empty for the untuned program. Of a task that had
+            no trial, of the model's favourite.
+        latency_s: of that, seconds; of the untuned program if nothing was faster and right. NaN
+            for a favourite: it was not measured.
+        untuned_s: of the module compiled as it is, seconds; NaN where that does not run, or was not
+            measured.
         programs: ``(trace, outcome)`` of all trials, in order.
         best_s: smallest latency after each trial, seconds; infinity before the first success.
         asking_s: seconds in which nothing was measured because the search thought.
@@ -48,6 +51,11 @@ class TunedTask:
     def trials(self) -> int:
         """How many programs were measured."""
         return len(self.programs)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether no program of the task was measured: the model alone chose one, or none."""
+        return not self.programs and math.isnan(self.untuned_s)
 
     @property
     def failure(self) -> str:

@@ -14,7 +14,7 @@ from balto.errors import BaltoError, CampaignError, ConfigurationChanged
 from balto.journal.file import Journal
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
-from balto.search.records import CONFIG, JOURNAL, read_records
+from balto.search.records import CONFIG, FOUND, JOURNAL, read_records
 from balto.search.task import SearchSettings
 from balto.tasks.extract import Extracted
 from balto.tasks.files import write_tasks
@@ -63,7 +63,8 @@ def opened(
         try:
             yield journal, records
         except BaltoError:
-            begun = any(each.get("trace") for each in read_records(journal.path))
+            after = read_records(journal.path)
+            begun = any(each.get("trace") or each["kind"] == FOUND for each in after)
             if not records and not begun:  # at most the untuned program was measured
                 for name in (TASKS, JOURNAL):
                     (out / name).unlink(missing_ok=True)

@@ -31,12 +31,13 @@ def keep(journal: Journal, tuned: Sequence[TunedTask], untried: Sequence[Untried
     Args:
         journal: of the search.
         tuned: what was found.
-        untried: tasks that had no trials.
+        untried: tasks that keep TVM's default schedule, since they had no trials.
     """
     tasks = [
         {
             "task": each.task.name,
             "trace": each.trace,
+            "measured": not each.unmeasured,
             "wrong": each.wrong,
             "lost": each.lost,
             **{name: _or_none(getattr(each, name)) for name in SECONDS},
@@ -53,7 +54,7 @@ def known(
     tasks: Sequence[Task],
     listener: SessionListener,
 ) -> tuple[list[TunedTask], list[Untried]] | None:
-    """What an earlier run of the same command found, and the tasks that had no trials.
+    """What an earlier run of the same command found, and the tasks that were left untried.
 
     Args:
         out: the folder; without its model, the search is run again to make it.
@@ -78,6 +79,8 @@ def known(
         )
     tuned = [_tuned(by_name[each["task"]], each, records) for each in last["tasks"]]
     for each in tuned:
+        if each.unmeasured:
+            continue
         listener.began(each.task.name, each.untuned_s)
         for (_, outcome), best_s in zip(each.programs, each.best_s, strict=True):
             listener.measured(each.task.name, outcome, best_s)

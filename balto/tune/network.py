@@ -12,9 +12,10 @@ from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.data.versions import DEPLOYED, versions_of
-from balto.deploy.assemble import LIBRARY, Assembled, assemble
+from balto.deploy.assemble import Assembled, assemble
 from balto.deploy.compile import Network
 from balto.deploy.database import write_database
+from balto.deploy.elsewhere import compiled
 from balto.deploy.listener import NetworkListener
 from balto.deploy.load import FORMAT, METADATA
 from balto.deploy.settings import DeploySettings
@@ -40,13 +41,16 @@ class TunedNetwork:
 
     Attributes:
         name: of the network.
-        latency_s: of what is deployed, seconds.
-        untuned_s: of the network through TVM's default pipeline, seconds.
+        latency_s: of what is deployed, seconds; NaN where this machine cannot run it.
+        untuned_s: of the network through TVM's default pipeline, seconds; the same.
         reference: seconds in the runtime that it came from, by the runtime's name, as many
             threads, in turns with the two above; empty where that is not installed.
-        error: distance of its outputs from the reference, in tolerances: at most 1.
-        tasks: those that had trials, in the order they were begun; with the program that is
-            deployed, which is none where the untuned network is.
+        error: distance of its outputs from the reference, in tolerances: at most 1; NaN if they
+            were not compared, since this machine cannot run it.
+        library: name of the compiled network's file.
+        tasks: those that had trials, in the order they were begun, then those that have the model's
+            favourite; with the program that is deployed, which is none where the untuned network
+            is.
         untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
         wrong: tasks whose programs were left out, since the network came out wrong with them, or
             could not be compiled.
@@ -58,6 +62,7 @@ class TunedNetwork:
     untuned_s: float
     reference: Mapping[str, float]
     error: float
+    library: str
     tasks: Sequence[TunedTask] = field(repr=False)
     untried: Sequence[tuple[str, str]] = field(repr=False)
     wrong: Sequence[str]
@@ -99,7 +104,9 @@ def tune_network(
             database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
             or None to learn from the trials alone.
-        trials: programs measured, all tasks together.
+        trials: programs measured, all tasks together; a task that has none gets the program that
+            the model likes best. With 0 none is measured, and the target may be of another
+            machine: what is compiled for it is neither checked nor timed here.
         target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
@@ -185,14 +192,15 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         self, worker: Worker, tuned: Sequence[TunedTask], untried: Sequence[Untried]
     ) -> TunedNetwork:
         traces = {each.task.name: each.trace for each in tuned if each.trace}
-        whole = assemble(
-            *(worker, self.spec, self.name, self.network, traces),
-            *(self.out, self.listener, self.deploying),
-        )
+        rest = (self.network, traces, self.out, self.listener, self.deploying)
+        if self.runs_here:
+            whole = assemble(worker, self.spec, self.name, *rest)
+        else:
+            whole = compiled(worker, self.spec, *rest)
         done = self._tuned_network(whole, tuned, untried)
         right = [each for each in tuned if each.task.name not in whole.wrong]
         write_database(self.out, right, self.target, worker, self.deploying.export_timeout_s)
-        _write(self.out, done, self.network, self.target)
+        _write(self.out, done, self.network, self.device, self.target)
         return done
 
     def deployed(
@@ -213,6 +221,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             untuned_s=whole.untuned_s,
             reference=whole.reference,
             error=whole.error,
+            library=whole.library,
             tasks=[as_deployed(each, whole.traces) for each in tuned],
             untried=untried,
             wrong=whole.wrong,
@@ -227,7 +236,9 @@ def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
     return replace(tuned, trace="", latency_s=tuned.untuned_s)
 
 
-def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> None:
+def _write(
+    out: Path, done: TunedNetwork, found: Network, device: str | None, target: Target
+) -> None:
     """The metadata, which says that the rest is whole."""
     flop = {task.name: task.flop for task in found.tasks}
     tasks: dict[str, Any] = {
@@ -238,6 +249,7 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
             "untuned_s": _finite(each.untuned_s),
             "trials": each.trials,
             "tuned": bool(each.trace),
+            "measured": not each.unmeasured,
         }
         for each in done.tasks
     }
@@ -245,19 +257,19 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
         "format": FORMAT,
         "target": target.to_dict(),
         "cores": target.cores,
-        "device": found.tasks[0].device,
+        "device": device,
         "network": {
             "name": done.name,
-            "library": LIBRARY,
-            "sha256": sha256(out / LIBRARY),
+            "library": done.library,
+            "sha256": sha256(out / done.library),
             "inputs": found.inputs,
             "outputs": found.outputs,
             "layout": found.layout,
             "notes": found.notes,
-            "latency_s": done.latency_s,
-            "untuned_s": done.untuned_s,
+            "latency_s": _finite(done.latency_s),
+            "untuned_s": _finite(done.untuned_s),
             "reference": dict(done.reference),
-            "error": done.error,
+            "error": _finite(done.error),
             "wrong": list(done.wrong),
         },
         "tasks": tasks,

@@ -17,6 +17,7 @@ from balto.data.versions import DEPLOYED, versions_of
 from balto.deploy.database import write_database
 from balto.deploy.listener import NetworkListener
 from balto.deploy.load import FORMAT, METADATA
+from balto.deploy.operators import suffix_of
 from balto.deploy.settings import DeploySettings
 from balto.errors import InputError
 from balto.measure.measurer import Measurer
@@ -82,7 +83,8 @@ def tune_operators(
             JSON database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
             or None to learn from the trials alone.
-        trials: programs measured of each operator.
+        trials: programs measured of each operator; with 0 each gets the program that the model
+            likes best, and the target may be of another machine.
         target: what to compile for; what it leaves open is asked of this machine.
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
@@ -149,11 +151,25 @@ class _OperatorsTuning(Tuning[TunedOperators]):
         return {**asked, "modules": modules} if own else asked
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
+        if not self.trials:
+            return self._favourites(session), []
         tuned = []
         for task, following in zip_longest(self.tasks, self.tasks[1:]):
             session.expect(following)
             tuned.append(session.tune(task, self.trials))
         return tuned, []
+
+    def _favourites(self, session: Session) -> list[TunedTask]:
+        """The model's favourite of each operator, or the untuned program; nothing is measured."""
+        favourites = []
+        for done, task in enumerate(self.tasks, 1):
+            favourites.append(session.favourite(task))
+            self.listener.favourite(task.name, done, len(self.tasks))
+        tuned, untuned = session.checked(favourites)
+        for name, reason in untuned:
+            self.listener.task_left_untuned(name, reason)
+        found = {each.task.name: each for each in tuned}
+        return [found.get(each.task.name) or each.found("") for each in favourites]
 
     def deploy(
         self,
@@ -167,7 +183,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
             "format": FORMAT,
             "target": self.target.to_dict(),
             "cores": self.target.cores,
-            "device": tuned[0].task.device,
+            "device": self.device,
             "operators": about,
             "versions": versions_of(*DEPLOYED),
         }
@@ -184,7 +200,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
 
     def _export(self, worker: Worker, each: TunedTask) -> dict[str, Any]:
         """Write the library of an operator; returns what the metadata say of it."""
-        library = f"{each.task.name}.so"
+        library = f"{each.task.name}{suffix_of(self.target)}"
         require_replaceable(self.out / library)
         arguments = worker.call_with_retries(
             *("balto.deploy.operators:export", each.task.module, each.trace),
@@ -195,8 +211,9 @@ class _OperatorsTuning(Tuning[TunedOperators]):
             "library": library,
             "sha256": sha256(self.out / library),
             "arguments": arguments,
-            "latency_s": each.latency_s,
+            "latency_s": None if math.isnan(each.latency_s) else each.latency_s,
             "untuned_s": None if math.isnan(each.untuned_s) else each.untuned_s,
             "trials": each.trials,
             "tuned": bool(each.trace),
+            "measured": not each.unmeasured,
         }

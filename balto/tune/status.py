@@ -17,7 +17,7 @@ from balto.journal.file import locked, read
 from balto.journal.records import possible_outcome
 from balto.metaschedule.stock import StockSearch, read_stock
 from balto.search.finalists import running_best
-from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
+from balto.search.records import BATCH, CONFIG, FOUND, JOURNAL, TRIAL, read_records
 
 
 @dataclass(kw_only=True)
@@ -32,6 +32,8 @@ class TaskStatus:
         seconds: wall clock of its search so far, over all runs of the command.
         asking_s: of those, seconds in which nothing was measured because the search thought.
         stock: TVM's own search of the same task, if it was asked for.
+        measured: whether any program of it was, the untuned one included; otherwise the model alone
+            chose one.
     """
 
     name: str
@@ -41,6 +43,7 @@ class TaskStatus:
     seconds: float = 0.0
     asking_s: float = 0.0
     stock: StockSearch | None = None
+    measured: bool = True
 
     @property
     def best_s(self) -> list[float]:
@@ -70,6 +73,7 @@ class TaskStatus:
         return {
             "untuned_s": self.untuned_s,
             "latency_s": self.now_s,
+            "measured": self.measured,
             "trials": len(self.outcomes),
             "failed": self.failed,
             "seconds": self.seconds,
@@ -170,6 +174,8 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
         kind = record["kind"]
         if kind == CONFIG:
             config = {name: value for name, value in record.items() if name != "kind"}
+        if kind == FOUND:
+            tasks.update(_unmeasured(record))
         if kind not in (TRIAL, BATCH):
             continue
         task = tasks.setdefault(record["task"], TaskStatus(name=record["task"]))
@@ -182,6 +188,20 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
             outcome = possible_outcome(record)
             task.untuned_s = outcome.latency_median_s if outcome.ok else math.nan
     return config, tasks
+
+
+def _unmeasured(found: Mapping[str, Any]) -> dict[str, TaskStatus]:
+    """The tasks of which nothing was measured, of what a search found."""
+    return {
+        each["task"]: TaskStatus(
+            name=each["task"],
+            seconds=each["seconds"],
+            asking_s=each["asking_s"],
+            measured=False,
+        )
+        for each in found["tasks"]
+        if not each.get("measured", True)
+    }
 
 
 def _metadata(path: Path) -> dict[str, Any]:

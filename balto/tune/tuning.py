@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from balto import models
 from balto.arguments import LARGEST_SEED, MOST_TRIALS, check_number
+from balto.data.candidate import Candidate
+from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.deploy.listener import NetworkListener
 from balto.deploy.settings import DeploySettings
-from balto.errors import InputError, WorkerError
+from balto.errors import InputError, MeasurerError, WorkerError
 from balto.journal.file import Journal
 from balto.measure.live import LiveMeasurer
 from balto.measure.measurer import Measurer
@@ -41,7 +43,7 @@ class Tuning(ABC, Generic[Result]):
     Attributes:
         out: the folder, made if it is not there.
         start_from: a model file, ``starter`` or ``none``.
-        trials: programs measured; of what, the kinds say.
+        trials: programs measured, 0 for none; of what, the kinds say.
         target: what to compile for.
         seed: fixes every choice.
         measurer: measures: an object, or its name.
@@ -49,6 +51,7 @@ class Tuning(ABC, Generic[Result]):
         settings: of the search of each task.
         deploying: of what comes after it.
         tasks: what is tuned, once it is resolved.
+        runs_here: whether this machine runs what is compiled; a tuning with trials needs that.
     """
 
     out: Path
@@ -61,10 +64,11 @@ class Tuning(ABC, Generic[Result]):
     settings: SearchSettings
     deploying: DeploySettings
     tasks: list[Task] = field(default_factory=list)
+    runs_here: bool = True
 
     def run(self) -> Result:
         """Resolve, open the folder, search what is not found yet, deploy what is not deployed."""
-        check_number("trials", self.trials, 1, MOST_TRIALS, whole=True)
+        check_number("trials", self.trials, 0, MOST_TRIALS, whole=True)
         check_number("seed", self.seed, 0, LARGEST_SEED, whole=True)
         start = StartingModel.open(self.start_from, self.target)
         folder.require_usable(self.out)
@@ -73,7 +77,7 @@ class Tuning(ABC, Generic[Result]):
             self.tasks = self.resolve(worker)
             self.target = self.tasks[0].target
             start.require_kind(self.target)
-            _require_cores(self.target)
+            self._require_use(start.model)
             config = {
                 **self.asked(),
                 "model": start.checksum,
@@ -84,11 +88,13 @@ class Tuning(ABC, Generic[Result]):
             }
             with folder.opened(self.out, config, self.tasks) as (journal, records):
                 self.opened()
+                if not self.trials:
+                    self.runs_here = _enough_cores(self.target) and not self._fails_here(worker)
                 known = earlier.known(self.out, records, self.tasks, self.listener)
                 if known is None:
-                    self.before_search(worker)
-                    timeout_s = self.deploying.export_timeout_s
-                    require_runs_here(self.tasks[0], self.measurer, worker, timeout_s)
+                    if self.runs_here:
+                        self.before_search(worker)
+                        self._require_runs_here(worker)
                     known = self._found(start.model, config, journal, records)
                 elif (metadata := earlier.deployed(self.out)) is not None:
                     return self.deployed(metadata, *known)
@@ -102,9 +108,9 @@ class Tuning(ABC, Generic[Result]):
         records: Sequence[Mapping[str, Any]],
     ) -> tuple[list[TunedTask], list[Untried]]:
         """Search, and keep what was found and the model that learnt."""
-        rest = (journal, records, self.settings, self.seed, self.listener)
+        rest = (journal, records, self.settings, self.seed, self.listener, self.runs_here)
         with (
-            opened(self.measurer, self.target) as measurer,
+            opened(self.measurer if self.trials else _Nothing(), self.target) as measurer,
             contextlib.closing(Session(measurer, model, *rest)) as session,
         ):
             found = self.search(session)
@@ -113,6 +119,11 @@ class Tuning(ABC, Generic[Result]):
             models.save(session.model, self.out / folder.MODEL, about)
         earlier.keep(journal, *found)
         return found
+
+    @property
+    def device(self) -> str | None:
+        """What it runs on, as this machine names it; None of another machine."""
+        return self.tasks[0].device if self.runs_here else None
 
     def check(self) -> None:
         """Refuse what cannot be right, before anything is started."""
@@ -133,7 +144,7 @@ class Tuning(ABC, Generic[Result]):
 
     @abstractmethod
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
-        """What is found, and name and reason of the tasks that had no trial."""
+        """What is found, and name and reason of the tasks that keep TVM's default schedule."""
 
     @abstractmethod
     def deploy(
@@ -149,6 +160,34 @@ class Tuning(ABC, Generic[Result]):
         untried: Sequence[Untried],
     ) -> Result:
         """What a folder that is whole already says of itself."""
+
+    def _require_use(self, model: CostModel | None) -> None:
+        """Refuse what no trials can tell, and more cores than trials could use.
+
+        Raises:
+            InputError: If there is neither a trial nor a model; or if programs are to be measured
+                on more cores than this process may use.
+        """
+        if not self.trials and model is None:
+            raise InputError(
+                "expected at least 1 trial of a search that starts from no model, got 0: give "
+                "--trials, or a model with --start-from"
+            )
+        if self.trials and not _enough_cores(self.target):
+            raise InputError(
+                f"the target has num-cores {self.target.cores}, but this process may use "
+                f"{len(os.sched_getaffinity(0))} of this machine's cores"
+            )
+
+    def _require_runs_here(self, worker: Worker) -> None:
+        """`require_runs_here`, where programs will be measured."""
+        if self.trials:
+            timeout_s = self.deploying.export_timeout_s
+            require_runs_here(self.tasks[0], self.measurer, worker, timeout_s)
+
+    def _fails_here(self, worker: Worker) -> WorkerError | None:
+        """Why the untuned program of the first task does not run here; None if it does."""
+        return fails_here(self.tasks[0], worker, self.deploying.export_timeout_s)
 
 
 def require_runs_here(
@@ -167,27 +206,42 @@ def require_runs_here(
     """
     if measurer == "live" or isinstance(measurer, LiveMeasurer):
         return
-    try:
-        worker.call_with_retries(
-            *("balto.deploy.operators:error_of", task.module, "", task.target),
-            deadline_s=timeout_s,
-        )
-    except WorkerError as error:
+    if error := fails_here(task, worker, timeout_s):
         raise InputError(
             f"programs for {task.target} cannot be checked on this machine ({error}): measure "
             "them with balto pretrain, and tune on a machine that runs them"
         ) from error
 
 
-def _require_cores(target: Target) -> None:
-    """Refuse to tune for more cores than there are.
+def fails_here(task: Task, worker: Worker, timeout_s: float) -> WorkerError | None:
+    """Why the untuned program of a task does not run on this machine; None if it does.
 
-    Raises:
-        InputError: If this process may use fewer cores than the target has.
+    Args:
+        task: with its module.
+        worker: has TVM.
+        timeout_s: seconds that trying it may take.
     """
-    have = len(os.sched_getaffinity(0))
-    if (target.cores or 1) > have:
-        raise InputError(
-            f"the target has num-cores {target.cores}, but this process may use {have} of this "
-            "machine's cores"
+    try:
+        worker.call_with_retries(
+            *("balto.deploy.operators:error_of", task.module, "", task.target),
+            deadline_s=timeout_s,
         )
+    except WorkerError as error:
+        return error
+    return None
+
+
+class _Nothing(Measurer):
+    """Measures nothing, of a tuning without trials: all cores are free."""
+
+    def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
+        """Refuse.
+
+        Raises:
+            MeasurerError: Always.
+        """
+        raise MeasurerError(f"expected no program to measure without trials, got {len(candidates)}")
+
+
+def _enough_cores(target: Target) -> bool:
+    return (target.cores or 1) <= len(os.sched_getaffinity(0))
