@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+import balto
+from balto.cli import cli
 from balto.data.target import LLVM
-from balto.errors import InputError, WorkerRaised
+from balto.errors import ConfigurationChanged, InputError, WorkerRaised
 from balto.tasks import extract_tasks
 from balto.workers.worker import Worker
 from tests.tasks.files import normal, onnx_file
@@ -76,6 +79,23 @@ def test_dimensions_get_sizes_by_name_or_with_an_inputs_shape(
     assert task.flop >= 2 * 4 * 8 * 6
     with pytest.raises(InputError, match="--shape batch=1"):
         extract_tasks([spec], worker=worker)
+
+
+def test_a_network_is_tuned_for_a_shape_and_goes_on_with_that_alone(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["input.1", "w"], ["y"])]
+    shapes = {"input.1": ["batch", 8]}, {"y": ["batch", 6]}
+    spec = onnx_file(tmp_path / "net.onnx", nodes, *shapes, w=normal(8, 6))
+    command = ["tune", spec, "-o", str(tmp_path / "tuned"), "--trials", "2"]
+    done = CliRunner().invoke(cli, [*command, "--shape", "batch=2"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    tuned = balto.load_tuned(tmp_path / "tuned")
+    [y] = tuned.run({"input.1": normal(2, 8)})
+    np.testing.assert_allclose(y, normal(2, 8) @ normal(8, 6), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigurationChanged, match="give another folder"):
+        balto.tune_network(spec, trials=2, out=tmp_path / "tuned", shapes={"batch": 3})
+    refused = CliRunner().invoke(cli, ["tasks", spec, "--shape", "batch"])
+    assert refused.exit_code == 2
+    assert "expected NAME=SIZES" in refused.output
 
 
 def test_inputs_have_the_names_of_the_file(worker: Worker, tmp_path: Path) -> None:
@@ -171,7 +191,7 @@ def test_all_that_tvm_lacks_is_named_at_once_with_its_places(
     shapes = {"x": [2, 4, 4]}, {"y": None, "c": None}
     spec = onnx_file(tmp_path / "net.onnx", nodes, *shapes, size=np.array([2, 2]))
     said = refusal(worker, spec)
-    assert "Det (first and 1 more)" in said
+    assert "Det (first, third)" in said
     assert "Col2Im (second)" in said
 
 

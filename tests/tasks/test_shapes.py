@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balto.errors import InputError
+from balto.campaign.config import Config
+from balto.errors import ConfigurationChanged, InputError
 from balto.tasks.shapes import checked, names, require_known, settled
 
 IMAGE = ("x", ["batch", 3, "height", "width"])
@@ -84,3 +86,14 @@ def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
     require_known({"width": [1], "mask": [1, 2, 3]}, known, "net.onnx")
     with pytest.raises(InputError, match=r"no dimension or input 'wide'; there are batch, height"):
         require_known({"wide": [1]}, known, "net.onnx")
+
+
+def test_a_campaign_goes_on_with_its_shapes_alone() -> None:
+    usual, sized = Config(networks=("lenet-5",)), Config(networks=("lenet-5",), shapes={"n": "2"})
+    assert "shapes" not in usual.to_dict(), "as campaigns of before have it"
+    for config in (usual, sized):
+        assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    sized.check_same(Config(networks=("lenet-5",), shapes={"n": [2]}))
+    for before, now in ((usual, sized), (sized, usual)):
+        with pytest.raises(ConfigurationChanged, match="shapes: "):
+            before.check_same(now)
