@@ -34,6 +34,8 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "untuned_s": done.untuned_s,
         "reference": dict(done.reference),
         "error": done.error,
+        "tolerance": done.tolerance,
+        "judge": done.judge,
         "trials": done.trials,
         "wrong": list(done.wrong),
         "tasks": {
@@ -63,7 +65,8 @@ def _print(done: TunedNetwork) -> None:
         ],
         title=f"{done.name}: {seconds(done.latency_s)} tuned, "
         f"{seconds(done.untuned_s)} untuned ({done.untuned_s / done.latency_s:.1f}x), "
-        f"{beside}{done.trials} trials, outputs within {done.error:.2g} of the tolerance",
+        f"{beside}{done.trials} trials, outputs within {done.error:.2g} of the tolerance"
+        + (f", {done.tolerance:.1g} of {done.judge}'s largest value" if done.judge else ""),
     )
     if done.untried:
         names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)

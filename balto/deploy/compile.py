@@ -14,6 +14,8 @@ from typing import Any
 
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
+from balto.deploy.nan import nan_kept
+from balto.deploy.tolerance import Tolerance, tolerance_of
 from balto.errors import InputError
 from balto.tasks import graphs, layouts
 from balto.tasks.devices import device_name, resolve
@@ -93,7 +95,7 @@ def compile_network(
     fused, weights, _ = _prepared(spec, target, suited)
     with tvm_target(target):
         fused = _scheduled(fused, _tasks(spec, target).tasks if traces else {}, traces)
-        fused = relax.transform.SplitLayoutRewritePreproc()(fused)
+        fused = relax.transform.SplitLayoutRewritePreproc()(nan_kept(fused))
         fused = relax.transform.LiftTransformParams()(fused)
         fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
         main, transform = _apart(fused)
@@ -102,6 +104,11 @@ def compile_network(
         relax.build(with_weights(main, weights), target=tvm_target(target)).export_library(
             str(path)
         )
+
+
+def network_tolerance(spec: str, target: Target) -> Tolerance:
+    """How far a network's outputs may be from the reference's."""
+    return tolerance_of(_prepared(spec, target, suited=True)[0])
 
 
 def with_weights(module: Any, weights: Sequence[Any]) -> Any:

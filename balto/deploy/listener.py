@@ -15,6 +15,12 @@ class NetworkListener(SessionListener):
         The layout is empty where there are no convolutions.
         """
 
+    def comparing(self) -> None:
+        """The untuned network is compiled, run once, and compared with where it came from."""
+
+    def compared(self, judge: str, tolerance: float, seconds: float) -> None:
+        """It computes what the judge computes, within a tolerance relative to the largest value."""
+
     def task_rejected(self, task: str) -> None:
         """With this task's program the network is wrong or cannot be compiled; it is left out."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.data.versions import DEPLOYED, versions_of
-from balto.deploy.assemble import LIBRARY, Assembled, assemble, call
+from balto.deploy.assemble import LIBRARY, Assembled, assemble, call, check_untuned
 from balto.deploy.compile import Network
 from balto.deploy.database import write_database
 from balto.deploy.listener import NetworkListener
@@ -42,7 +43,10 @@ class TunedNetwork:
         untuned_s: of the network through TVM's default pipeline, seconds.
         reference: seconds in the runtime that it came from, by the runtime's name, as many
             threads, in turns with the two above; empty where that is not installed.
-        error: distance of its outputs from the reference, in tolerances: at most 1.
+        error: distance of its outputs from the judge's, in tolerances: at most 1.
+        tolerance: of its outputs, relative to the largest value of each; NaN where it was tuned
+            before this was kept.
+        judge: who computed what the outputs should be, such as ``PyTorch``; may be empty likewise.
         tasks: those that had trials, in the order they were begun; with the program that is
             deployed, which is none where the untuned network is.
         untried: ``(name, reason)`` of the others, which keep TVM's default schedule.
@@ -56,6 +60,8 @@ class TunedNetwork:
     untuned_s: float
     reference: Mapping[str, float]
     error: float
+    tolerance: float
+    judge: str
     tasks: Sequence[TunedTask] = field(repr=False)
     untried: Sequence[tuple[str, str]] = field(repr=False)
     wrong: Sequence[str]
@@ -110,7 +116,8 @@ def tune_network(
         ConfigurationChanged: If the folder was tuned with other settings, or is another network's.
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
-        BaltoError: If what TVM makes of the network, untuned, computes something else.
+        BaltoError: If what TVM makes of the network, untuned, computes something else than
+            PyTorch, or ONNX Runtime for an ONNX file; then nothing is searched.
     """
     with as_spec(network, example_inputs) as (spec, name):
         return _NetworkTuning(
@@ -159,9 +166,11 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         self.listener.planned(len(self.tasks), self.target, self.network.layout)
 
     def before_search(self, worker: Worker) -> None:
-        deadline_s = self.deploying.run_timeout_s
-        expected_of = "balto.deploy.verify:expected_of"
-        call(worker, expected_of, self.spec, self.network.inputs, deadline_s=deadline_s)
+        self.listener.comparing()
+        began = time.monotonic()
+        about = (worker, self.spec, self.name, self.network, self.deploying)
+        comparison = check_untuned(*about)
+        self.listener.compared(comparison.judge, comparison.tolerance, time.monotonic() - began)
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
         return search_in_slices(session, self.tasks, self.trials, self.settings, self.listener)
@@ -176,8 +185,9 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         )
         done = self._tuned_network(whole, tuned, untried)
         right = [each for each in tuned if each.task.name not in whole.wrong]
-        write_database(self.out, right, self.target, worker, self.deploying.export_timeout_s)
-        _write(self.out, done, self.network, self.target)
+        timeout = self.deploying.export_timeout_s
+        database = write_database(self.out, right, self.target, worker, timeout)
+        _write(self.out, done, self.network, self.target, database)
         return done
 
     def deployed(
@@ -201,6 +211,8 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             untuned_s=whole.untuned_s,
             reference=whole.reference,
             error=whole.error,
+            tolerance=whole.tolerance,
+            judge=whole.judge,
             tasks=[as_deployed(each, whole.traces) for each in tuned],
             untried=untried,
             wrong=whole.wrong,
@@ -215,7 +227,13 @@ def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
     return replace(tuned, trace="", latency_s=tuned.untuned_s)
 
 
-def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> None:
+def _write(
+    out: Path,
+    done: TunedNetwork,
+    found: Network,
+    target: Target,
+    database: Mapping[str, str],
+) -> None:
     """The metadata, which says that the rest is whole."""
     flop = {task.name: task.flop for task in found.tasks}
     tasks: dict[str, Any] = {
@@ -245,11 +263,14 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
             "untuned_s": done.untuned_s,
             "reference": dict(done.reference),
             "error": done.error,
+            "tolerance": done.tolerance,
+            "judge": done.judge,
             "wrong": list(done.wrong),
         },
         "tasks": tasks,
         "untried": dict(done.untried),
         "operators": {},
+        "database": dict(database),
         "versions": versions_of(*DEPLOYED),
     }
     write_json(out / METADATA, metadata)
