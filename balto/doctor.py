@@ -109,6 +109,9 @@ def _targets() -> list[Check]:
             try:
                 found = worker.call("balto.doctor:describe_target", kind, deadline_s=120.0)
                 checks.append(Check(f"target {kind}", found))
+                if kind == "llvm":
+                    nan = worker.call("balto.deploy.nan:describe", deadline_s=120.0)
+                    checks.append(Check("NaN of tuned networks", nan))
                 if kind == "cuda":
                     checks.append(_cuda_compiler())
             except WorkerError as error:

@@ -3,8 +3,9 @@
     python experiments/onnx_models.py [--trials 32] [--out WORK] [MODEL.onnx ...]
 
 Every file goes through ``balto tasks`` and ``balto tune``: import, tasks, a few trials, compile,
-and the comparison with ONNX's reference evaluator. Prints a Markdown table, ONNX Runtime beside it
-where that runs it; what fails has its reason in the last column. Resumable, like every tuning.
+and the comparison with ONNX Runtime, or ONNX's reference evaluator where that does not run it.
+Prints a Markdown table, ONNX Runtime beside it where that runs it; what fails has its reason in the
+last column. Resumable, like every tuning.
 """
 
 from __future__ import annotations

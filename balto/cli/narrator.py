@@ -91,6 +91,17 @@ class TuningNarrator(NetworkListener):
             self._progress.begin("choose unmeasured programs", tasks, "task")
         self._progress.advance("choose unmeasured programs", task)
 
+    def comparing(self) -> None:
+        """Say what comes before the first trial."""
+        self._progress.say("compiling and running the network once, untuned")
+
+    def compared(self, judge: str, tolerance: float, seconds: float) -> None:
+        """Say who found it right, how closely, and how long that took."""
+        self._progress.say(
+            f"it computes what {judge} computes, within {tolerance:.1g} of the largest value; "
+            f"that took {seconds:.0f} s"
+        )
+
     def estimated(self, latency_s: float) -> None:
         """Show what the network would take now."""
         self._network = f"; network about {seconds(latency_s)}"

@@ -34,6 +34,8 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "untuned_s": done.untuned_s,
         "reference": dict(done.reference),
         "error": done.error,
+        "tolerance": done.tolerance,
+        "judge": done.judge,
         "library": done.library,
         "trials": done.trials,
         "wrong": list(done.wrong),

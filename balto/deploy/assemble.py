@@ -14,6 +14,7 @@ from balto.data.target import Target
 from balto.deploy.compile import Network
 from balto.deploy.listener import NetworkListener
 from balto.deploy.settings import DeploySettings
+from balto.deploy.verify import Comparison
 from balto.errors import BaltoError, InputError
 from balto.workers.calls import call_about
 from balto.workers.worker import Worker
@@ -31,8 +32,11 @@ class Assembled:
         latency_s: of what is deployed, seconds; NaN where this machine cannot run it.
         untuned_s: of the network through TVM's default pipeline, seconds; the same.
         reference: seconds in the runtime that it came from, by the runtime's name; the same.
-        error: distance of its outputs from the reference, in tolerances: at most 1; NaN if they
-            were not compared.
+        error: distance of its outputs from the judge's, in tolerances: at most 1; NaN if they were
+            not compared.
+        tolerance: relative to the largest value of an output; NaN where a folder of before does
+            not say it, or nothing was compared.
+        judge: who computed what they should be; empty likewise.
         library: its file's name.
         traces: of the tasks whose programs are in it; none where the untuned network is deployed.
         wrong: tasks whose programs were left out.
@@ -42,6 +46,8 @@ class Assembled:
     untuned_s: float
     reference: Mapping[str, float]
     error: float
+    tolerance: float
+    judge: str
     library: str
     traces: Mapping[str, str]
     wrong: Sequence[str]
@@ -50,9 +56,10 @@ class Assembled:
     def of(cls, metadata: Mapping[str, Any], traces: Mapping[str, str]) -> Self:
         """What a finished folder says of itself, of programs that were found."""
         tasks, about = metadata["tasks"], metadata["network"]
-        known = {name: about[name] for name in ("latency_s", "untuned_s", "error")}
+        known = {name: about.get(name) for name in ("latency_s", "untuned_s", "error", "tolerance")}
         values: dict[str, Any] = {name: math.nan if x is None else x for name, x in known.items()}
         values |= {name: about[name] for name in ("reference", "library", "wrong")}
+        values["judge"] = about.get("judge", "")
         deployed = {name: trace for name, trace in traces.items() if tasks[name]["tuned"]}
         return cls(**values, traces=deployed)
 
@@ -88,28 +95,32 @@ def assemble(
     for each in (library, plain):
         require_replaceable(each)
 
+    compared: list[Comparison] = []
+
     def error_with(chosen: Mapping[str, str]) -> float:
         try:
             steps.compile(chosen, library)
-            return steps.error(library)
+            compared.append(steps.compare(library))
+            return compared[-1].error
         except InputError:
             if not chosen:
                 raise
             return math.inf  # some programs compile, or run, only outside of a network
 
     traces, wrong, error = right_traces(traces, error_with, listener.task_rejected)
+    comparison = compared[-1]
     if not error <= 1:
         raise BaltoError(
-            f"TVM's own program of {name}, with nothing tuned, is {error:.3g} times the tolerance "
-            "away from the reference: one of the two reads it wrongly; nothing was deployed"
+            f"TVM computes something else than {comparison.judge} for {name} with nothing tuned: "
+            f"{comparison.problem}; nothing was deployed"
         )
     steps.compile({}, plain, suited=False)
     (latency_s, untuned_s), reference, refused = steps.time([library, plain])
     if refused:
         listener.reference_skipped(refused)
-    if latency_s > untuned_s:
+    if latency_s > untuned_s and (other := steps.compare(plain)).error <= 1:
         listener.untuned_deployed(latency_s, untuned_s)
-        error = steps.error(plain)
+        comparison = other
         plain.replace(library)
         latency_s, traces = untuned_s, {}
     plain.unlink(missing_ok=True)
@@ -117,10 +128,45 @@ def assemble(
         latency_s=latency_s,
         untuned_s=untuned_s,
         reference=reference,
-        error=error,
+        error=comparison.error,
+        tolerance=comparison.tolerance,
+        judge=comparison.judge,
         library=LIBRARY,
         traces=traces,
         wrong=wrong,
+    )
+
+
+def check_untuned(
+    worker: Worker, spec: str, name: str, found: Network, settings: DeploySettings
+) -> Comparison:
+    """Compile a network with nothing tuned, run it once, and compare its outputs.
+
+    Args:
+        worker: has read the network.
+        spec: network or model file.
+        name: of the network.
+        found: what was read.
+        settings: how long each step may take.
+
+    Raises:
+        BaltoError: If it computes something else than where it came from.
+        InputError: If TVM cannot compile it, or nothing else runs it.
+    """
+    arguments = (spec, found.inputs, found.tasks[0].target, found.shapes)
+    deadline_s = settings.compile_timeout_s + settings.run_timeout_s
+    checked = "balto.deploy.verify:check_untuned"
+    comparison: Comparison = call_about(spec, worker, checked, *arguments, deadline_s=deadline_s)
+    if comparison.error <= 1:
+        return comparison
+    try:
+        first = "balto.deploy.difference:first_difference"
+        where = call_about(spec, worker, first, *arguments, deadline_s=deadline_s)
+    except BaltoError as error:
+        where = f"where the difference begins is not known: {error}"
+    raise BaltoError(
+        f"TVM computes something else than {comparison.judge} for {name} with nothing tuned: "
+        f"{comparison.problem}; {where}; nothing was searched"
     )
 
 
@@ -145,14 +191,14 @@ class _Steps:
             deadline_s=self.settings.compile_timeout_s,
         )
 
-    def error(self, library: Path) -> float:
-        """How far a library is from the reference, in tolerances: right up to 1."""
-        error: float = call_about(
-            *(self.spec, self.worker, "balto.deploy.verify:error_of_network"),
-            *(self.spec, library, self.found.inputs, self.target),
+    def compare(self, library: Path) -> Comparison:
+        """How far a library is from where the network came from."""
+        found: Comparison = call_about(
+            *(self.spec, self.worker, "balto.deploy.verify:compare"),
+            *(self.spec, library, self.found.inputs, self.target, self.found.shapes),
             deadline_s=self.settings.run_timeout_s,
         )
-        return error
+        return found
 
     def time(self, libraries: Sequence[Path]) -> tuple[list[float], dict[str, float], str]:
         """Seconds of libraries and of the reference, and why it was not timed if it was not."""

@@ -17,6 +17,8 @@ import numpy as np
 
 from balto.data.target import LLVM, Target
 from balto.data.task import Task
+from balto.deploy.nan import nan_kept
+from balto.deploy.tolerance import Tolerance, tolerance_of
 from balto.errors import InputError
 from balto.tasks.devices import device_name, resolve
 from balto.tasks.extract import Merged
@@ -129,7 +131,7 @@ def compile_network(
     fused = made.fused
     with tvm_target(target):
         fused = _scheduled(fused, _tasks(spec, target, key).tasks if traces else {}, traces)
-        fused = _weights_laid_out(fused)
+        fused = _weights_laid_out(nan_kept(fused))
         fused = relax.transform.LiftTransformParams()(fused)
         fused = relax.transform.FoldConstant()(fused)  # of weights that the file has as constants
         main, transform = _apart(fused)
@@ -138,6 +140,11 @@ def compile_network(
         relax.build(with_weights(main, weights), target=tvm_target(target)).export_library(
             str(path)
         )
+
+
+def network_tolerance(spec: str, target: Target, shapes: Shapes = _NONE) -> Tolerance:
+    """How far a network's outputs may be from the reference's."""
+    return tolerance_of(_prepared(spec, target, _key(shapes), False)[0].fused)
 
 
 def with_weights(module: Any, weights: Sequence[Any]) -> Any:

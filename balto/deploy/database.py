@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from balto.data.files import reading, sha256
 from balto.data.target import Target
+from balto.errors import InputError
 from balto.search.tuning import TunedTask
 from balto.workers.worker import Worker
 
@@ -16,7 +19,7 @@ DATABASE = "database"
 
 def write_database(
     out: Path, tuned: Sequence[TunedTask], target: Target, worker: Worker, timeout: float
-) -> None:
+) -> dict[str, str]:
     """Write the database in the place of what is there.
 
     Args:
@@ -25,6 +28,9 @@ def write_database(
         target: of the programs.
         worker: has TVM.
         timeout: seconds that it may take.
+
+    Returns:
+        The SHA-256 of each of its files, by name.
     """
     database = [(each.task.module, _right(each)) for each in tuned]
     partial = out / f".{DATABASE}.partial"
@@ -33,6 +39,27 @@ def write_database(
     )
     shutil.rmtree(out / DATABASE, ignore_errors=True)
     partial.rename(out / DATABASE)
+    return {path.name: sha256(path) for path in sorted((out / DATABASE).iterdir())}
+
+
+def check_database(folder: Path, metadata: Mapping[str, Any], advice: str) -> None:
+    """Refuse a database that is not the one that was written, where there is one.
+
+    Args:
+        folder: of the tuning.
+        metadata: what it says of itself; written before there were checksums, it says nothing.
+        advice: what to do about it.
+
+    Raises:
+        InputError: If a file of the database is missing or another one.
+    """
+    if not (folder / DATABASE).is_dir():
+        return
+    for name, checksum in metadata.get("database", {}).items():
+        path = folder / DATABASE / name
+        with reading(path, InputError, advice):
+            if sha256(path) != checksum:
+                raise ValueError("its checksum does not match")
 
 
 def _right(tuned: TunedTask) -> list[tuple[str, float]]:

@@ -64,6 +64,8 @@ def compiled(
         untuned_s=math.nan,
         reference={},
         error=math.nan,
+        tolerance=math.nan,
+        judge="",
         library=library.name,
         traces=kept,
         wrong=wrong,

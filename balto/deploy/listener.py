@@ -18,6 +18,12 @@ class NetworkListener(SessionListener):
     def noted(self, note: str) -> None:
         """Something of the network was not possible, such as another layout; the rest goes on."""
 
+    def comparing(self) -> None:
+        """The untuned network is compiled, run once, and compared with where it came from."""
+
+    def compared(self, judge: str, tolerance: float, seconds: float) -> None:
+        """It computes what the judge computes, within a tolerance relative to the largest value."""
+
     def task_rejected(self, task: str) -> None:
         """With this task's program the network is wrong or cannot be compiled; it is left out."""
 

@@ -20,7 +20,8 @@ from balto.arguments import check_number
 from balto.data.files import as_path, read_json, reading, sha256
 from balto.data.plausible import shape_problem
 from balto.data.target import Target
-from balto.deploy.machine import load, outputs, runs_of, time_in_turns
+from balto.deploy.database import check_database
+from balto.deploy.machine import library, load, outputs, runs_of, time_in_turns
 from balto.errors import InputError
 from balto.measure.execute import device_of
 from balto.text import quoted
@@ -63,7 +64,7 @@ class Tuned:
         self._tvm = import_tvm(self._target)
         use_cores(self.cores)
         self._modules = {
-            name: self._tvm.runtime.load_module(str(folder / each["library"]))
+            name: library(folder / each["library"], self._target, each["sha256"])
             for name, each in metadata["operators"].items()
         }
 
@@ -179,7 +180,9 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """What `balto tune` wrote last into a folder; it and the libraries are checked. Needs no TVM.
+    """What `balto tune` wrote last into a folder; all that it names is checked. Needs no TVM.
+
+    A folder without a database is read: programs run without it.
 
     Raises:
         InputError: as `load_tuned`.
@@ -199,10 +202,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         if problem := next(filter(None, map(shape_problem, shapes)), ""):
             raise InputError(f"{folder / METADATA}: {problem}; {advice}")
     for each in programs:
-        library = folder / each["library"]
-        with reading(library, InputError, advice):
-            if sha256(library) != each["sha256"]:
+        path = folder / each["library"]
+        with reading(path, InputError, advice):
+            if sha256(path) != each["sha256"]:
                 raise ValueError("its checksum does not match")
+    check_database(folder, metadata, advice)
     return metadata
 
 
@@ -228,7 +232,7 @@ class DeployedNetwork:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        self._main = load(self._path, self._target)["main"]
+        self._main = load(self._path, self._target, metadata["network"]["sha256"])["main"]
 
     def __repr__(self) -> str:
         about = self.metadata["network"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balto.data.files import sha256
 from balto.data.target import Target
 from balto.deploy.compile import Tensor
-from balto.deploy.operators import random_arrays
 from balto.measure.execute import device_of
 from balto.workers.tvm_setup import import_tvm, use_cores
 
@@ -24,6 +27,10 @@ _TURN_S, _TIMING_S, _TURNS = 0.1, 2.0, 3
 
 #: What takes longer than this is run but twice.
 _SLOW_S = 5.0
+
+_libraries: dict[str, Any] = {}
+_paths: set[Path] = set()
+_loading = threading.Lock()
 
 
 def runs_of(
@@ -72,13 +79,38 @@ def _turn(run: Callable[[], object], slow_s: float) -> list[float]:
     return seconds
 
 
-def load(path: Path, target: Target) -> Any:
-    """TVM's virtual machine of a library, with as many threads as the target has cores."""
+def load(path: Path, target: Target, checksum: str = "") -> Any:
+    """TVM's virtual machine of a library, with as many threads as the target has cores.
+
+    Each is a new one, which runs one call at a time; those of a library share its weights.
+    """
     tvm = import_tvm(target)
     from tvm import relax
 
     use_cores(target.cores or 1)
-    return relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.device(device_of(target)))
+    return relax.VirtualMachine(library(path, target, checksum), tvm.device(device_of(target)))
+
+
+def library(path: Path, target: Target, checksum: str = "") -> Any:
+    """A compiled library; what has the same bytes is loaded once a process.
+
+    TVM keeps whatever it loads, weights and all, until the process ends.
+
+    Args:
+        path: of the library.
+        target: of its programs.
+        checksum: its SHA-256, if it is known.
+    """
+    tvm, checksum = import_tvm(target), checksum or sha256(path)
+    with _loading:
+        if checksum not in _libraries:
+            # A process that loads a path again gets what was there the first time: not so a copy.
+            with tempfile.TemporaryDirectory(prefix="balto-") as folder:
+                seen = path.resolve() in _paths
+                _paths.add(path.resolve())
+                name = str(shutil.copy(path, folder) if seen else path)
+                _libraries[checksum] = tvm.runtime.load_module(name)
+        return _libraries[checksum]
 
 
 def outputs(main: Any, arrays: Sequence[NDArray[Any]], target: Target) -> list[NDArray[Any]]:
@@ -93,8 +125,19 @@ def outputs(main: Any, arrays: Sequence[NDArray[Any]], target: Target) -> list[N
 
 
 def random_inputs(inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """Random inputs of a network."""
-    return random_arrays([*((s, d) for _, s, d in inputs), ([], "float32")])[:-1]
+    """Random inputs of a network, always the same.
+
+    Normal floats; bytes of all values; other integers, which may be indices, and truth values are 0
+    or 1.
+    """
+    rng = np.random.default_rng(0)
+    arrays = []
+    for _, shape, dtype in inputs:
+        info = np.iinfo(dtype) if dtype in ("int8", "uint8") else None
+        low, high = (info.min, info.max + 1) if info else (0, 2)
+        drawn: Any = rng.normal(size=shape) if "float" in dtype else rng.integers(low, high, shape)
+        arrays.append(np.asarray(drawn).astype(dtype))
+    return arrays
 
 
 def _tensors(arrays: Sequence[NDArray[Any]], target: Target) -> list[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.target import Target
+from balto.deploy.nan import nan_kept
 from balto.measure.execute import device_of
 from balto.programs.schedule import program_of, schedule, with_laid_out_weights
 from balto.workers.tvm_setup import import_tvm, tvm_target, use_cores
@@ -92,7 +93,7 @@ def suffix_of(target: Target) -> str:
 def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:
     """Compile a program to a library (`suffix_of`); returns shape and type of its arguments."""
     tvm = import_tvm(target)
-    made = with_laid_out_weights(program_of(module, trace, target))
+    made = nan_kept(with_laid_out_weights(program_of(module, trace, target)))
     tvm.tirx.build(made, tvm_target(target)).export_library(str(path))
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(made["main"])
     return [([int(d) for d in info.shape], str(info.dtype)) for info in infos]

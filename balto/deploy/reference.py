@@ -1,8 +1,8 @@
 """Where a network came from: what it computes there, and how fast. Runs in a worker.
 
-Outputs are compared with PyTorch's for built-in networks and ``.pt2`` files, and with ONNX's own
-reference evaluator's for ONNX files. That one is far too slow to be timed beside: ONNX files are
-timed in ONNX Runtime.
+Outputs are compared with PyTorch's for built-in networks and ``.pt2`` files, for ONNX files with
+ONNX Runtime's, or with those of ONNX's own reference evaluator, which may take minutes, where ONNX
+Runtime is not installed or does not run the file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from balto.tasks.read_torch import exported_program, of_leaves
 from balto.text import one_line
 
 PYTORCH, ONNX_RUNTIME = "PyTorch", "ONNX Runtime"
+EVALUATOR = "ONNX's reference evaluator"
 #: Softmax and LogSoftmax mean something else before version 13 of ONNX's operators. So does
 #: Hardmax, but ONNX's converter leaves it as it is: networks with an old one are refused. Before
 #: 14 the evaluator normalises batches as in training.
@@ -33,24 +34,81 @@ def from_torch(spec: str) -> bool:
     return not is_onnx(spec)
 
 
-def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """What a network computes: arrays in, arrays out.
+def expected(spec: str, arrays: Sequence[NDArray[Any]]) -> tuple[str, list[NDArray[Any]]]:
+    """What a network computes: arrays in, arrays out; and who says so.
 
     Raises:
-        InputError: ONNX cannot convert the model to what its evaluator reads.
+        InputError: If nothing that is installed runs the network.
     """
-    if not from_torch(spec):
-        from onnx.reference import ReferenceEvaluator
+    of_onnx = {ONNX_RUNTIME: _in_onnx_runtime, EVALUATOR: evaluated}
+    refused = []
+    for name, run in ({PYTORCH: _in_pytorch} if from_torch(spec) else of_onnx).items():
+        try:
+            return name, run(spec, arrays)
+        except ModuleNotFoundError:
+            refused.append(f"{name} is not installed")
+        except Exception as error:
+            refused.append(f"{name}: {one_line(error)}")
+    raise InputError(
+        f"the outputs of {spec} cannot be checked, since nothing runs it: {'; '.join(refused)}"
+    )
 
-        model = _as_evaluated(onnx_model(spec), spec)
-        given = dict(zip(_inputs(model), arrays, strict=True))
-        return [np.asarray(each) for each in ReferenceEvaluator(model).run(None, given)]
+
+def _in_pytorch(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What PyTorch computes."""
     import torch
     from torch.utils import _pytree
 
     with torch.no_grad():
-        got = _module(spec)(*(torch.from_numpy(each) for each in arrays))
-    return [each.numpy() for each in _pytree.tree_leaves(got)]
+        got = _module(spec)(*map(_as_torch, arrays))
+    return [_as_numpy(each) for each in _pytree.tree_leaves(got)]
+
+
+def evaluated(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What ONNX's reference evaluator computes.
+
+    Raises:
+        InputError: If ONNX cannot convert the model to what its evaluator reads.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    model = _as_evaluated(onnx_model(spec), spec)
+    given = dict(zip(_inputs(model), arrays, strict=True))
+    return [np.asarray(each) for each in ReferenceEvaluator(model).run(None, given)]
+
+
+def _in_onnx_runtime(spec: str, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What ONNX Runtime computes, operator by operator as the file has them, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(spec, options, ["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    given = dict(zip(names, arrays, strict=True))
+    return [np.asarray(each) for each in session.run(None, given)]
+
+
+def _as_torch(array: NDArray[Any]) -> Any:
+    import torch
+
+    if array.dtype.name == "bfloat16":  # NumPy's is not torch's
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def _as_numpy(tensor: Any) -> NDArray[Any]:
+    import torch
+
+    tensor = tensor.contiguous()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        found: NDArray[Any] = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    else:
+        found = tensor.numpy()
+    return found
 
 
 @contextmanager
@@ -72,7 +130,7 @@ def runtime(
         for the device.
     """
     if not from_torch(spec):
-        run = _in_onnx_runtime(spec, arrays, threads, device)
+        run = _timed_in_onnx_runtime(spec, arrays, threads, device)
         yield None if run is None else (ONNX_RUNTIME, run)
         return
     import torch
@@ -80,7 +138,7 @@ def runtime(
     if device == "cuda" and not torch.cuda.is_available():
         yield None
         return
-    module, tensors = _module(spec), [torch.from_numpy(each).to(device) for each in arrays]
+    module, tensors = _module(spec), [_as_torch(each).to(device) for each in arrays]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -101,7 +159,7 @@ def _run(module: Any, tensors: Sequence[Any], device: str) -> Any:
     return outputs
 
 
-def _in_onnx_runtime(
+def _timed_in_onnx_runtime(
     spec: str, arrays: Sequence[NDArray[Any]], threads: int, device: str
 ) -> Callable[[], object] | None:
     """Runs an ONNX file once; None where ONNX Runtime for the device is not installed."""

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from balto.data.files import make_folder, reading
+from balto.data.files import new_folder, reading
 from balto.data.task import Task
 from balto.errors import BaltoError, CampaignError, ConfigurationChanged
 from balto.journal.file import Journal
@@ -48,12 +48,13 @@ def opened(
 ) -> Iterator[tuple[Journal, list[dict[str, Any]]]]:
     """The folder's journal, and what it holds; `config` is its first record.
 
+    A tuning that is refused before its first trial leaves nothing.
+
     Raises:
         ConfigurationChanged: the folder was tuned with other settings.
         CampaignError: it is in use, or damaged.
     """
-    make_folder(out)
-    with Journal.open(out / JOURNAL) as journal:
+    with new_folder(out), Journal.open(out / JOURNAL) as journal:
         records = read_records(journal.path)
         _check_same(out, config, records)
         if not records:

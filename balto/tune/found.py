@@ -93,6 +93,7 @@ def deployed(out: Path) -> dict[str, Any] | None:
         metadata = read_metadata(out)
     except InputError:
         return None
+    # A database that is there was looked at with the rest.
     whole = (out / DATABASE).is_dir() and metadata["versions"] == versions_of(*DEPLOYED)
     return metadata if whole else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from balto.data.files import as_path, sha256, write_json
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.data.versions import DEPLOYED, versions_of
-from balto.deploy.assemble import Assembled, assemble
+from balto.deploy.assemble import Assembled, assemble, check_untuned
 from balto.deploy.compile import Network
 from balto.deploy.database import write_database
 from balto.deploy.elsewhere import compiled
@@ -45,8 +46,11 @@ class TunedNetwork:
         untuned_s: of the network through TVM's default pipeline, seconds; the same.
         reference: seconds in the runtime that it came from, by the runtime's name, as many
             threads, in turns with the two above; empty where that is not installed.
-        error: distance of its outputs from the reference, in tolerances: at most 1; NaN if they
-            were not compared, since this machine cannot run it.
+        error: distance of its outputs from the judge's, in tolerances: at most 1; NaN if they were
+            not compared, since this machine cannot run it.
+        tolerance: of its outputs, relative to the largest value of each; NaN where it was tuned
+            before this was kept, or nothing was compared.
+        judge: who computed what the outputs should be, such as ``PyTorch``; may be empty likewise.
         library: name of the compiled network's file.
         tasks: those that had trials, in the order they were begun, then those that have the model's
             favourite; with the program that is deployed, which is none where the untuned network
@@ -62,6 +66,8 @@ class TunedNetwork:
     untuned_s: float
     reference: Mapping[str, float]
     error: float
+    tolerance: float
+    judge: str
     library: str
     tasks: Sequence[TunedTask] = field(repr=False)
     untried: Sequence[tuple[str, str]] = field(repr=False)
@@ -123,7 +129,8 @@ def tune_network(
         ConfigurationChanged: If the folder was tuned with other settings, or is another network's.
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
-        BaltoError: If what TVM makes of the network, untuned, computes something else.
+        BaltoError: If what TVM makes of the network, untuned, computes something else than
+            PyTorch, or ONNX Runtime for an ONNX file; then nothing is searched.
     """
     with as_spec(network, example_inputs) as (spec, name):
         return _NetworkTuning(
@@ -180,10 +187,11 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             self.listener.noted(note)
 
     def before_search(self, worker: Worker) -> None:
-        deadline_s = self.deploying.run_timeout_s
-        expected_of = "balto.deploy.verify:expected_of"
-        arguments = (worker, expected_of, self.spec, self.network.inputs)
-        call_about(self.spec, *arguments, deadline_s=deadline_s)
+        self.listener.comparing()
+        began = time.monotonic()
+        about = (worker, self.spec, self.name, self.network, self.deploying)
+        comparison = check_untuned(*about)
+        self.listener.compared(comparison.judge, comparison.tolerance, time.monotonic() - began)
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
         return search_in_slices(session, self.tasks, self.trials, self.settings, self.listener)
@@ -199,8 +207,9 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             whole = compiled(worker, self.spec, *rest)
         done = self._tuned_network(whole, tuned, untried)
         right = [each for each in tuned if each.task.name not in whole.wrong]
-        write_database(self.out, right, self.target, worker, self.deploying.export_timeout_s)
-        _write(self.out, done, self.network, self.device, self.target)
+        timeout_s = self.deploying.export_timeout_s
+        database = write_database(self.out, right, self.target, worker, timeout_s)
+        _write(self.out, done, self.network, self.device, self.target, database)
         return done
 
     def deployed(
@@ -221,6 +230,8 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             untuned_s=whole.untuned_s,
             reference=whole.reference,
             error=whole.error,
+            tolerance=whole.tolerance,
+            judge=whole.judge,
             library=whole.library,
             tasks=[as_deployed(each, whole.traces) for each in tuned],
             untried=untried,
@@ -237,7 +248,12 @@ def as_deployed(tuned: TunedTask, traces: Mapping[str, str]) -> TunedTask:
 
 
 def _write(
-    out: Path, done: TunedNetwork, found: Network, device: str | None, target: Target
+    out: Path,
+    done: TunedNetwork,
+    found: Network,
+    device: str | None,
+    target: Target,
+    database: Mapping[str, str],
 ) -> None:
     """The metadata, which says that the rest is whole."""
     flop = {task.name: task.flop for task in found.tasks}
@@ -270,11 +286,14 @@ def _write(
             "untuned_s": _finite(done.untuned_s),
             "reference": dict(done.reference),
             "error": _finite(done.error),
+            "tolerance": _finite(done.tolerance),
+            "judge": done.judge,
             "wrong": list(done.wrong),
         },
         "tasks": tasks,
         "untried": dict(done.untried),
         "operators": {},
+        "database": dict(database),
         "versions": versions_of(*DEPLOYED),
     }
     write_json(out / METADATA, metadata)

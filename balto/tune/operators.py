@@ -178,13 +178,14 @@ class _OperatorsTuning(Tuning[TunedOperators]):
         untried: Sequence[Untried],  # noqa: ARG002  # none: each has trials of its own
     ) -> TunedOperators:
         about = {each.task.name: self._export(worker, each) for each in tuned}
-        write_database(self.out, tuned, self.target, worker, self.deploying.export_timeout_s)
+        timeout = self.deploying.export_timeout_s
         metadata = {
             "format": FORMAT,
             "target": self.target.to_dict(),
             "cores": self.target.cores,
             "device": self.device,
             "operators": about,
+            "database": write_database(self.out, tuned, self.target, worker, timeout),
             "versions": versions_of(*DEPLOYED),
         }
         write_json(self.out / METADATA, metadata)  # last: it says that all else is whole

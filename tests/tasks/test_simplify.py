@@ -270,4 +270,4 @@ def test_a_residual_network_of_onnx_is_tuned_channels_last(worker: Worker, tmp_p
         "balto.deploy.compile:compile_network", spec, LLVM, {}, tmp_path / "net.so", deadline_s=120
     )
     checked = (spec, tmp_path / "net.so", found.inputs, LLVM)
-    assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1
+    assert worker.call("balto.deploy.verify:compare", *checked, deadline_s=60).error <= 1

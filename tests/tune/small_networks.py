@@ -38,6 +38,34 @@ def save_onnx(path: Path, dimension: int | str = 4, operator: str = "Relu") -> N
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
+def save_graph(
+    path: Path,
+    nodes: list[tuple[str, list[str], list[str], dict[str, Any]]],
+    inputs: dict[str, tuple[str, list[int]]],
+    outputs: dict[str, tuple[str, list[int]]],
+    weights: dict[str, Any],
+    version: int = 17,
+) -> str:
+    """Save a graph: nodes as ``(operator, inputs, outputs, attributes)``; returns its path."""
+
+    def infos(tensors: dict[str, tuple[str, list[int]]]) -> list[Any]:
+        return [
+            helper.make_tensor_value_info(name, TensorProto.DataType.Value(dtype), shape)
+            for name, (dtype, shape) in tensors.items()
+        ]
+
+    graph = helper.make_graph(
+        [helper.make_node(name, i, o, **attributes) for name, i, o, attributes in nodes],
+        "net",
+        infos(inputs),
+        infos(outputs),
+        [onnx.numpy_helper.from_array(np.asarray(each), name) for name, each in weights.items()],
+    )
+    opset = helper.make_opsetid("", version)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
+    return str(path)
+
+
 def save_dropout(path: Path) -> None:
     """A convolution, a dropout as of training, and another convolution."""
     rng = np.random.default_rng(0)
