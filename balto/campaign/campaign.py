@@ -54,6 +54,9 @@ class Listener:
     def tasks(self, count: int) -> None:
         """The networks have been read."""
 
+    def drawing(self, task: str, so_far_s: float) -> None:
+        """The programs of a task are waited for, now and then told again."""
+
     def sampled(self, task: str, programs: int) -> None:
         """A task's programs have been drawn."""
 
@@ -312,7 +315,8 @@ class Campaign:
                 missing[k] = task
         config, paths = self.config, {k: self._programs_path(k) for k in missing}
         sets = drawn_sets(config.new_model().feature_sets)
-        for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor, sets):
+        how = (config.programs, config.seed, executor, sets, listener.drawing)
+        for k, drawn in draw_programs(missing, paths, *how):
             if isinstance(drawn, str):
                 self.facts.note({"kind": "left_out", "task": tasks[k].name, "reason": drawn})
                 listener.left_out(tasks[k].name, drawn)

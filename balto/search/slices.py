@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.search.budget import Share, network_s, next_task, next_untried
+from balto.search.budget import Share, network_s, next_task, next_untried, share_of
 from balto.search.listener import SessionListener
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
 from balto.text import one_line
+
+#: A task of a smaller share of the network's latency is not searched.
+_LEAST_SHARE = 1e-3
+_TOO_SMALL = f"under {_LEAST_SHARE:.1%} of the network's latency each"
 
 
 def search_in_slices(
@@ -42,6 +46,9 @@ def search_in_slices(
     size = max(1, min(settings.batch, trials // (2 * len(tasks))))
     spent = 0
     while spent < trials and (k := next_task(shares)) is not None:
+        if k not in begun and _is_too_small(session, tasks, shares, k):
+            shares[k].dry, refused[k] = True, _TOO_SMALL
+            continue
         try:
             if k not in begun:
                 begun[k] = _begun(session, tasks, shares, k)
@@ -67,8 +74,21 @@ def search_in_slices(
 
 def _begun(session: Session, tasks: Sequence[Task], shares: Sequence[Share], k: int) -> TaskTuning:
     """A task that had no trial yet, begun; the one after it is drawn meanwhile."""
-    begun = session.begin(tasks[k])
+    begun = session.begin(tasks[k], share_of(shares, k))
     shares[k].untuned_s = begun.untuned_s
     following = next_untried(shares)
-    session.expect(None if following is None else tasks[following])
+    share = 0.0 if following is None else share_of(shares, following)
+    expected = None if following is None or share < _LEAST_SHARE else tasks[following]
+    session.expect(expected, share)
     return begun
+
+
+def _is_too_small(session: Session, tasks: Sequence[Task], shares: Sequence[Share], k: int) -> bool:
+    """Whether a task that had no trial cannot matter, now that it promises more than all others.
+
+    One that is small by its FLOP is timed untuned: it may move much memory.
+    """
+    if share_of(shares, k) >= _LEAST_SHARE:
+        return False
+    shares[k].untuned_s = session.untuned_s(tasks[k])
+    return share_of(shares, k) < _LEAST_SHARE
