@@ -83,7 +83,8 @@ def _drawn(
             missing[k] = task
     paths = {k: folder.programs_path(k) for k in missing}
     sets = drawn_sets(config.new_model().feature_sets)
-    for k, drawn in draw_programs(missing, paths, config.programs, config.seed, executor, sets):
+    how = (config.programs, config.seed, executor, sets, listener.drawing)
+    for k, drawn in draw_programs(missing, paths, *how):
         if isinstance(drawn, str):
             facts.note({"kind": Kind.LEFT_OUT, "task": tasks[k].name, "reason": drawn})
             listener.left_out(tasks[k].name, drawn)

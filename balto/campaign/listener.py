@@ -16,6 +16,14 @@ class Listener:
             count: of tasks that programs are drawn of.
         """
 
+    def drawing(self, task: str, so_far_s: float) -> None:
+        """The programs of a task are waited for, now and then told again.
+
+        Args:
+            task: its name.
+            so_far_s: seconds that it was waited for.
+        """
+
     def sampled(self, task: str, programs: int) -> None:
         """A task's programs have been drawn.
 

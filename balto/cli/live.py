@@ -36,6 +36,10 @@ class CampaignNarrator(Listener):
         """Start counting sampled tasks."""
         self._progress.begin("sample", count, "task")
 
+    def drawing(self, task: str, so_far_s: float) -> None:
+        """Say what is waited for."""
+        self._progress.say(f"drawing programs of {task}, {seconds(so_far_s)} so far")
+
     def sampled(self, task: str, programs: int) -> None:  # noqa: ARG002
         """One task more."""
         self._progress.advance("sample")

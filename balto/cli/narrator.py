@@ -51,6 +51,10 @@ class TuningNarrator(NetworkListener):
         """Say how slow the task is untuned."""
         self._progress.say(f"{task}: {seconds(untuned_s)} untuned")
 
+    def drawing(self, task: str, so_far_s: float) -> None:
+        """Say what is waited for."""
+        self._progress.say(f"drawing programs of {task}, {seconds(so_far_s)} so far")
+
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
         """One trial more."""
         best = "none yet" if math.isinf(best_s) else seconds(best_s)

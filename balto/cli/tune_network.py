@@ -66,8 +66,11 @@ def _print(done: TunedNetwork) -> None:
         title=_title(done),
     )
     if done.untried:
-        names = ", ".join(f"{name} ({reason})" for name, reason in done.untried)
-        click.echo(printable(f"With TVM's default schedule: {names}"))
+        alike: dict[str, list[str]] = {}
+        for name, reason in done.untried:
+            alike.setdefault(reason, []).append(name)
+        for reason, names in alike.items():
+            click.echo(printable(f"With TVM's default schedule ({reason}): {', '.join(names)}"))
 
 
 def _title(done: TunedNetwork) -> str:

@@ -19,9 +19,6 @@ from balto.workers.executor import Call, Executor, run_all
 from balto.workers.local import LocalExecutor
 from balto.workers.worker import Worker
 
-#: Seconds that drawing one task's programs may take.
-DEADLINE_S = 900.0
-
 
 def draw_all(
     tasks: Sequence[Task], count: int, seed: int, executor: Executor
@@ -45,7 +42,7 @@ def draw_all(
                 *(task.require_module(), task.target, count, task_seed(seed, task.name)),
                 drawn_sets(),
             ),
-            DEADLINE_S,
+            deadline_s(count),
         )
         for k, task in enumerate(tasks)
     )
@@ -58,11 +55,16 @@ def draw_all(
             following += 1
 
 
+def deadline_s(count: int) -> float:
+    """Seconds that drawing so many programs of a task may take."""
+    return 60.0 + count
+
+
 def _drawn(future: Future[Sampled]) -> Sampled | str:
     try:
         sampled = future.result()
     except WorkerError as error:
-        return f"TVM cannot sample it: {error}"
+        return f"TVM cannot sample it: {error}".replace(": InputError:", ":")
     return sampled if sampled.traces else "TVM finds no program in its space"
 
 

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.data.target import Target
+from balto.errors import InputError
+from balto.programs import inlining
 from balto.programs.extract import Drawn, extract
+from balto.programs.nests import read
 from balto.workers.tvm_setup import import_tvm, tvm_target
 
 #: Programs drawn at a time, at most; part of what a seed means.
@@ -54,15 +57,26 @@ def sample_in_worker(
         count: how many.
         seed: fixes the draw.
         sets: names of the feature sets to extract.
+
+    Raises:
+        InputError: If inlining makes a value of the task too large (`balto.programs.inlining`).
     """
     context = search_context(module_json, target, seed)
     import tvm_ffi
     from tvm.s_tir import meta_schedule as ms
 
+    if (operations := inlining.operations(read(context.mod))) > inlining.MOST:
+        raise InputError(
+            f"inlining makes a value of it {operations:,} operations, more than {inlining.MOST:,}: "
+            "its programs would be slow to make and to run"
+        )
+    spaces = context.generate_design_space()
+    if target.on_cpu and _is_decided(spaces):
+        count = 1
     context.pre_tuning(
         max_trials=POPULATION,
         num_trials_per_iter=POPULATION,
-        design_spaces=context.generate_design_space(),
+        design_spaces=spaces,
         database=ms.database.MemoryDatabase(),
         cost_model=ms.cost_model.RandomModel(),
     )
@@ -79,6 +93,15 @@ def sample_in_worker(
     hashes, schedules = list(distinct)[:count], list(distinct.values())[:count]
     traces = [trace_json(schedule) for schedule in schedules]
     return Sampled(traces, extract(Drawn(context, schedules, traces), sets), hashes)
+
+
+def _is_decided(spaces: Sequence[Any]) -> bool:
+    """Whether a design space has one program alone: one sketch, which leaves nothing open.
+
+    Drawing it again and again shows the same. Not for a GPU, where postprocessors decide too.
+    """
+    kinds = (each.kind.name for space in spaces for each in space.trace.insts)
+    return len(spaces) == 1 and not any(kind.startswith("Sample") for kind in kinds)
 
 
 def search_context(module_json: str, target: Target, seed: int) -> Any:

@@ -93,6 +93,12 @@ def network_s(shares: Sequence[Share]) -> float:
     return sum(share.weight * seconds for share, seconds in zip(shares, known, strict=True))
 
 
+def share_of(shares: Sequence[Share], k: int) -> float:
+    """The share of a task in the latency of the network's tasks."""
+    whole_s = network_s(shares)
+    return shares[k].weight * latencies(shares)[k] / whole_s if whole_s > 0 else 1.0
+
+
 def next_task(shares: Sequence[Share]) -> int | None:
     """The task from which most is expected, the first of equal ones; None if all are dry."""
     best, gain = None, -1.0

@@ -11,6 +11,9 @@ class SessionListener:
     def began(self, task: str, untuned_s: float) -> None:
         """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed."""
 
+    def drawing(self, task: str, so_far_s: float) -> None:
+        """The search waits for programs of a task, now and then told again."""
+
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:
         """A program of a task was measured; `best_s` is the smallest latency so far."""
 

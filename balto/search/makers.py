@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from balto.data.task import Task, task_seed
 from balto.errors import WorkerError
 from balto.search.learner import Learner
-from balto.search.task import SearchSettings, TaskSearch, warm
+from balto.search.task import DEADLINE_S, SearchSettings, TaskSearch, warm
 from balto.workers.worker import Worker
 
 _Made = TypeVar("_Made")
+
+#: How often it is told that something is waited for, seconds.
+_TELL_S = 20.0
+#: Of a network, the share of a task from which on making its programs may take as long as it may
+#: at most; less for others, but no less than the least share of that.
+_WHOLE_SHARE, _LEAST = 0.1, 0.2
 
 
 class Makers:
@@ -39,7 +46,7 @@ class Makers:
         self._making = ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, cpus))
         self._drawn: dict[str, Future[TaskSearch]] = {}
         self._begun: dict[str, Future[TaskSearch]] = {}
-        self._expected: Task | None = None
+        self._expected: tuple[Task, float] | None = None
         warming = ThreadPoolExecutor(1)
         self._warm = warming.submit(warm)
         warming.shutdown(wait=False)
@@ -56,20 +63,25 @@ class Makers:
         """Call a function after everything that was submitted before it."""
         return self._making.submit(make, *arguments)
 
-    def expect(self, task: Task | None) -> None:
-        """Say which task is likely to begin next, if any does."""
-        self._expected = task
+    def expect(self, task: Task | None, share: float) -> None:
+        """Say which task is likely to begin next, if any does, and its share of the network."""
+        self._expected = None if task is None else (task, share)
 
     def draw_expected(self) -> None:
         """Draw the random programs of the expected task, unless they are drawn already."""
         if self._expected is not None:
-            self._draw(self._expected)
+            self._draw(*self._expected)
 
-    def begin(self, task: Task) -> Future[TaskSearch]:
-        """The search of a task, with its first generations; begun once."""
+    def begin(self, task: Task, share: float = 1.0) -> Future[TaskSearch]:
+        """The search of a task, with its first generations; begun once.
+
+        Args:
+            task: with its module.
+            share: of its network's latency: a small one gets less time to make programs in.
+        """
         if task.name in self._begun:
             return self._begun[task.name]
-        drawn = self._draw(task)
+        drawn = self._draw(task, share)
 
         def begun() -> TaskSearch:
             search = drawn.result()
@@ -128,11 +140,19 @@ class Makers:
             return math.inf, math.inf
         return error, ratio
 
-    def _draw(self, task: Task) -> Future[TaskSearch]:
+    def _draw(self, task: Task, share: float) -> Future[TaskSearch]:
         """The search of a task, with random programs alone; drawn once."""
         if task.name not in self._drawn:
             seed = task_seed(self._seed, task.name)
-            self._drawn[task.name] = self._making.submit(
-                TaskSearch, task, self._learner, self._workers, self._settings, seed
-            )
+            deadline_s = DEADLINE_S * min(1.0, max(_LEAST, share / _WHOLE_SHARE))
+            how = (self._learner, self._workers, self._settings, seed, deadline_s)
+            self._drawn[task.name] = self._making.submit(TaskSearch, task, *how)
         return self._drawn[task.name]
+
+
+def waited(made: Future[_Made], tell: Callable[[float], None]) -> _Made:
+    """The result of what is being made; tells now and then how long it was waited for, seconds."""
+    began = time.monotonic()
+    while not wait([made], _TELL_S).done:
+        tell(time.monotonic() - began)
+    return made.result()

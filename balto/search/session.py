@@ -94,22 +94,35 @@ class Session:
             )
         return tuned
 
-    def begin(self, task: Task) -> TaskTuning:
+    def untuned_s(self, task: Task) -> float:
+        """Seconds of the untuned program; NaN if it does not run.
+
+        Raises:
+            MeasurerError: measuring cannot go on.
+        """
+        [untuned] = self._bench.measure(task, [""])
+        return untuned.latency_median_s if untuned.ok else math.nan
+
+    def begin(self, task: Task, share: float = 1.0) -> TaskTuning:
         """Begin to tune a task, which then goes on in slices: time the untuned program, draw.
+
+        Args:
+            task: with its module.
+            share: of its network's latency: a small one gets less time to make programs in.
 
         Raises:
             InputError: TVM cannot sample the task.
             MeasurerError: measuring cannot go on.
         """
-        return TaskTuning(task, self._makers, self._bench)
+        return TaskTuning(task, self._makers, self._bench, share)
 
-    def expect(self, task: Task | None) -> None:
-        """Say which task is likely to begin next, if any does.
+    def expect(self, task: Task | None, share: float = 1.0) -> None:
+        """Say which task is likely to begin next, if any does, and its share of the network.
 
         Its random programs are drawn while others are measured; `begin` then need not wait. What
         is found does not depend on it.
         """
-        self._makers.expect(task)
+        self._makers.expect(task, share)
 
     def favourite(self, task: Task) -> Favourite:
         """The program that the model likes best of a task that had no trial; with a model alone.

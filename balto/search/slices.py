@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.search.budget import Share, network_s, next_task, next_untried
+from balto.search.budget import Share, network_s, next_task, next_untried, share_of
 from balto.search.listener import SessionListener
 from balto.search.session import Session
 from balto.search.task import SearchSettings
@@ -18,6 +18,9 @@ from balto.text import one_line
 
 #: With fewer trials a task than this, each has its favourite before the first trial.
 _FEW = 2
+#: A task of a smaller share of the network's latency is not searched.
+_LEAST_SHARE = 1e-3
+_TOO_SMALL = f"under {_LEAST_SHARE:.1%} of the network's latency each"
 
 
 def search_in_slices(
@@ -94,6 +97,9 @@ class _Search:
             self._expect()
             if (k := next_task(shares)) is None:
                 return
+            if k not in begun and self._is_too_small(k):
+                shares[k].dry, self.refused[k] = True, _TOO_SMALL
+                continue
             try:
                 if k not in begun:
                     begun[k] = self._begin(k)
@@ -109,11 +115,27 @@ class _Search:
 
     def _begin(self, k: int) -> TaskTuning:
         """A task that had no trial yet, begun; the one after it is drawn meanwhile."""
-        begun = self.session.begin(self.tasks[k])
-        self.shares[k].untuned_s = begun.untuned_s
-        following = next_untried(self.shares)
-        self.session.expect(None if following is None else self.tasks[following])
+        shares = self.shares
+        begun = self.session.begin(self.tasks[k], share_of(shares, k))
+        shares[k].untuned_s = begun.untuned_s
+        following = next_untried(shares)
+        share = 0.0 if following is None else share_of(shares, following)
+        if following is None or share < _LEAST_SHARE:
+            self.session.expect(None)
+        else:
+            self.session.expect(self.tasks[following], share)
         return begun
+
+    def _is_too_small(self, k: int) -> bool:
+        """Whether a task that had no trial cannot matter, though it promises more than all others.
+
+        One that is small by its FLOP is timed untuned: it may move much memory.
+        """
+        shares = self.shares
+        if share_of(shares, k) >= _LEAST_SHARE:
+            return False
+        shares[k].untuned_s = self.session.untuned_s(self.tasks[k])
+        return share_of(shares, k) < _LEAST_SHARE
 
     def _expect(self) -> None:
         """What the trials so far say of the favourites of the tasks that have none."""

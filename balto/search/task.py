@@ -41,8 +41,8 @@ from balto.workers.worker import Worker
 
 Floats = NDArray[np.float64]
 
-#: Seconds that making some programs may take.
-_DEADLINE_S = 300.0
+#: Seconds that making some programs may take at most.
+DEADLINE_S = 300.0
 #: The forest that drafts: small, as it is trained anew in every generation.
 _DRAFT = "xgb:features=decisions,num_parallel_tree=8,colsample_bytree=0.3"
 
@@ -123,6 +123,7 @@ class TaskSearch:
         workers: make programs; at least one.
         settings: how to search.
         seed: fixes every choice.
+        deadline_s: seconds that making some programs may take.
 
     Raises:
         InputError: TVM cannot sample the task.
@@ -135,8 +136,9 @@ class TaskSearch:
         workers: Sequence[Worker],
         settings: SearchSettings | None = None,
         seed: int = 0,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
-        self.task = task
+        self.task, self._deadline_s = task, deadline_s
         self.settings = settings or SearchSettings()
         self._learner = learner
         self._workers = list(workers)
@@ -388,7 +390,7 @@ class TaskSearch:
         if not traces and self.lost:
             raise InputError(
                 f"TVM draws no program of {self.task.name}: {self.lost} processes died or took "
-                f"longer than {_DEADLINE_S:.0f} s"
+                f"longer than {self._deadline_s:.0f} s"
             )
         if not traces:
             raise InputError(f"TVM draws no program of {self.task.name}: its space is empty")
@@ -417,7 +419,7 @@ class TaskSearch:
         def made(worker: Worker, job: tuple[Any, ...]) -> Made | None:
             try:
                 part: Made = worker.call_with_retries(
-                    function, *common, *job, sets, deadline_s=_DEADLINE_S
+                    function, *common, *job, sets, deadline_s=self._deadline_s
                 )
             except (WorkerDied, WorkerTimeout):
                 return None
@@ -427,7 +429,8 @@ class TaskSearch:
             try:
                 parts = list(threads.map(made, self._workers, jobs))
             except WorkerError as error:
-                raise InputError(f"TVM cannot sample {self.task.name}: {error}") from error
+                reason = f"TVM cannot sample {self.task.name}: {error}"
+                raise InputError(reason.replace(": InputError:", ":")) from error
         self.lost += parts.count(None)
         return [part or Made([], [], [], {}) for part in parts]
 

@@ -12,7 +12,7 @@ from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.search.bench import Bench
 from balto.search.finalists import running_best
-from balto.search.makers import Makers
+from balto.search.makers import Makers, waited
 from balto.search.records import BATCH
 
 
@@ -75,22 +75,23 @@ class TaskTuning:
         task: with its module.
         makers: draw its programs, and let generations of them grow.
         bench: measures them.
+        share: of its network's latency.
 
     Raises:
         InputError: TVM cannot sample the task.
         MeasurerError: measuring cannot go on.
     """
 
-    def __init__(self, task: Task, makers: Makers, bench: Bench) -> None:
+    def __init__(self, task: Task, makers: Makers, bench: Bench, share: float = 1.0) -> None:
         self.task, self._makers, self._bench = task, makers, bench
         began = time.perf_counter()
         self._programs: list[tuple[str, Outcome]] = []
         self._latency_s: list[float] = []  # of each trial, NaN for a failure
         self._best_s = math.inf
-        beginning = makers.begin(task)
+        beginning = makers.begin(task, share)
         [self._untuned] = bench.measure(task, [""])
         asked = time.perf_counter()
-        self._search = beginning.result()
+        self._search = waited(beginning, self._drawing)
         self._asking_s = time.perf_counter() - asked
         self._seconds = time.perf_counter() - began
         self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
@@ -124,7 +125,7 @@ class TaskTuning:
         bench, search, began = self._bench, self._search, time.perf_counter()
         stepping = stepping and bool(self._programs)
         if stepping:
-            self._makers.submit(search.step, count).result()
+            waited(self._makers.submit(search.step, count), self._drawing)
         chosen = search.choose(count, 1.0 if stepping else None)
         traces = [search.traces[p] for p in chosen]
         self._asking_s += time.perf_counter() - began
@@ -187,7 +188,7 @@ class TaskTuning:
         outcomes = self._bench.measure(self.task, traces, self._tell)
         asked = time.perf_counter()
         if growing is not None:
-            growing.result()
+            waited(growing, self._drawing)
         return outcomes, time.perf_counter() - asked
 
     def _note(self, new: bool) -> None:
@@ -199,6 +200,9 @@ class TaskTuning:
             }
             self._bench.keep({"kind": BATCH, "task": self.task.name, **spent})
         self._noted = (self._seconds, self._asking_s)
+
+    def _drawing(self, so_far_s: float) -> None:
+        self._bench.listener.drawing(self.task.name, so_far_s)
 
     def _tell(self, outcome: Outcome) -> None:
         self._best_s = min(self._best_s, outcome.latency_median_s if outcome.ok else math.inf)

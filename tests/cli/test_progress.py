@@ -111,3 +111,10 @@ def read(descriptor):
         return os.read(descriptor, 65536)
     except OSError:  # the other side is gone
         return b""
+
+
+@pytest.mark.parametrize("narrator", [CampaignNarrator, lambda: TuningNarrator(8)])
+def test_what_is_waited_for_is_said(narrator, capsys):
+    with narrator() as told:
+        told.drawing("gates_1x72", 40.2)
+    assert "drawing programs of gates_1x72, 40.2 s so far" in capsys.readouterr().err

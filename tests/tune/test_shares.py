@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balto.deploy.assemble import right_traces
-from balto.search.budget import Share, network_s, next_task, next_untried
+from balto.search.budget import Share, network_s, next_task, next_untried, share_of
 
 
 def test_a_task_that_matters_little_gets_few() -> None:
@@ -79,6 +79,16 @@ def test_the_network_is_the_weighted_sum_and_the_untried_are_estimated() -> None
     assert network_s([timed, Share(1, 3e6)]) == pytest.approx(1e-3 + 3e-3)
     broken = Share(1, 2e6, untuned_s=math.nan)
     assert math.isfinite(network_s([timed, broken]))
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(1e3, 1e9)), min_size=1, max_size=6))
+def test_the_shares_of_a_network_are_one_together(tasks: list[tuple[int, float]]) -> None:
+    shares = [Share(weight, flop) for weight, flop in tasks]
+    assert sum(share_of(shares, k) for k in range(len(shares))) == pytest.approx(1)
+
+
+def test_a_network_that_takes_no_time_has_no_small_task() -> None:
+    assert share_of([Share(1, 0.0), Share(1, 0.0)], 1) == 1
 
 
 @given(st.integers(1, 12), st.data())
