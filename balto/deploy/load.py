@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from balto.data.plausible import shape_problem
 from balto.data.target import Target
 from balto.deploy.database import check_database
 from balto.deploy.machine import library, load, outputs, runs_of, time_in_turns
+from balto.deploy.operators import processor_of
 from balto.errors import InputError
 from balto.measure.execute import device_of
 from balto.text import quoted
@@ -170,13 +172,28 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     """Load what ``balto tune`` made: operators, or a network. Imports TVM in this process.
 
     Raises:
-        InputError: there is nothing tuned in the folder, it is damaged, or another balto tuned it.
+        InputError: there is nothing tuned in the folder, it is damaged, another balto tuned it, or
+            it is for another kind of processor.
     """
     folder = as_path(folder)
     metadata = read_metadata(folder)
+    _require_processor(folder, Target.from_dict(metadata["target"]))
     if "network" in metadata:
         return DeployedNetwork(folder, metadata)
     return Tuned(folder, metadata)
+
+
+def _require_processor(folder: Path, target: Target) -> None:
+    """Refuse what the linker or the processor would.
+
+    Raises:
+        InputError: If the folder was tuned for another kind of processor.
+    """
+    if processor_of(target) != platform.machine():
+        raise InputError(
+            f"{folder} was tuned for {processor_of(target)}, this machine is "
+            f"{platform.machine()}: load it on a machine like that"
+        )
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

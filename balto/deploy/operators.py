@@ -86,8 +86,13 @@ def suffix_of(target: Target) -> str:
     This machine's compiler links nothing for those. The objects are packed, and TVM links them
     where it loads them.
     """
+    return ".so" if processor_of(target) == platform.machine() else ".tar"
+
+
+def processor_of(target: Target) -> str:
+    """The kind of processor that a target is for, such as ``x86_64`` or ``aarch64``."""
     triple = (target.host or target).option("mtriple") or platform.machine()
-    return ".so" if triple.partition("-")[0] == platform.machine() else ".tar"
+    return str(triple.partition("-")[0])
 
 
 def export(module: str, trace: str, target: Target, path: Path) -> list[tuple[list[int], str]]:

@@ -16,12 +16,12 @@ from balto.journal.file import Journal
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
 from balto.search.bench import Bench
+from balto.search.favourite import Favourite, checked
 from balto.search.learner import Learner
 from balto.search.listener import SessionListener
 from balto.search.makers import Makers
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
-from balto.search.unmeasured import Favourite, checked
 
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4

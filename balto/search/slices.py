@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from balto.data.task import Task
 from balto.errors import InputError
 from balto.search.budget import Share, network_s, next_task, next_untried, share_of
+from balto.search.favourite import UNTRAINED, Favourite
 from balto.search.listener import SessionListener
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
-from balto.search.unmeasured import UNTRAINED, Favourite
 from balto.text import one_line
 
 #: With fewer trials a task than this, each has its favourite before the first trial.

@@ -147,13 +147,6 @@ class Belief:
         return mean if number is None else mean + level[number], explained
 
 
-def common(leaves: NDArray[np.uint16]) -> Floats:
-    """The share of trees in which each two of `n` programs fall into the same leaf: ``n x n``."""
-    found = np.empty((len(leaves), len(leaves)))
-    _common(leaves, leaves, found)
-    return np.asarray(found / leaves.shape[1])
-
-
 def _covariance(leaves: NDArray[np.uint16], others: NDArray[np.uint16]) -> Floats:
     """Of what a forest gets wrong of `n` and of `m` programs: ``n x m``."""
     found = np.empty((len(leaves), len(others)))

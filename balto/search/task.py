@@ -30,11 +30,10 @@ from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
 from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
-from balto.search.favourite import trusted
 from balto.search.learner import Learner
 from balto.search.programs import Made
 from balto.search.sketches import Genes, Sketches
-from balto.search.surrogate import LEAST, Belief, Judged, common
+from balto.search.surrogate import LEAST, Belief, Judged
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
 from balto.workers.worker import Worker
@@ -260,29 +259,26 @@ class TaskSearch:
         rest = self._selector.select(state, count - len(first), self._rng)
         return [*first.tolist(), *among[rest].tolist()]
 
-    def favourite(self) -> int:
-        """The program to take if none of the task is ever measured (`balto.search.favourite`)."""
-        base = self._learner.base
+    def said(self) -> tuple[Floats, Floats]:
+        """What the trained model says of all `n` programs while the task has no trial.
+
+        Returns:
+            Relative throughput, `n`, of a forest set right by the trials of other tasks; and the
+            predictions of the members of its ensemble, ``K x n``.
+        """
+        belief, base = self._learner.belief, self._learner.base
         assert base is not None
-        judged = None if self._learner.belief is None else self._judgement(self._learner.belief)
-        alike = np.eye(len(self)) if judged is None else common(judged.leaves)
-        members = base.ensemble(self._table)
-        return int(np.argmax(trusted(self._predicted(), members, alike)))
+        if belief is None:
+            predicted = base.predict(self._table)
+        else:
+            predicted = np.exp(belief.expect(self.task.name, self._judgement(belief)))
+        return predicted, base.ensemble(self._table)
 
     def expected(self, program: int) -> float:
         """Relative throughput of a program, in (0, 1], while the task has no trial."""
         base, task = self._learner.base, np.zeros(len(self), np.int32)
         assert base is not None
-        said = base.to_relative_throughput(self._predicted(), task)[program]
-        return float(max(said, LEAST))
-
-    def _predicted(self) -> Floats:
-        """What the trained model says of all programs, set right by the trials of other tasks."""
-        belief, base = self._learner.belief, self._learner.base
-        if belief is not None:
-            return np.exp(belief.expect(self.task.name, self._judgement(belief)))
-        assert base is not None
-        return base.predict(self._table)
+        return float(max(base.to_relative_throughput(self.said()[0], task)[program], LEAST))
 
     def learn(self, latency_s: dict[int, float]) -> None:
         """Take in what measuring gave: program -> seconds, NaN for a failure."""

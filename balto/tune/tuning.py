@@ -71,13 +71,19 @@ class Tuning(ABC, Generic[Result]):
         check_number("trials", self.trials, 0, MOST_TRIALS, whole=True)
         check_number("seed", self.seed, 0, LARGEST_SEED, whole=True)
         start = StartingModel.open(self.start_from, self.target)
+        if not self.trials and start.model is None:
+            raise InputError(
+                "expected at least 1 of trials in a search that starts from no model, got 0; with "
+                "a model to start from, 0 takes what that likes best"
+            )
         folder.require_usable(self.out)
         self.check()
         with Worker() as worker:
             self.tasks = self.resolve(worker)
             self.target = self.tasks[0].target
             start.require_kind(self.target)
-            self._require_use(start.model)
+            if self.trials:
+                _require_cores(self.target)
             config = {
                 **self.asked(),
                 "model": start.checksum,
@@ -88,16 +94,16 @@ class Tuning(ABC, Generic[Result]):
             }
             with folder.opened(self.out, config, self.tasks) as (journal, records):
                 self.opened()
-                if not self.trials:
-                    self.runs_here = _enough_cores(self.target) and not self._fails_here(worker)
                 known = earlier.known(self.out, records, self.tasks, self.listener)
+                if known is not None and (metadata := earlier.deployed(self.out)) is not None:
+                    return self.deployed(metadata, *known)
+                if not self.trials:
+                    self.runs_here = _has_cores(self.target) and not self._fails_here(worker)
                 if known is None:
                     if self.runs_here:
                         self.before_search(worker)
                         self._require_runs_here(worker)
                     known = self._found(start.model, config, journal, records)
-                elif (metadata := earlier.deployed(self.out)) is not None:
-                    return self.deployed(metadata, *known)
                 return self.deploy(worker, *known)
 
     def _found(
@@ -160,24 +166,6 @@ class Tuning(ABC, Generic[Result]):
         untried: Sequence[Untried],
     ) -> Result:
         """What a folder that is whole already says of itself."""
-
-    def _require_use(self, model: CostModel | None) -> None:
-        """Refuse what no trials can tell, and more cores than trials could use.
-
-        Raises:
-            InputError: If there is neither a trial nor a model; or if programs are to be measured
-                on more cores than this process may use.
-        """
-        if not self.trials and model is None:
-            raise InputError(
-                "expected at least 1 trial of a search that starts from no model, got 0: give "
-                "--trials, or a model with --start-from"
-            )
-        if self.trials and not _enough_cores(self.target):
-            raise InputError(
-                f"the target has num-cores {self.target.cores}, but this process may use "
-                f"{len(os.sched_getaffinity(0))} of this machine's cores"
-            )
 
     def _require_runs_here(self, worker: Worker) -> None:
         """`require_runs_here`, where programs will be measured."""
@@ -243,5 +231,19 @@ class _Nothing(Measurer):
         raise MeasurerError(f"expected no program to measure without trials, got {len(candidates)}")
 
 
-def _enough_cores(target: Target) -> bool:
+def _has_cores(target: Target) -> bool:
+    """Whether this process may use as many cores as a target has."""
     return (target.cores or 1) <= len(os.sched_getaffinity(0))
+
+
+def _require_cores(target: Target) -> None:
+    """Refuse to measure on more cores than there are.
+
+    Raises:
+        InputError: If this process may use fewer cores than the target has.
+    """
+    if not _has_cores(target):
+        raise InputError(
+            f"the target has num-cores {target.cores}, but this process may use "
+            f"{len(os.sched_getaffinity(0))} of this machine's cores"
+        )

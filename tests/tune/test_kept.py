@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,36 @@ def test_what_was_found_is_known_again(folder: Path) -> None:
     assert told.best_s == FOUND.best_s  # as by a search that goes on
     (folder / MODEL).unlink()  # what it learnt must be made again
     assert earlier.known(folder, read_records(folder / JOURNAL), [TASK], told) is None
+
+
+def test_a_favourite_that_nobody_measured_is_known_again_and_told_to_nobody(folder: Path) -> None:
+    told = Told()
+    favourite = replace(
+        FOUND,
+        trace="f",
+        latency_s=math.nan,
+        programs=(),
+        best_s=(),
+        task=replace(TASK, name="conv2d"),
+    )
+    with Journal.open(folder / JOURNAL) as journal:
+        earlier.keep(journal, [FOUND, favourite])
+    tasks = [TASK, favourite.task]
+    known = earlier.known(folder, read_records(folder / JOURNAL), tasks, told)
+    assert known is not None
+    assert [(each.trace, each.unmeasured) for each in known[0]] == [("a", False), ("f", True)]
+    assert told.best_s == FOUND.best_s
+
+
+def test_what_a_balto_found_that_had_no_favourites_is_known_as_well(folder: Path) -> None:
+    with Journal.open(folder / JOURNAL) as journal:
+        earlier.keep(journal, [FOUND])
+    *before, found = read_records(folder / JOURNAL)
+    del found["tasks"][0]["measured"]
+    write(folder, *before[1:], found)
+    known = earlier.known(folder, read_records(folder / JOURNAL), [TASK], Told())
+    assert known is not None
+    assert not known[0][0].unmeasured
 
 
 def test_only_a_whole_folder_of_these_versions_is_deployed(folder: Path) -> None:

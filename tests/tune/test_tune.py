@@ -157,7 +157,8 @@ def test_killed_at_any_moment_it_goes_on_and_what_it_makes_runs(tmp_path: Path) 
     ("arguments", "words"),
     [
         (["--operator", "matmul:8x8"], "matmul takes 3"),
-        (["--operator", "matmul:8x8x8", "--trials", "0"], "trials"),
+        (["--operator", "matmul:8x8x8", "--trials", "-1"], "trials"),
+        (["--operator", "matmul:8x8x8", "--trials", "0", "--start-from", "none"], "trials"),
         (["--operator", "matmul:8x8x8", "--seed", str(2**63)], "seed"),
         (["--operator", "matmul:8x8x8", "-o", "nu\udcff"], "UTF-8"),
         (["--operator", "matmul:8x8x8", "--model", "here.txt"], "here.txt is no model file"),
