@@ -351,7 +351,7 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
         (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
         (["net.onnx", "--model", "cuda.balto"], ["expected a model of llvm", "trained on cuda"]),
-        (["dynamic.onnx"], ["constant shapes", "dynamic.onnx"]),
+        (["dynamic.onnx"], ["--shape batch=1", "dynamic.onnx"]),
         (["unknown.onnx"], ["Det"]),
         (["net.onnx", "--target", '{"kind": "llvm", "num-cores": 4096}'], ["num-cores 4096"]),
     ],
