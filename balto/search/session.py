@@ -66,9 +66,17 @@ class Session:
     def tune(self, task: Task, trials: int) -> TunedTask:
         """Search a task with at most so many trials; fewer where its space has fewer.
 
+        Args:
+            task: with its module.
+            trials: programs to measure at most.
+
+        Returns:
+            The fastest right program.
+
         Raises:
-            InputError: TVM cannot sample the task.
-            MeasurerError: measuring cannot go on, or neither the untuned nor a right program runs.
+            InputError: If TVM cannot sample the task.
+            MeasurerError: If measuring cannot go on, or neither the untuned nor a right program
+                runs.
         """
         tuning = self.begin(task)
         batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
@@ -88,9 +96,15 @@ class Session:
     def begin(self, task: Task) -> TaskTuning:
         """Begin to tune a task, which then goes on in slices: time the untuned program, draw.
 
+        Args:
+            task: with its module.
+
+        Returns:
+            The task's search.
+
         Raises:
-            InputError: TVM cannot sample the task.
-            MeasurerError: measuring cannot go on.
+            InputError: If TVM cannot sample the task.
+            MeasurerError: If measuring cannot go on.
         """
         return TaskTuning(task, self._makers, self._bench)
 
@@ -99,5 +113,8 @@ class Session:
 
         Its random programs are drawn while others are measured; `begin` then need not wait. What
         is found does not depend on it.
+
+        Args:
+            task: None if none is likely to.
         """
         self._makers.expect(task)

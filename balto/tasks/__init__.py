@@ -22,6 +22,10 @@ DEADLINE_S = 1800.0
 def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
     """Refuse what cannot be right, before anything is started.
 
+    Args:
+        networks: names, or paths of files.
+        operator_specs: operators with their shapes.
+
     Raises:
         InputError: If there is no network and no operator, or one is unknown or badly written.
     """
@@ -56,6 +60,9 @@ def extract_tasks(
         device: name of the device the target stands for; None for this machine.
         worker: a warm worker to use; a new one is started and stopped without it.
         own_layout: networks keep their layout, as the older of the recorded pools have them.
+
+    Returns:
+        The tasks, with what cannot be one, and why.
 
     Raises:
         InputError: If a network, operator or target is unknown or cannot be read, or TVM crashes on

@@ -42,8 +42,11 @@ class Executor(ABC):
             args: its arguments; they are pickled, and so is the result.
             deadline_s: what one try may take, seconds.
 
+        Returns:
+            A future of the function's result.
+
         Raises:
-            ClusterLost: there is nothing left to run it on. A future may get that, too.
+            ClusterLost: If there is nothing left to run it on. A future may get that, too.
         """
 
     @abstractmethod

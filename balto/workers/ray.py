@@ -42,8 +42,8 @@ class RayExecutor(Executor):
         cpus: the CPUs of this machine that speaking with the cluster, or a local one, may use.
 
     Raises:
-        InputError: Ray is not installed, or that is no address.
-        ClusterLost: there is no such cluster.
+        InputError: If Ray is not installed, or `address` is no address.
+        ClusterLost: If there is no such cluster.
     """
 
     def __init__(self, address: str, cpus: Sequence[int] = ()) -> None:

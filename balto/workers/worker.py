@@ -75,7 +75,7 @@ class Worker:
         """Start the process if there is none; returns at once, the first call waits for it.
 
         Raises:
-            WorkerDied: the worker was ended.
+            WorkerDied: If the worker was ended.
         """
         if self._process is not None:
             return
@@ -138,10 +138,19 @@ class Worker:
         A process that is killed before it has taken the call, while it starts or is idle, is
         replaced, and the call made to the new one.
 
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what the call may take, seconds.
+
+        Returns:
+            What the function returned.
+
         Raises:
-            WorkerRaised: the function raised.
-            WorkerDied: the process died; the next call starts another.
-            WorkerTimeout: it took longer than `deadline_s`; the next call starts another process.
+            WorkerRaised: If the function raised.
+            WorkerDied: If the process died; the next call starts another.
+            WorkerTimeout: If it took longer than `deadline_s`; the next call starts another
+                process.
         """
         return self._call((0, 0), function, args, deadline_s)
 
@@ -152,9 +161,17 @@ class Worker:
         since it may be the call's own use of memory that gets it killed. One that crashed by
         itself may have been ill before: the call is made again once.
 
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what each try may take, seconds.
+
+        Returns:
+            What the function returned.
+
         Raises:
-            WorkerRaised, WorkerTimeout: as `call`, at once.
-            WorkerDied: it died again and again.
+            WorkerRaised, WorkerTimeout: As `call`, at once.
+            WorkerDied: If the process died again and again.
         """
         return self._call((_CRASHES, _KILLS), function, args, deadline_s)
 
@@ -178,8 +195,13 @@ class Worker:
 
         Waits for a worker that still starts.
 
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what the call may take, seconds.
+
         Raises:
-            WorkerError: the worker could not start.
+            WorkerError: If the worker could not start.
         """
         self.start()
         while not self._ready:
@@ -195,7 +217,14 @@ class Worker:
             self._connection.send((function, args))
 
     def result(self) -> Any:
-        """Wait for the result of the call that was submitted; raises as `call`."""
+        """Wait for the result of the call that was submitted; raises as `call`.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            WorkerError: As `call`.
+        """
         while True:
             self._wait()
             done, value = self.poll()
@@ -206,6 +235,12 @@ class Worker:
         """Handle what has arrived, without waiting: ``(True, result)``, or ``(False, None)``.
 
         Raises as `call`. What has arrived counts even when the deadline has passed meanwhile.
+
+        Returns:
+            Whether the call is over, and its result.
+
+        Raises:
+            WorkerError: As `call`.
         """
         assert self._connection is not None
         while self._connection.poll():
@@ -237,7 +272,11 @@ class Worker:
         return False, None
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process now, bytes; 0 while there is none."""
+        """Resident memory of the process now, bytes; 0 while there is none.
+
+        Returns:
+            0 where the kernel does not say.
+        """
         if self._process is None:
             return 0
         with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/statm", "rb") as file:  # noqa: PTH123
