@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 import typing
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import balto
@@ -22,7 +23,15 @@ PACKAGES = (
     *(balto.select, balto.tasks, balto.testing, balto.tune, balto.workers),
 )
 #: Made by what is named there: nobody else calls their constructors.
-MADE_BY = {"TaskTuning": "Session.begin"}
+MADE_BY = {
+    "TaskTuning": "Session.begin",
+    "Journal": "Journal.open",
+    **dict.fromkeys(("Tuned", "DeployedNetwork"), "load_tuned"),
+}
+#: What a docstring may have.
+HEADINGS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Examples")
+#: Results that need no words.
+NOTHING = (None, "None", "NoReturn", "Self")
 
 
 def public_things() -> dict[str, Any]:
@@ -107,3 +116,59 @@ def is_public(found: type) -> bool:
     """Whether a user can import a class from a public place."""
     places: tuple[ModuleType, ...] = (*PACKAGES, balto.errors)
     return any(getattr(place, found.__name__, None) is found for place in places)
+
+
+def sections(docstring: str) -> dict[str, dict[str, str]]:
+    """The parts of a docstring by their headings, and in each what it says of every name."""
+    parts = re.split(rf"^({'|'.join(HEADINGS)}):\n", inspect.cleandoc(docstring), flags=re.M)
+    return {
+        heading: {
+            name.strip(): " ".join(text.split())
+            for name, _, text in (
+                each.partition(":") for each in re.split(r"^    (?=\S)", part, flags=re.M)[1:]
+            )
+        }
+        for heading, part in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def told(thing: Any, name: str) -> dict[str, dict[str, str]]:
+    """What is said of a function or method, in the classes that it is inherited from too."""
+    if not name:
+        return sections(thing.__doc__ or "")
+    found: dict[str, dict[str, str]] = {}
+    for base in reversed([b for b in thing.__mro__ if b.__module__.startswith("balto")]):
+        each = base if name == "__init__" else vars(base).get(name)
+        for heading, said in sections(getattr(each, "__doc__", None) or "").items():
+            found[heading] = {**found.get(heading, {}), **said}
+    return found
+
+
+def lacking(thing: Any) -> Iterator[str]:
+    """What the docstrings of a public thing do not say."""
+    for name, function in functions_of(thing):
+        if name == "__init__" and thing.__name__ in MADE_BY:
+            continue
+        said = told(thing, name)
+        described = {
+            each.lstrip("*") for part in ("Args", "Attributes") for each in said.get(part, ())
+        }
+        arguments = set(inspect.signature(function).parameters) - {"self", "cls"}
+        yield from (f"{name} does not say what {each} is" for each in arguments - described)
+        called = isinstance(getattr(thing, name) if name else thing, FunctionType | MethodType)
+        result = function.__annotations__.get("return", "None")
+        if called and result not in NOTHING and not {"Returns", "Yields"} & set(said):
+            yield f"{name} does not say what it returns"
+        if raises(function) and "Raises" not in said:
+            yield f"{name} does not say what it raises"
+        for kind, condition in said.get("Raises", {}).items():
+            if not condition.startswith(("If ", "As ")):
+                yield f"{name} does not say when it raises {kind}: {condition}"
+
+
+def raises(function: FunctionType) -> bool:
+    """Whether a function raises something by itself; what `dataclass` makes up does not."""
+    if not Path(function.__code__.co_filename).exists():
+        return False
+    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))
+    return any(isinstance(n, ast.Raise) and n.exc is not None for n in ast.walk(tree))

@@ -14,7 +14,7 @@ import pytest
 
 import balto
 from balto.testing.selectors import made_up_task
-from tests.faces import PACKAGES, annotated, is_public, public_things
+from tests.faces import PACKAGES, annotated, is_public, lacking, public_things
 
 #: Values; everything else that is public is a module, a class or a function.
 CONSTANTS = {"FEATURE_SETS", "__version__"}
@@ -147,6 +147,45 @@ def test_the_reader_of_signatures_sees_every_form_of_them():
         ("balto.CostModel", "started_from", "CostModel"),
         ("balto.Campaign", "finished(return)", "bool"),
     } <= seen
+
+
+@pytest.mark.parametrize("name", [n for n in public_things() if "Contract" not in n])
+def test_a_docstring_says_what_goes_in_what_comes_out_and_what_can_go_wrong(name):
+    missing = [f"{name}.{each}" for each in lacking(public_things()[name])]
+    assert not missing, "\n".join(sorted(missing))
+
+
+def test_the_reader_of_docstrings_finds_what_is_not_said():
+    class Silent:
+        """A class.
+
+        Args:
+            said: of one argument.
+        """
+
+        def __init__(self, said: int, unsaid: int) -> None:
+            self.both = said, unsaid
+
+        def fails(self) -> None:
+            """Do it.
+
+            Raises:
+                ValueError: it is one.
+            """
+            raise ValueError
+
+        def raises(self) -> int:
+            """Do it."""
+            raise ValueError
+
+    Silent.__module__ = Silent.__init__.__module__ = "balto.silent"
+    Silent.fails.__module__ = Silent.raises.__module__ = "balto.silent"
+    assert sorted(lacking(Silent)) == [
+        "__init__ does not say what unsaid is",
+        "fails does not say when it raises ValueError: it is one.",
+        "raises does not say what it raises",
+        "raises does not say what it returns",
+    ]
 
 
 def test_no_name_means_two_public_things():

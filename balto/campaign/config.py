@@ -53,7 +53,8 @@ class Config(LoopSettings):
         digests: SHA-256 of the files named above, filled in by `resolve`.
 
     Raises:
-        InputError: a value is out of its range, or there is no such selector or model.
+        InputError: If a value is out of its range, there is no such selector or model, or a task of
+            one's own is for another target.
     """
 
     networks: tuple[str, ...] = ()
@@ -137,14 +138,21 @@ class Config(LoopSettings):
         return self.start_from or ()
 
     def new_model(self) -> CostModel:
-        """An untrained model of this campaign's kind."""
+        """An untrained model of this campaign's kind.
+
+        Returns:
+            One of its own, with the campaign's seed.
+        """
         return copy.deepcopy(create(self.model, self.seed))
 
     def resolve(self) -> Config:
         """With absolute paths and digests of the files it names.
 
+        Returns:
+            A copy.
+
         Raises:
-            InputError: a file is not there.
+            InputError: If a file that is named is not there.
         """
         networks, files = [], []
         for spec in self.networks:
@@ -164,7 +172,11 @@ class Config(LoopSettings):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; without shapes where there are none, as it was before there were any."""
+        """For JSON; without shapes where there are none, as it was before there were any.
+
+        Returns:
+            Every setting by its name.
+        """
         values = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "networks": list(self.networks),
@@ -181,9 +193,15 @@ class Config(LoopSettings):
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """The inverse of `to_dict`.
 
+        Args:
+            values: as `to_dict` gives them; what is missing has its default.
+
+        Returns:
+            The settings.
+
         Raises:
-            InputError: a value is out of its range.
-            TypeError: there is one more than there should be.
+            InputError: If a value is out of its range.
+            TypeError: If there is a key that is no setting.
         """
         named = {n: values[n] or None for n in ("device", "pool") if n in values}  # empty once
         made = cls(**{**values, **named})
@@ -192,15 +210,25 @@ class Config(LoopSettings):
         return made
 
     def save(self, path: Path) -> None:
-        """Write atomically, with a checksum."""
+        """Write atomically, with a checksum.
+
+        Args:
+            path: of the file, which is replaced.
+        """
         write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: Path) -> Config:
         """Read what `save` wrote.
 
+        Args:
+            path: of the file.
+
+        Returns:
+            The settings.
+
         Raises:
-            CampaignError: the file is not a configuration, or is damaged.
+            CampaignError: If the file is not a configuration, or is damaged.
         """
         advice = "repeat the balto pretrain command without it: nothing is lost"
         with reading(path, CampaignError, advice):
@@ -209,8 +237,11 @@ class Config(LoopSettings):
     def check_same(self, asked: Config) -> None:
         """Refuse to go on with other settings; a file may have moved, if it is the same.
 
+        Args:
+            asked: the settings of now.
+
         Raises:
-            ConfigurationChanged: with every difference.
+            ConfigurationChanged: If one differs; the message has every difference.
         """
         before, now = self._content(), asked._content()
         differences = [

@@ -39,6 +39,9 @@ from balto.learn.store import OutcomeStore, RoundLog, Selection
 class Facts:
     """What a journal says.
 
+    Args:
+        records: to begin with, in order.
+
     Attributes:
         config: what the campaign was started with; None before it began.
         left_out: reason by task name.
@@ -75,8 +78,12 @@ class Facts:
     def read(cls, path: Path) -> Self:
         """What the journal at `path` says.
 
+        Args:
+            path: of the journal.
+
         Raises:
-            CampaignError: it is damaged, or a record says what cannot be; with its line.
+            CampaignError: If the journal is damaged, or a record says what cannot be; with its
+                line.
         """
         facts = cls()
         facts.add_all(path)
@@ -85,8 +92,11 @@ class Facts:
     def add_all(self, path: Path) -> None:
         """Take in every record of a journal.
 
+        Args:
+            path: of the journal.
+
         Raises:
-            CampaignError: as `read`.
+            CampaignError: If the journal is damaged, or a record says what cannot be.
         """
         self._add_lines(path, lines(path))
 
@@ -119,8 +129,14 @@ class Facts:
     def follow(self, follower: Follower) -> Self:
         """Take in what a journal says since the last time; returns new facts if it began anew.
 
+        Args:
+            follower: of the journal.
+
+        Returns:
+            These facts, or new ones.
+
         Raises:
-            CampaignError: as `read`.
+            CampaignError: If the journal is damaged, or a record says what cannot be.
         """
         anew, records = follower.new()
         facts = type(self)() if anew else self
@@ -130,9 +146,12 @@ class Facts:
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in one record.
 
+        Args:
+            record: one JSON object.
+
         Raises:
-            InputError: it says what cannot be.
-            KeyError: it says too little.
+            InputError: If the record says what cannot be.
+            KeyError: If the record lacks a value.
         """
         match record["kind"]:
             case Kind.CONFIG:
@@ -172,7 +191,14 @@ class Facts:
                 raise InputError(f"expected a kind of record that is known here, got {kind!r}")
 
     def curve(self, selector: str) -> list[Round]:
-        """The rounds of one selector, in order."""
+        """The rounds of one selector, in order.
+
+        Args:
+            selector: its name with its hyper-parameters.
+
+        Returns:
+            In order.
+        """
         return [r for (name, _), r in sorted(self.rounds.items()) if name == selector]
 
 

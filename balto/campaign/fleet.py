@@ -156,7 +156,11 @@ class Fleet:
         device.first_probes += probes[: PROBES - len(device.first_probes)]
 
     def drifts(self) -> list[Drift]:
-        """The devices that differ from their fellows, the furthest first."""
+        """The devices that differ from their fellows, the furthest first.
+
+        Returns:
+            One a device.
+        """
         probed = {name: d for name, d in self.devices.items() if d.last_probes}
         found = []
         for name, device in probed.items():
@@ -173,7 +177,11 @@ class Fleet:
         return sorted(found, key=lambda drift: -abs(math.log(drift.ratio)))
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """For JSON: a row a device."""
+        """For JSON: a row a device.
+
+        Returns:
+            The rows.
+        """
         drifting = {drift.device: drift.ratio for drift in self.drifts()}
         return [
             {

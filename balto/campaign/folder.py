@@ -33,7 +33,12 @@ Drawn = tuple[Task, Path]
 
 @dataclass(frozen=True)
 class ShardId:
-    """Which of how many shards: `number` is 1-based."""
+    """Which of how many shards: `number` is 1-based.
+
+    Attributes:
+        number: from 1.
+        of: how many shards there are.
+    """
 
     number: int
     of: int
@@ -41,6 +46,9 @@ class ShardId:
     @classmethod
     def parse(cls, text: str) -> Self:
         """From ``3/16``.
+
+        Args:
+            text: what a person wrote.
 
         Raises:
             InputError: If the text is not of that form.
@@ -54,7 +62,14 @@ class ShardId:
         return f"{self.number}-of-{self.of}"
 
     def owns(self, task_id: int) -> bool:
-        """Whether a task is this shard's; neighbours, which are alike, go to different shards."""
+        """Whether a task is this shard's; neighbours, which are alike, go to different shards.
+
+        Args:
+            task_id: the task's place among all tasks of the campaign.
+
+        Returns:
+            True for one shard of each task.
+        """
         return task_id % self.of == self.number - 1
 
 

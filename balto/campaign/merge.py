@@ -193,23 +193,46 @@ class Merge(WorkFolder):
         self.journal.sync()
 
     def owners(self) -> Mapping[str, int]:
-        """The shard of each task that is drawn, by its name."""
+        """The shard of each task that is drawn, by its name.
+
+        Returns:
+            Number of the shard, by task.
+        """
         return {task: n for n, part in self.parts.items() for task in part.facts.programs}
 
     def outcome_of(self, number: int, task: str, program: int) -> Outcome | None:
-        """What a shard measured of a program of its own; None if it has not yet."""
+        """What a shard measured of a program of its own; None if it has not yet.
+
+        Args:
+            number: of the shard.
+            task: its name.
+            program: its number within the task.
+
+        Returns:
+            What it gave.
+        """
         facts = self.parts[number].facts
         return facts.outcomes.of(task, facts.programs[task].count)[program]
 
     def is_behind(self, number: int) -> bool:
-        """Whether a shard is not waited for."""
+        """Whether a shard is not waited for.
+
+        Args:
+            number: of the shard.
+
+        Returns:
+            Whether a merge that is partial goes on without it.
+        """
         return number in self._behind
 
     def stop_or_wait(self, missing: str) -> None:
         """Wait a little, if that was asked for, and look again.
 
+        Args:
+            missing: what is missing, in words.
+
         Raises:
-            PartsMissing: it was not.
+            PartsMissing: If waiting was not asked for.
         """
         if not self._wait:
             raise PartsMissing(f"{missing}: run them, then balto merge {self.path} again")
@@ -221,6 +244,9 @@ class Merge(WorkFolder):
 
         Args:
             owners: the shard of each program that is missing.
+
+        Returns:
+            A part of a sentence.
         """
         return f"{self._named(sorted(set(owners)))} not measured {len(owners)} selected programs"
 

@@ -53,7 +53,11 @@ class CampaignStatus:
         return curve[-1] if curve else None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            What ``balto status -f json`` prints.
+        """
         last = self.last
         accuracy = last.accuracy.to_dict() if last is not None and last.accuracy else None
         found = self.facts.reference

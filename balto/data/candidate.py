@@ -30,6 +30,9 @@ class Candidate:
     def require_trace(self) -> str:
         """The trace, of which the program is made.
 
+        Returns:
+            JSON.
+
         Raises:
             InputError: If the program's trace was not kept.
         """

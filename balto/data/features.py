@@ -43,7 +43,11 @@ class FeatureSet:
     on_demand: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """For the files of pools and models."""
+        """For the files of pools and models.
+
+        Returns:
+            Name, version and width.
+        """
         return {"name": self.name, "version": self.version, "width": self.width}
 
     def __str__(self) -> str:
@@ -101,6 +105,13 @@ class Features:
     def from_programs(cls, programs: Iterable[ArrayLike], width: int = STORE.width) -> Features:
         """Gather one ``rows x width`` array a program into one flat array.
 
+        Args:
+            programs: ``rows x width`` arrays, one a program.
+            width: number of columns.
+
+        Returns:
+            Those programs, in that order.
+
         Raises:
             InputError: If an array is not of shape ``rows x width``.
         """
@@ -118,7 +129,14 @@ class Features:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Features]) -> Features:
-        """Join several sets of programs, at least one, in order."""
+        """Join several sets of programs, at least one, in order.
+
+        Args:
+            parts: the sets.
+
+        Returns:
+            One set.
+        """
         rows = np.concatenate([p.rows for p in parts])
         return cls(rows, _offsets(np.concatenate([p.counts for p in parts])))
 
@@ -145,6 +163,12 @@ class Features:
     def take(self, programs: NDArray[np.integer]) -> Features:
         """The features of the given programs, in the given order; mapped if they are many.
 
+        Args:
+            programs: their places.
+
+        Returns:
+            A set of its own.
+
         Raises:
             InputError: If `programs` is not a vector.
         """
@@ -162,7 +186,15 @@ class Features:
             return Features(rows.finish(), offsets)
 
     def slice(self, start: int, stop: int) -> Features:
-        """Programs `start` to `stop`, without a copy of their rows."""
+        """Programs `start` to `stop`, without a copy of their rows.
+
+        Args:
+            start: the first program.
+            stop: the one after the last.
+
+        Returns:
+            A view.
+        """
         offsets = self.offsets[start : stop + 1]
         return Features(self.rows[offsets[0] : offsets[-1]], offsets - offsets[0])
 
@@ -225,17 +257,38 @@ class FeatureTable:
     def select(self, names: Sequence[str]) -> FeatureTable:
         """Only the sets that are named.
 
+        Args:
+            names: of the sets.
+
+        Returns:
+            A table that shares their rows.
+
         Raises:
             InputError: If these programs do not have one of the sets.
         """
         return FeatureTable({name: self[name] for name in names})
 
     def take(self, programs: NDArray[np.integer]) -> FeatureTable:
-        """Of the given programs, in the given order."""
+        """Of the given programs, in the given order.
+
+        Args:
+            programs: their places in this table.
+
+        Returns:
+            A table of its own.
+        """
         return self._each(lambda features: features.take(programs))
 
     def slice(self, start: int, stop: int) -> FeatureTable:
-        """Programs `start` to `stop`, without a copy of their rows."""
+        """Programs `start` to `stop`, without a copy of their rows.
+
+        Args:
+            start: the first program.
+            stop: the one after the last.
+
+        Returns:
+            A view.
+        """
         return self._each(lambda features: features.slice(start, stop))
 
     def _each(self, change: Callable[[Features], Features]) -> FeatureTable:
@@ -243,7 +296,14 @@ class FeatureTable:
 
     @classmethod
     def concatenate(cls, parts: Sequence[FeatureTable]) -> FeatureTable:
-        """Join several tables of the same sets, at least one, in order."""
+        """Join several tables of the same sets, at least one, in order.
+
+        Args:
+            parts: the tables.
+
+        Returns:
+            One table.
+        """
         return cls({n: Features.concatenate([p[n] for p in parts]) for n in parts[0].names})
 
 

@@ -44,7 +44,14 @@ class Outcomes:
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome | None]) -> Outcomes:
-        """Gather one outcome, or None, a program."""
+        """Gather one outcome, or None, a program.
+
+        Args:
+            outcomes: None for what was not measured.
+
+        Returns:
+            As many.
+        """
         listed = list(outcomes)
         gathered = cls(len(listed))
         for program, outcome in enumerate(listed):
@@ -60,6 +67,15 @@ class Outcomes:
         messages: Mapping[int, str],
     ) -> Outcomes:
         """Take over columns that are there; see the attributes.
+
+        Args:
+            status: `n`.
+            numbers: `n` each, by name.
+            repeats: `n`.
+            messages: of the programs that have one.
+
+        Returns:
+            Outcomes of `n` programs, which share the columns.
 
         Raises:
             InputError: If a column is not a vector.
@@ -102,7 +118,12 @@ class Outcomes:
             self.messages[program] = outcome.message
 
     def put(self, programs: NDArray[np.integer], outcomes: Outcomes) -> None:
-        """Set many at once; of a program that comes twice, the later one stays."""
+        """Set many at once; of a program that comes twice, the later one stays.
+
+        Args:
+            programs: their places.
+            outcomes: as many.
+        """
         _, back = np.unique(programs[::-1], return_index=True)
         last = len(programs) - 1 - back
         programs, outcomes = programs[last], outcomes.take(last)
@@ -138,12 +159,22 @@ class Outcomes:
         return np.asarray(np.where(self.measured, both, 0.0))
 
     def counts(self) -> Counter[str]:
-        """How many measurements ended in which status."""
+        """How many measurements ended in which status.
+
+        Returns:
+            Number by status.
+        """
         places, counts = np.unique(self.status[self.measured], return_counts=True)
         return Counter({STATUSES[p].value: int(n) for p, n in zip(places, counts, strict=True)})
 
     def take(self, programs: NDArray[np.integer]) -> Outcomes:
         """Of the given programs, in the given order.
+
+        Args:
+            programs: their places.
+
+        Returns:
+            A copy.
 
         Raises:
             InputError: If `programs` is not a vector.
@@ -160,7 +191,14 @@ class Outcomes:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Outcomes]) -> Outcomes:
-        """Join several, in order."""
+        """Join several, in order.
+
+        Args:
+            parts: the outcomes.
+
+        Returns:
+            All of them, copied.
+        """
         listed = [cls(), *parts]
         starts = np.cumsum([0, *(len(p) for p in listed)])
         return cls.from_columns(

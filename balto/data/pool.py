@@ -71,11 +71,26 @@ class Pool:
         return f"Pool({len(self.tasks)} tasks; {self.features!r}; {self.outcomes!r})"
 
     def programs(self, task_id: int) -> range:
-        """Pool-wide indices of a task's programs."""
+        """Pool-wide indices of a task's programs.
+
+        Args:
+            task_id: the task's place.
+
+        Returns:
+            From the first to the last.
+        """
         return range(int(self.offsets[task_id]), int(self.offsets[task_id + 1]))
 
     def trace(self, task_id: int, program_id: int) -> str | None:
-        """JSON of one program's schedule trace; None where not kept."""
+        """JSON of one program's schedule trace; None where not kept.
+
+        Args:
+            task_id: the task's place.
+            program_id: the program's number within the task.
+
+        Returns:
+            The trace.
+        """
         return self.traces[int(self.offsets[task_id]) + program_id]
 
     @property

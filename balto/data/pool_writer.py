@@ -35,6 +35,9 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         path: a folder, made if it is not there; a pool in it is replaced.
         unmeasured: write the programs that were not measured too.
 
+    Returns:
+        How many programs were written.
+
     Raises:
         InputError: If `pool` is not a `Pool`.
         PoolError: If no program is to be written, or one has a feature set that this balto does not

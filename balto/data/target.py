@@ -82,6 +82,12 @@ class Target:
     def parse(cls, spec: str) -> Target:
         """A target from ``llvm``, ``cuda`` or JSON, as a person writes it.
 
+        Args:
+            spec: what a person wrote.
+
+        Returns:
+            The target.
+
         Raises:
             InputError: If `spec` is neither a known kind nor a JSON object with a ``kind``.
         """
@@ -98,6 +104,12 @@ class Target:
     def of(cls, given: Target | str) -> Target:
         """A target, given as one or as `parse` takes it.
 
+        Args:
+            given: either.
+
+        Returns:
+            The target.
+
         Raises:
             InputError: If `given` is neither a target nor text that `parse` takes.
         """
@@ -106,6 +118,12 @@ class Target:
     @classmethod
     def from_json(cls, text: str) -> Target:
         """A target from its JSON, as it stands in files.
+
+        Args:
+            text: of an object.
+
+        Returns:
+            The target.
 
         Raises:
             InputError: If `text` is not a JSON object with a ``kind``, or a value in it is
@@ -122,6 +140,12 @@ class Target:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Target:
         """A target from TVM's dictionary; its ``host`` may be a dictionary or ``llvm``.
+
+        Args:
+            values: with a ``kind`` at least.
+
+        Returns:
+            The target.
 
         Raises:
             InputError: If `values` has no ``kind``, or a value in it is impossible.
@@ -140,7 +164,11 @@ class Target:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """TVM's dictionary."""
+        """TVM's dictionary.
+
+        Returns:
+            For ``tvm.target.Target``.
+        """
         values: dict[str, Any] = {"kind": self.kind}
         if self.mcpu is not None:
             values["mcpu"] = self.mcpu
@@ -151,15 +179,31 @@ class Target:
         return {**values, **{name: json.loads(value) for name, value in self.options}}
 
     def to_json(self) -> str:
-        """The one JSON of this target: the same for every target that equals it."""
+        """The one JSON of this target: the same for every target that equals it.
+
+        Returns:
+            On one line.
+        """
         return _json(self.to_dict())
 
     def to_spec(self) -> str:
-        """The inverse of `parse`: ``llvm`` or ``cuda`` if it says no more, its JSON otherwise."""
+        """The inverse of `parse`: ``llvm`` or ``cuda`` if it says no more, its JSON otherwise.
+
+        Returns:
+            A text for `parse`.
+        """
         return self.kind if self.kind in KINDS and self == Target(self.kind) else self.to_json()
 
     def option(self, name: str, default: Any = None) -> Any:
-        """What TVM's dictionary holds under `name`, such as ``arch`` or ``mtriple``."""
+        """What TVM's dictionary holds under `name`, such as ``arch`` or ``mtriple``.
+
+        Args:
+            name: of the option.
+            default: what to give where there is none.
+
+        Returns:
+            Its value.
+        """
         return self.to_dict().get(name, default)
 
     @property

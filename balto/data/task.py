@@ -48,6 +48,9 @@ class Task:
     def require_module(self) -> str:
         """The module, of which programs are made.
 
+        Returns:
+            TVM's JSON.
+
         Raises:
             InputError: If the module was not kept.
         """
@@ -59,12 +62,22 @@ class Task:
         return self.module
 
     def to_dict(self) -> dict[str, Any]:
-        """A row of a file: every field, the target as its JSON."""
+        """A row of a file: every field, the target as its JSON.
+
+        Returns:
+            Values for JSON, by name.
+        """
         return {**vars(self), "target": self.target.to_json()}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Task:
         """The inverse of `to_dict`.
+
+        Args:
+            row: of a file.
+
+        Returns:
+            The task.
 
         Raises:
             InputError: If the target is not a JSON object with a kind, or `flop` cannot be.

@@ -13,6 +13,11 @@ class NetworkListener(SessionListener):
         """The network was read: number of tasks, what they are for, layout of convolutions.
 
         The layout is empty where there are no convolutions.
+
+        Args:
+            tasks: how many there are.
+            target: what they are compiled for.
+            layout: such as NHWC.
         """
 
     def noted(self, note: str) -> None:
@@ -25,10 +30,23 @@ class NetworkListener(SessionListener):
         """It computes what the judge computes, within a tolerance relative to the largest value."""
 
     def task_rejected(self, task: str) -> None:
-        """With this task's program the network is wrong or cannot be compiled; it is left out."""
+        """With this task's program the network is wrong or cannot be compiled; it is left out.
+
+        Args:
+            task: its name.
+        """
 
     def untuned_deployed(self, tuned_s: float, untuned_s: float) -> None:
-        """The tuned network is not faster; the untuned one is deployed."""
+        """The tuned network is not faster; the untuned one is deployed.
+
+        Args:
+            tuned_s: latency of the tuned network, seconds.
+            untuned_s: of the untuned one, seconds.
+        """
 
     def reference_skipped(self, reason: str) -> None:
-        """The runtime that the network came from does not run it, and is not timed beside it."""
+        """The runtime that the network came from does not run it, and is not timed beside it.
+
+        Args:
+            reason: on one line.
+        """

@@ -93,8 +93,11 @@ class Tuned:
             inputs: in the operator's order, of its shapes; cast to its types.
             operator: its name; may be left out if there is one.
 
+        Returns:
+            The operator's output.
+
         Raises:
-            InputError: no such operator, or inputs of other shapes, or that are no numbers.
+            InputError: If there is no such operator, or inputs have other shapes or are no numbers.
         """
         name = self._name(operator)
         arguments = self.metadata["operators"][name]["arguments"]
@@ -108,8 +111,15 @@ class Tuned:
     def benchmark(self, operator: str | None = None, repeats: int = 10) -> Timed:
         """Time an operator here and now.
 
+        Args:
+            operator: its name; may be left out if there is one.
+            repeats: how often it is timed.
+
+        Returns:
+            Seconds of one run, and their spread.
+
         Raises:
-            InputError: no such operator, or no repeats.
+            InputError: If there is no such operator, or `repeats` is no number of at least 1.
         """
         check_number("repeats", repeats, 1, whole=True)
         name = self._name(operator)
@@ -171,9 +181,15 @@ def cast_inputs(
 def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     """Load what ``balto tune`` made: operators, or a network. Imports TVM in this process.
 
+    Args:
+        folder: the one that was tuned into, ``tuned`` by default.
+
+    Returns:
+        A `Tuned` of operators, or a `DeployedNetwork`.
+
     Raises:
-        InputError: there is nothing tuned in the folder, it is damaged, another balto tuned it, or
-            it is for another kind of processor.
+        InputError: If there is nothing tuned in the folder, it is damaged, another balto tuned it,
+            or it is for another kind of processor.
     """
     folder = as_path(folder)
     metadata = read_metadata(folder)
@@ -276,8 +292,11 @@ class DeployedNetwork:
         Args:
             inputs: in the network's order, or by name; of its shapes, cast to its types.
 
+        Returns:
+            Its outputs, in the network's order.
+
         Raises:
-            InputError: inputs of other names or shapes, or that are no numbers.
+            InputError: If inputs have other names or shapes, or are no numbers.
         """
         names = [name for name, _, _ in self.inputs]
         if isinstance(inputs, Mapping):
@@ -289,7 +308,11 @@ class DeployedNetwork:
             return outputs(self._main, cast, self._target)
 
     def benchmark(self) -> Timed:
-        """Time it here and now, on random inputs."""
+        """Time it here and now, on random inputs.
+
+        Returns:
+            Seconds of one run, and their spread.
+        """
         inputs = self.metadata["network"]["inputs"]
         [latency_s] = time_in_turns(runs_of([self._path], inputs, self._target))
         return Timed(latency_s, _seconds(self.metadata["network"]["latency_s"]), self.cores)

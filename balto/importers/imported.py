@@ -81,7 +81,11 @@ class Imported:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            Every number by its name.
+        """
         return {
             **vars(self),
             "statuses": dict(self.statuses),
@@ -89,7 +93,11 @@ class Imported:
         }
 
     def skipped_words(self) -> str:
-        """How many lines were skipped, and why; empty if none was."""
+        """How many lines were skipped, and why; empty if none was.
+
+        Returns:
+            One line.
+        """
         total = sum(self.skipped.values())
         if not total:
             return ""

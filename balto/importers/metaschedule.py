@@ -55,9 +55,12 @@ def import_metaschedule(
         pool: where the pool goes.
         device: the name of the device that measured; None to take what the targets say.
 
+    Returns:
+        What was written, and what was skipped and why.
+
     Raises:
-        InputError: there is no database, or nothing of it can be read.
-        StorageError: the pool cannot be written.
+        InputError: If there is no database at `work_dir`, or nothing of it can be read.
+        StorageError: If the pool cannot be written.
     """
     folder = as_path(work_dir)
     with reading(folder, InputError):

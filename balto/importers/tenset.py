@@ -34,9 +34,12 @@ def import_tenset(
             the pool does not say which tasks are of which network.
         device: the name of the device that measured; None to take what the source says.
 
+    Returns:
+        What was written, and what was skipped and why.
+
     Raises:
-        InputError: there is nothing of TenSet's at `source`, or a file is damaged or refused.
-        StorageError: the pool cannot be written.
+        InputError: If there is nothing of TenSet's at `source`, or a file is damaged or refused.
+        StorageError: If the pool cannot be written.
     """
     path = Path(source)
     with reading(path, InputError):

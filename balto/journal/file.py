@@ -59,9 +59,15 @@ class Journal:
     def open(cls, path: str | Path) -> Journal:
         """Open for writing, make it if needed, and cut off a torn tail.
 
+        Args:
+            path: of the file.
+
+        Returns:
+            The journal, locked.
+
         Raises:
-            CampaignLocked: another process writes to it.
-            CampaignError: it cannot be opened, or is damaged before its last line.
+            CampaignLocked: If another process writes to it.
+            CampaignError: If it cannot be opened, or is damaged before its last line.
         """
         path = Path(path)
         descriptor = _open_locked(path)
@@ -83,8 +89,12 @@ class Journal:
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record; it is on the disk after the next `sync`, or `MAX_AGE_S` later.
 
+        Args:
+            record: one JSON object.
+
         Raises:
-            StorageError: the disk is full, or the file was deleted. All earlier records are kept.
+            StorageError: If the disk is full, or the file was deleted. All earlier records are
+                kept.
         """
         with self._lock:
             self._raise_failure()
@@ -109,7 +119,7 @@ class Journal:
         """Return when every record is on the disk.
 
         Raises:
-            StorageError: the disk failed, or the file was deleted.
+            StorageError: If the disk failed, or the file was deleted.
         """
         with self._lock:
             self._sync()
@@ -240,8 +250,11 @@ class Follower:
 
         Each comes with its number, as from `lines`.
 
+        Returns:
+            The two.
+
         Raises:
-            CampaignError: a record is damaged.
+            CampaignError: If a record is damaged.
         """
         try:
             now = self.path.stat()

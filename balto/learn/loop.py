@@ -133,6 +133,9 @@ class ActiveLearner:
             rounds: how many. By default all; or, with `LoopSettings.until_saturated`, until the
                 next measurements would bring little.
 
+        Returns:
+            Every round, the trained model, and what further measurements would bring.
+
         Raises:
             InputError: If `on_round` cannot be called.
             MeasurerError: If measuring cannot go on.
@@ -179,6 +182,12 @@ class ActiveLearner:
 
     def round(self, number: int) -> Round:
         """Select, measure, train, and evaluate on the held-out programs; `number` is 1-based.
+
+        Args:
+            number: of the round, from 1.
+
+        Returns:
+            What the round chose, and how good the model is after it.
 
         Raises:
             InputError: If `number` is not from 1 to the number of rounds.
@@ -231,14 +240,25 @@ class ActiveLearner:
         )
 
     def labels(self, task_id: int) -> NDArray[np.float64]:
-        """Labels y = T / T_max of a task's selected programs; NaN where the measurement failed."""
+        """Labels y = T / T_max of a task's selected programs; NaN where the measurement failed.
+
+        Args:
+            task_id: the task's place in the pool.
+
+        Returns:
+            One a selected program, in the order of choice, in (0, 1] or NaN.
+        """
         latency = self._outcomes(task_id, self.picks[task_id]).latency_s
         if not np.isfinite(latency).any():
             return np.full(len(latency), np.nan)
         return np.asarray(np.nanmin(latency) / latency)
 
     def trained_on(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]]:
-        """Pool-wide indices, labels and tasks of the programs the model is trained on."""
+        """Pool-wide indices, labels and tasks of the programs the model is trained on.
+
+        Returns:
+            Three vectors of one length.
+        """
         index, y, task = [], [], []
         for k in self._ids:
             labels = self.labels(k)

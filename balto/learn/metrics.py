@@ -45,7 +45,11 @@ class Accuracy:
     top1_halves_sd: float = math.nan
 
     def to_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            Each number by its name, for JSON.
+        """
         return asdict(self)
 
 
@@ -109,13 +113,16 @@ def evaluate(
 ) -> tuple[Accuracy, dict[int, Accuracy]]:
     """Accuracy over all tasks, and of each task.
 
+    A task none of whose programs could be measured is left out.
+
     Args:
         scores: `n` scores, higher is better.
         relative: `n` scores mapped to [0, 1] (`CostModel.to_relative_throughput`), for the RMSE.
         latency_s: `n` measured latencies, seconds; NaN where the measurement failed.
         task: `n`, which task each program belongs to.
 
-    A task none of whose programs could be measured is left out.
+    Returns:
+        Of all tasks together, and of each by its number.
     """
     labels = relative_throughput(latency_s, task)
     tasks: dict[int, Accuracy] = {}

@@ -53,6 +53,9 @@ def replay(
             balto. The first is asked in round 1.
         on_round: called after each round.
 
+    Returns:
+        Every round's accuracy, and the trained model.
+
     Raises:
         InputError: If there is no such selector or model, a value is out of its range, or `pool` is
             not a `Pool`.

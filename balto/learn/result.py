@@ -62,6 +62,9 @@ class Result:
     def to_frame(self) -> Any:
         """The curve as a DataFrame, one row a round: of pandas, or of polars where only that is.
 
+        Returns:
+            A column for each number of `Round`, and one for each of its accuracy.
+
         Raises:
             InputError: If neither pandas nor polars is installed.
         """

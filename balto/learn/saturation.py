@@ -47,7 +47,15 @@ class Outlook:
         return self.below(LEAST_GAIN)
 
     def below(self, least: float, confidence: float = CONFIDENCE) -> bool:
-        """Whether the gain is below `least` even with `confidence` standard errors added to it."""
+        """Whether the gain is below `least` even with `confidence` standard errors added to it.
+
+        Args:
+            least: a difference of Top-1.
+            confidence: standard errors.
+
+        Returns:
+            Whether it is nearly sure that less is to be gained.
+        """
         return self.gain + confidence * self.error < least
 
 

@@ -28,7 +28,16 @@ class Split:
 
     @classmethod
     def of(cls, pool: Pool, share: float, seed: int) -> Split:
-        """Hold out `share` of each task's programs."""
+        """Hold out `share` of each task's programs.
+
+        Args:
+            pool: whose tasks are split.
+            share: of each task, in [0, 1).
+            seed: fixes the draw.
+
+        Returns:
+            Which programs are held out, and which may be selected.
+        """
         sizes = np.diff(pool.offsets).tolist()
         test = [
             held_out_indices(size, share, seed, task.name)

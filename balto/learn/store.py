@@ -47,14 +47,29 @@ class OutcomeStore:
 
     @classmethod
     def of_pool(cls, pool: Pool) -> OutcomeStore:
-        """What a recorded pool says of all its programs."""
+        """What a recorded pool says of all its programs.
+
+        Args:
+            pool: with outcomes.
+
+        Returns:
+            A store of its own.
+        """
         store = cls()
         for k, task in enumerate(pool.tasks):
             store._tasks[task.name] = pool.outcomes.take(np.asarray(pool.programs(k)))
         return store
 
     def of(self, task: str, size: int = 0) -> Outcomes:
-        """The outcomes of a task's programs, at least `size` of them; not to be written to."""
+        """The outcomes of a task's programs, at least `size` of them; not to be written to.
+
+        Args:
+            task: its name.
+            size: how many programs the task has.
+
+        Returns:
+            One a program; those that are not measured are so marked.
+        """
         known = self._tasks.get(task)
         if known is None or len(known) < size:
             more = Outcomes(size - (0 if known is None else len(known)))
@@ -63,18 +78,37 @@ class OutcomeStore:
         return known
 
     def add(self, task: str, program: int, outcome: Outcome) -> None:
-        """Keep an outcome."""
+        """Keep an outcome.
+
+        Args:
+            task: its name.
+            program: its number within the task.
+            outcome: what measuring it gave.
+        """
         known = self._tasks.get(task)
         if known is None or len(known) <= program:  # doubled: programs come one by one
             known = self.of(task, max(program + 1, 2 * len(self._tasks.get(task, ()))))
         known[program] = outcome
 
     def add_many(self, task: str, programs: NDArray[np.integer], outcomes: Outcomes) -> None:
-        """Keep the outcomes of some programs, in their order, as if they came one by one."""
+        """Keep the outcomes of some programs, in their order, as if they came one by one.
+
+        Args:
+            task: its name.
+            programs: their numbers within the task.
+            outcomes: as many.
+        """
         self.of(task, int(programs.max()) + 1).put(programs, outcomes)
 
     def best_s(self, task: str) -> float | None:
-        """Smallest latency known of a task, seconds; None if none is."""
+        """Smallest latency known of a task, seconds; None if none is.
+
+        Args:
+            task: its name.
+
+        Returns:
+            Of those that are `ok`.
+        """
         known = self._tasks.get(task)
         latency = known.latency_s[known.ok] if known is not None else ()
         return float(np.min(latency)) if len(latency) else None
@@ -93,7 +127,11 @@ class OutcomeStore:
         return float(sum(each.seconds[each.measured].sum() for each in self._tasks.values()))
 
     def counts(self) -> Counter[str]:
-        """How many measurements ended in which status."""
+        """How many measurements ended in which status.
+
+        Returns:
+            Number by status.
+        """
         return sum((each.counts() for each in self._tasks.values()), Counter())
 
 
@@ -134,15 +172,31 @@ class RoundLog:
         return frozenset()
 
     def selection(self, number: int) -> Selection | None:
-        """What round `number` chose, if it did."""
+        """What round `number` chose, if it did.
+
+        Args:
+            number: of the round.
+
+        Returns:
+            What was chosen; None if nothing was yet.
+        """
         return self._selections.get(number)
 
     def add_selection(self, number: int, selection: Selection) -> None:
-        """Keep a round's selection, before it is measured."""
+        """Keep a round's selection, before it is measured.
+
+        Args:
+            number: of the round.
+            selection: what it chose.
+        """
         self._selections[number] = selection
 
     def add_round(self, result: Round) -> None:
-        """Keep a round's result."""
+        """Keep a round's result.
+
+        Args:
+            result: of the round.
+        """
 
 
 def measure_missing(

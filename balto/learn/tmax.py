@@ -55,6 +55,9 @@ class TMaxEstimator:
             names: feature sets that the judging forest reads.
             seed: of that forest.
             start_from: a fitted model of another device, which judges in the place of the forest.
+
+        Returns:
+            `n`, in (0, 1].
         """
         tasks, group, counts = np.unique(task, return_inverse=True, return_counts=True)
         few = (counts < self.trusted)[group]

@@ -120,11 +120,19 @@ class CrewMeasurer(Measurer):
                 self._workers[number].kill()
 
     def pids(self) -> list[int]:
-        """Process ids of the workers."""
+        """Process ids of the workers.
+
+        Returns:
+            One of each that runs.
+        """
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def memory_bytes(self) -> int:
-        """Resident memory of all workers, bytes."""
+        """Resident memory of all workers, bytes.
+
+        Returns:
+            Their sum.
+        """
         return sum(worker.memory_bytes() for worker in self._workers)
 
     def close(self) -> None:

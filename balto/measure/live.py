@@ -82,6 +82,9 @@ class LiveMeasurer(CrewMeasurer):
             settings: how programs are measured.
             executor: builds the programs; the workers themselves if it is None.
 
+        Returns:
+            A measurer; close it, or use it as a context.
+
         Raises:
             InputError: If `target` is none that TVM knows, or has more cores than this process
                 may use.

@@ -31,8 +31,14 @@ class Measurer(ABC):
     def measure(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Outcome]]:
         """Build and time `candidates`.
 
+        Args:
+            candidates: the programs, each with its task and trace.
+
+        Yields:
+            ``(index, outcome)``: the place of the program in `candidates`, and what it gave.
+
         Raises:
-            MeasurerError: measuring cannot go on at all.
+            MeasurerError: If measuring cannot go on at all.
         """
 
     @property

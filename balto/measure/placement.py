@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CpuPlacement:
-    """Where one worker builds, and where it times: CPU numbers."""
+    """Where one worker builds, and where it times: CPU numbers.
+
+    Attributes:
+        build: where it compiles.
+        time: where programs run, alone.
+    """
 
     build: tuple[int, ...]
     time: tuple[int, ...]

@@ -24,7 +24,13 @@ _ADDRESS = re.compile(r"([^/\s]+):([0-9]{1,5})/(\S+)")
 
 @dataclass(frozen=True)
 class Tracker:
-    """A TVM RPC tracker, and the key of the devices to use."""
+    """A TVM RPC tracker, and the key of the devices to use.
+
+    Attributes:
+        host: its name or address.
+        port: its port.
+        key: of the devices.
+    """
 
     host: str
     port: int
@@ -33,6 +39,9 @@ class Tracker:
     @classmethod
     def parse(cls, text: str) -> Self:
         """From ``HOST:PORT/KEY``.
+
+        Args:
+            text: what a person wrote.
 
         Raises:
             InputError: If the text is not of that form, or the port is not one from 1 to 65535.

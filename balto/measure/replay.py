@@ -26,7 +26,7 @@ class ReplayMeasurer(Measurer):
         """Yield the recorded outcomes, in order.
 
         Raises:
-            MeasurerError: a program was never measured.
+            MeasurerError: If a program was never measured.
         """
         for index, candidate in enumerate(candidates):
             programs = self._pool.programs(candidate.task_id)

@@ -115,6 +115,14 @@ class RpcMeasurer(CrewMeasurer):
     ) -> Self:
         """A measurer for devices that `target` describes.
 
+        Args:
+            target: of the devices; an object, or as `Target.parse` takes it.
+            settings: which devices, and how they measure.
+            executor: builds the programs; None for worker processes of this machine.
+
+        Returns:
+            A measurer; close it, or use it as a context.
+
         Raises:
             InputError: If the target does not say what the devices are: it would mean this machine.
         """

@@ -57,7 +57,14 @@ class MeasureSettings:
     recycle_bytes: int = 1 << 30
 
     def memory_for(self, target: Target) -> int:
-        """`memory_bytes` of a worker for a target."""
+        """`memory_bytes` of a worker for a target.
+
+        Args:
+            target: of the programs.
+
+        Returns:
+            Bytes; 0 for no limit.
+        """
         return self.memory_bytes if target.on_cpu else 0
 
     @property
@@ -66,7 +73,14 @@ class MeasureSettings:
         return Limit(self.clock_factor * self.build_timeout_s, self.build_timeout_s)
 
     def run_limit(self, target: Target) -> Limit:
-        """Of timing one program of a target on this machine."""
+        """Of timing one program of a target on this machine.
+
+        Args:
+            target: of the program.
+
+        Returns:
+            By the clock, and of processor time.
+        """
         if not target.on_cpu:
             return Limit(self.run_timeout_s)
         cores = target.cores or 1

@@ -40,9 +40,9 @@ class CostModel(PyCostModel):  # type: ignore[misc]
         seed: of what ``finetune`` trains.
 
     Raises:
-        InputError: there is no such mode.
-        ModelFileError: the file is no model file.
-        ModelNotFitted: the model has not been trained.
+        InputError: If there is no such mode.
+        ModelFileError: If the file is no model file.
+        ModelNotFitted: If the model has not been trained.
     """
 
     def __init__(

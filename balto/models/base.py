@@ -79,7 +79,14 @@ class CostModel(ABC):
         return self._all_sets(self.reads)
 
     def sets_for(self, features: FeatureTable) -> tuple[str, ...]:
-        """Names of the feature sets that the model reads, or would read, of these programs."""
+        """Names of the feature sets that the model reads, or would read, of these programs.
+
+        Args:
+            features: of programs that the model may be trained on.
+
+        Returns:
+            The names, those of `started_from` included.
+        """
         return self._all_sets(self.reads or features.names)
 
     def _all_sets(self, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -93,7 +100,11 @@ class CostModel(ABC):
         return (STORE.name,)
 
     def parameters(self) -> dict[str, Any]:
-        """The hyper-parameters that are not the defaults, for JSON."""
+        """The hyper-parameters that are not the defaults, for JSON.
+
+        Returns:
+            Values by name.
+        """
         defaults = asdict(self.defaults)
         return {k: v for k, v in asdict(self.settings).items() if v != defaults[k]}
 
@@ -121,6 +132,12 @@ class CostModel(ABC):
     def predict(self, features: FeatureTable) -> NDArray[np.float64]:
         """Scores of `n` programs, `n` float64.
 
+        Args:
+            features: of `n` programs.
+
+        Returns:
+            One a program; higher is faster.
+
         Raises:
             ModelNotFitted: If the model was neither trained nor loaded before.
         """
@@ -130,6 +147,9 @@ class CostModel(ABC):
 
         Args:
             seed: of its training; that of this model if None.
+
+        Returns:
+            The model; it shares nothing that training changes.
         """
         model = type(self)(self.seed if seed is None else seed, **asdict(self.settings))
         model.started_from = self.started_from
@@ -157,14 +177,28 @@ class CostModel(ABC):
         self.weighs_start = weigh
 
     def taught(self, features: FeatureTable) -> NDArray[np.float32]:
-        """What the models of `started_from` predict for `n` programs, a column each."""
+        """What the models of `started_from` predict for `n` programs, a column each.
+
+        Args:
+            features: of `n` programs.
+
+        Returns:
+            ``n x len(started_from)``.
+        """
         columns = np.empty((len(features), len(self.started_from)), np.float32)
         for column, model in zip(columns.T, self.started_from, strict=True):
             column[:] = model.predict(features)
         return columns
 
     def store_rows(self, features: FeatureTable) -> Features:
-        """The store rows, each with what `started_from` predicts for its program."""
+        """The store rows, each with what `started_from` predicts for its program.
+
+        Args:
+            features: of `n` programs.
+
+        Returns:
+            As many rows as before, ``len(started_from)`` columns wider.
+        """
         store = features[STORE.name]
         if not self.started_from:
             return store
@@ -179,6 +213,13 @@ class CostModel(ABC):
         """Map scores of programs of `task` into [0, 1], as the selectors want them.
 
         The default is for models that regress y itself: clipping.
+
+        Args:
+            scores: `n`, as `predict` gives them.
+            task: `n`, which task each program belongs to.
+
+        Returns:
+            `n`, in [0, 1].
         """
         return np.clip(scores, 0.0, 1.0)
 
@@ -189,6 +230,9 @@ class CostModel(ABC):
         Members are parts of the one model (subsets of trees, dropout masks), not models that were
         trained apart. Their mean is close to `predict`, not equal to it.
 
+        Args:
+            features: of `n` programs.
+
         Returns:
             `K x n` float64, K >= 2, in the units of `predict`, before `to_relative_throughput`.
 
@@ -198,7 +242,11 @@ class CostModel(ABC):
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The model as ``(values for JSON, named payloads)``, for `balto.save_model`."""
+        """The model as ``(values for JSON, named payloads)``, for `balto.save_model`.
+
+        Returns:
+            The two, for `from_state`.
+        """
 
     @classmethod
     @abstractmethod
@@ -207,6 +255,13 @@ class CostModel(ABC):
 
         Both come from a file that anybody may have written. Whatever does not fit has to be refused
         here, by any exception, since `predict` relies on it.
+
+        Args:
+            config: the values.
+            payload: the bytes, by name.
+
+        Returns:
+            The model, fitted.
         """
 
 
@@ -236,7 +291,13 @@ class StackedModel(CostModel):
         relative_throughput: NDArray[np.float64],
         task: NDArray[np.int32],
     ) -> None:
-        """Train the model itself; `fit` has checked the arguments, and sets `prior` afterwards."""
+        """Train the model itself; `fit` has checked the arguments, and sets `prior` afterwards.
+
+        Args:
+            features: of `n` programs.
+            relative_throughput: `n`, in (0, 1].
+            task: `n`.
+        """
 
     def _lean(
         self,

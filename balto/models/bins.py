@@ -43,6 +43,9 @@ class Bins:
         Args:
             table: `n x columns`, finite; a sample of the rows will do.
             most: bins a column.
+
+        Returns:
+            The bins, with the columns that are kept.
         """
         edges, widths = _edges(np.sort(table.T, axis=1), most)
         codes = np.empty(table.shape, dtype=np.uint8)
@@ -55,7 +58,14 @@ class Bins:
         return cls(columns, edges[columns], widths[columns])
 
     def encode(self, table: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The bin of every value of `table`, ``n x C``, whose columns are `columns`."""
+        """The bin of every value of `table`, ``n x C``, whose columns are `columns`.
+
+        Args:
+            table: ``n x columns``.
+
+        Returns:
+            Number of the bin within its column.
+        """
         codes = np.empty(table.shape, dtype=np.uint8)
         _encode(table, self.edges, self.widths, codes)
         return codes
@@ -66,6 +76,9 @@ class Bins:
         Args:
             column: places among `columns`.
             code: of the same shape; 255 for above all bins.
+
+        Returns:
+            Of the shape of `code`.
         """
         above_all = code >= self.edges.shape[1]
         edges = self.edges[column, np.where(above_all, 0, code)]

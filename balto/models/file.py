@@ -130,6 +130,12 @@ def to_bytes(model: CostModel, trained_on: dict[str, Any]) -> bytes:
 def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     """Read a model and what it was trained on.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        The fitted model, and what the file says that it was trained on.
+
     Raises:
         ModelFileError: If there is no such file, if it is damaged or not a model file, or if its
             features are of a version that this balto does not make.
@@ -175,6 +181,12 @@ def _source_member(number: int) -> str:
 
 def read_card(path: str | Path) -> ModelCard:
     """Read what a model file says about itself; loads neither XGBoost nor torch.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What the file's ``meta.json`` says.
 
     Raises:
         ModelFileError: If `load` would refuse the file by what ``meta.json`` says.

@@ -101,6 +101,9 @@ class StoreNetwork(nn.Module):
 
     `encode` maps the rows ``R x 164`` of `b` programs to ``b x hidden``, `head` maps those to `b`
     scores; `ensemble` drops units between the two.
+
+    Args:
+        settings: sizes of its layers.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -109,14 +112,36 @@ class StoreNetwork(nn.Module):
 
     @abstractmethod
     def encode(self, rows: Tensor, counts: list[int]) -> Tensor:
-        """Packed rows `R x 164` and counts as in `Batch`, to `b x hidden`."""
+        """Packed rows `R x 164` and counts as in `Batch`, to `b x hidden`.
+
+        Args:
+            rows: ``R x width``, of all programs.
+            counts: rows of each of the `b` programs.
+
+        Returns:
+            ``b x hidden``.
+        """
 
     @abstractmethod
     def decode(self, hidden: Tensor) -> Tensor:
-        """`b x hidden` to `b` raw scores."""
+        """`b x hidden` to `b` raw scores.
+
+        Args:
+            hidden: ``b x hidden``.
+
+        Returns:
+            `b` scores.
+        """
 
     def head(self, hidden: Tensor) -> Tensor:
-        """`b x hidden` to `b` scores."""
+        """`b x hidden` to `b` scores.
+
+        Args:
+            hidden: ``b x hidden``.
+
+        Returns:
+            `b` scores.
+        """
         scores = self.decode(hidden)
         return torch.sigmoid(scores) if self.bounded else scores
 
@@ -138,7 +163,14 @@ class NetworkModel(StackedModel):
 
     @abstractmethod
     def build(self, width: int) -> StoreNetwork:
-        """A new network for rows of `width`, its weights drawn from torch's generator."""
+        """A new network for rows of `width`, its weights drawn from torch's generator.
+
+        Args:
+            width: columns of a row.
+
+        Returns:
+            The network, on the CPU.
+        """
 
     def fit_own(
         self,

@@ -21,7 +21,16 @@ from balto.models.xgb import CHUNK, Floats
 
 @dataclass(frozen=True, kw_only=True)
 class PackSumSettings:
-    """TenSet's hyper-parameters; its code leaves base score and the rest at XGBoost's defaults."""
+    """TenSet's hyper-parameters; its code leaves base score and the rest at XGBoost's defaults.
+
+    Attributes:
+        num_boost_round: boosting rounds.
+        max_depth: of each tree.
+        gamma: least gain of a split.
+        min_child_weight: least sum of weights in a leaf.
+        learning_rate: of a round.
+        base_score: what a program's prediction begins with.
+    """
 
     num_boost_round: int = 300
     max_depth: int = 6

@@ -90,6 +90,9 @@ class Prior:
                 trained on; NaN where there is none.
             y: `n`, the labels.
             task: `n`.
+
+        Returns:
+            The line, and its weight.
         """
         if not taught.shape[1] or not len(own):
             return cls()
@@ -114,19 +117,38 @@ class Prior:
         return cls(weight, offset, tuple(slopes.tolist()))
 
     def blend(self, own: Floats, taught: NDArray[np.float32]) -> Floats:
-        """The weighted mean of the model's own predictions, `n` or ``K x n``, and the line."""
+        """The weighted mean of the model's own predictions, `n` or ``K x n``, and the line.
+
+        Args:
+            own: the model's predictions.
+            taught: ``n x S``, predictions of the sources.
+
+        Returns:
+            Of the shape of `own`.
+        """
         if not self.weight or not self.slopes:
             return own
         said = self.offset + taught.astype(np.float64) @ np.array(self.slopes)
         return np.asarray((1 - self.weight) * own + self.weight * said)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            Its three values by name.
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], sources: int) -> Prior:
         """The inverse of `to_dict`, for a model of so many sources.
+
+        Args:
+            values: as `to_dict` gives them.
+            sources: how many there are.
+
+        Returns:
+            The prior.
 
         Raises:
             ValueError: If a number is not finite or out of range, or there are not as many slopes

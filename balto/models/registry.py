@@ -27,6 +27,13 @@ def create(model: str | CostModel, seed: int = 0) -> CostModel:
 
     A model that is given as an object is returned as it is, with its own seed.
 
+    Args:
+        model: a name, or an object.
+        seed: of a model that is given by its name.
+
+    Returns:
+        The model.
+
     Raises:
         InputError: If there is no such model or hyper-parameter, a library that it needs is not
             installed, or `model` is neither a name nor a model.

@@ -133,7 +133,14 @@ class XGB(StackedModel):
         return self.prior.blend(_squared(members), self.taught(features))
 
     def leaves(self, features: FeatureTable) -> NDArray[np.uint16]:
-        """The leaf of each tree into which each of `n` programs falls: ``n x trees``."""
+        """The leaf of each tree into which each of `n` programs falls: ``n x trees``.
+
+        Args:
+            features: of `n` programs.
+
+        Returns:
+            Number of the leaf within its tree.
+        """
         forest = self._fitted()
         table = Table.of(features, self.reads, self.taught(features)).columns(forest.columns)
         place, threshold, _ = forest.trees
@@ -174,7 +181,14 @@ class XGB(StackedModel):
         return self.forest
 
     def predict_roots(self, features: FeatureTable) -> Floats:
-        """Predicted square roots of relative throughput, `n`."""
+        """Predicted square roots of relative throughput, `n`.
+
+        Args:
+            features: of `n` programs.
+
+        Returns:
+            Not clipped.
+        """
         forest, roots = self._fitted(), np.empty(len(features))
         for place, steps in self._steps(features):
             roots[place] = forest.base + steps.sum(axis=0)

@@ -44,6 +44,9 @@ def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
         path: the folder.
         featureless: take a pool too that has no feature set of this balto.
 
+    Returns:
+        Tasks, programs, features and outcomes.
+
     Raises:
         PoolError: If the folder is no pool in the exchange format, holds impossible values, or has
             no feature set of this balto.

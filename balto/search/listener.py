@@ -9,25 +9,55 @@ class SessionListener:
     """What a tuning tells while it runs. Every method does nothing unless overridden."""
 
     def began(self, task: str, untuned_s: float) -> None:
-        """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed."""
+        """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed.
+
+        Args:
+            task: its name.
+            untuned_s: latency of the untuned program, seconds.
+        """
 
     def drawing(self, task: str, so_far_s: float) -> None:
         """The search waits for programs of a task, now and then told again."""
 
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:
-        """A program of a task was measured; `best_s` is the smallest latency so far."""
+        """A program of a task was measured; `best_s` is the smallest latency so far.
+
+        Args:
+            task: its name.
+            outcome: what the program gave.
+            best_s: seconds.
+        """
 
     def retiming(self, task: str, programs: int) -> None:
-        """So many of the fastest programs of a task are timed again."""
+        """So many of the fastest programs of a task are timed again.
+
+        Args:
+            task: its name.
+            programs: how many.
+        """
 
     def wrong(self, task: str, error: float) -> None:
-        """The fastest program of a task does not compute the same; the next one is taken."""
+        """The fastest program of a task does not compute the same; the next one is taken.
+
+        Args:
+            task: its name.
+            error: distance from the untuned program's output, in tolerances.
+        """
 
     def favourite(self, task: str, done: int, tasks: int) -> None:
         """The model chose its favourite program of a task, of the `done`-th of so many `tasks`."""
 
     def estimated(self, latency_s: float) -> None:
-        """What the tasks of the network take together, as far as is known."""
+        """What the tasks of the network take together, as far as is known.
+
+        Args:
+            latency_s: sum over the tasks, each as often as it runs, seconds.
+        """
 
     def task_left_untuned(self, task: str, reason: str) -> None:
-        """A task keeps TVM's default schedule, since it cannot be tuned."""
+        """A task keeps TVM's default schedule, since it cannot be tuned.
+
+        Args:
+            task: its name.
+            reason: on one line.
+        """

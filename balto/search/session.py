@@ -75,9 +75,17 @@ class Session:
     def tune(self, task: Task, trials: int) -> TunedTask:
         """Search a task with at most so many trials; fewer where its space has fewer.
 
+        Args:
+            task: with its module.
+            trials: programs to measure at most.
+
+        Returns:
+            The fastest right program.
+
         Raises:
-            InputError: TVM cannot sample the task.
-            MeasurerError: measuring cannot go on, or neither the untuned nor a right program runs.
+            InputError: If TVM cannot sample the task.
+            MeasurerError: If measuring cannot go on, or neither the untuned nor a right program
+                runs.
         """
         tuning = self.begin(task)
         batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
@@ -110,9 +118,12 @@ class Session:
             task: with its module.
             share: of its network's latency: a small one gets less time to make programs in.
 
+        Returns:
+            The task's search.
+
         Raises:
-            InputError: TVM cannot sample the task.
-            MeasurerError: measuring cannot go on.
+            InputError: If TVM cannot sample the task.
+            MeasurerError: If measuring cannot go on.
         """
         return TaskTuning(task, self._makers, self._bench, share)
 
@@ -121,6 +132,9 @@ class Session:
 
         Its random programs are drawn while others are measured; `begin` then need not wait. What
         is found does not depend on it.
+
+        Args:
+            task: None if none is likely to.
         """
         self._makers.expect(task, share)
 

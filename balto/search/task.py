@@ -71,7 +71,7 @@ class SearchSettings:
         check_timeout_s: seconds that comparing a program with the untuned one may take.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: If a value is out of its range, or there is no such selector.
     """
 
     population: int = 64

@@ -148,6 +148,9 @@ class TaskTuning:
         """The fastest right program, the best timed again; the untuned one if none is faster.
 
         Its latency is NaN if neither runs.
+
+        Returns:
+            What was found.
         """
         began = time.perf_counter()
         bench, known = self._bench, self._bench.measurements

@@ -29,12 +29,26 @@ class KLSwitch:
     C: float = 1.0
 
     def divergence(self, labels: NDArray[np.float64]) -> float:
-        """D_KL of a task's labels, in nats; +inf while nothing was measured successfully."""
+        """D_KL of a task's labels, in nats; +inf while nothing was measured successfully.
+
+        Args:
+            labels: of the task's measured programs; NaN where the measurement failed.
+
+        Returns:
+            The mean of -log y.
+        """
         y = labels[np.isfinite(labels)]
         return -float(np.log(y).sum()) / len(y) if len(y) else float("inf")
 
     def biased(self, labels: NDArray[np.float64]) -> bool:
-        """Whether the next programs are chosen by Algorithm 2."""
+        """Whether the next programs are chosen by Algorithm 2.
+
+        Args:
+            labels: of the task's measured programs; NaN where the measurement failed.
+
+        Returns:
+            Whether D_KL is above the threshold.
+        """
         return self.divergence(labels) > self.C
 
 

@@ -60,6 +60,9 @@ class TaskState:
     def scores(self) -> NDArray[np.floating[Any]]:
         """The predictions, checked.
 
+        Returns:
+            `M` float; a higher one is a faster program.
+
         Raises:
             SelectionError: If there are no predictions, not `M` of them, or one is not finite.
         """
@@ -71,6 +74,9 @@ class TaskState:
     def features(self) -> NDArray[np.floating[Any]]:
         """The program-level features, `M x d`, checked.
 
+        Returns:
+            ``M x d`` float.
+
         Raises:
             SelectionError: If there are no features, not `M` rows of them, or one is not finite.
         """
@@ -79,6 +85,9 @@ class TaskState:
 
     def ensemble(self) -> NDArray[np.floating[Any]]:
         """The ensemble's predictions, `K x M`, checked.
+
+        Returns:
+            ``K x M`` float.
 
         Raises:
             SelectionError: If there is no ensemble, it has not `M` columns, or a value is not
@@ -141,6 +150,14 @@ class Selector(ABC):
     def select(self, state: TaskState, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Choose `budget` programs of the task, in the order they were chosen.
 
+        Args:
+            state: what is known of the task.
+            budget: how many programs; at most those that are not labelled.
+            rng: the only source of chance.
+
+        Returns:
+            Their numbers within the task.
+
         Raises:
             SelectionError: If predictions or features are missing or not finite, or `choose` did
                 not give `budget` distinct unlabelled programs.
@@ -185,11 +202,22 @@ class Selector(ABC):
         """
 
     def parameters(self) -> dict[str, Any]:
-        """The hyper-parameters that are not the defaults, for JSON: a dataclass's fields."""
+        """The hyper-parameters that are not the defaults, for JSON: a dataclass's fields.
+
+        Returns:
+            Values by name.
+        """
         if not is_dataclass(self):
             return dict(vars(self))
         return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
 
     def rule(self, state: TaskState) -> str:
-        """Name of the rule that `select` would use, for the report; the selector's own name."""
+        """Name of the rule that `select` would use, for the report; the selector's own name.
+
+        Args:
+            state: of the task.
+
+        Returns:
+            The name.
+        """
         return "random" if self.needs_model and state.predictions is None else self.name

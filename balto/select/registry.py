@@ -29,6 +29,12 @@ SELECTORS: Registry[Selector] = Registry(
 def get(selector: str | Selector) -> Selector:
     """A selector from its name and hyper-parameters, ``balto:C=0.5``; an object as it is.
 
+    Args:
+        selector: a name, or an object.
+
+    Returns:
+        The selector.
+
     Raises:
         InputError: If there is no such selector or hyper-parameter, or `selector` is neither a name
             nor a selector.

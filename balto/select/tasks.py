@@ -28,6 +28,9 @@ def select_tasks(
         rngs: one generator a task, so that no task's picks depend on another's.
         threads: None for one a core that this process may use.
 
+    Returns:
+        Numbers of the programs within each task.
+
     Raises:
         ValueError: If there are not as many states as budgets and generators.
         SelectionError: If predictions or features of a task are missing or not finite.

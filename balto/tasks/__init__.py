@@ -26,6 +26,10 @@ DEADLINE_S = 1800.0
 def check(networks: Sequence[str], operator_specs: Sequence[str]) -> None:
     """Refuse what cannot be right, before anything is started.
 
+    Args:
+        networks: names, or paths of files.
+        operator_specs: operators with their shapes.
+
     Raises:
         InputError: If there is no network and no operator, or one is unknown or badly written.
     """
@@ -63,6 +67,9 @@ def extract_tasks(
         shapes: sizes for what the files leave open: of a dimension by its name, ``{"batch": 1}``,
             or of an input, ``{"x": (1, 3, 224, 224)}``.
         own_layout: networks keep their layout, as the older of the recorded pools have them.
+
+    Returns:
+        The tasks, with what cannot be one, and why.
 
     Raises:
         InputError: If a network, operator or target is unknown or cannot be read, or TVM crashes on

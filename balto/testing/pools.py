@@ -22,6 +22,9 @@ def made_up_pool(
         programs: of each task, with one to three stores.
         seed: fixes the features.
         failures: whether one program in seventeen fails to build.
+
+    Returns:
+        The pool, the same for the same arguments.
     """
     rng = np.random.default_rng(seed)
     weights = np.random.default_rng(99).normal(size=STORE.width) * (np.arange(STORE.width) < 4)

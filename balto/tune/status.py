@@ -69,7 +69,11 @@ class TaskStatus:
         return sum(not outcome.ok for outcome in self.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            Every number by its name.
+        """
         return {
             "untuned_s": self.untuned_s,
             "latency_s": self.now_s,
@@ -121,7 +125,11 @@ class TuneStatus:
         return found if isinstance(found, Mapping) else None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON.
+
+        Returns:
+            What ``balto status -f json`` prints.
+        """
         return {
             "state": self.state,
             "trials": self.trials,

@@ -42,6 +42,9 @@ class Executor(ABC):
             args: its arguments; they are pickled, and so is the result.
             deadline_s: what one try may take, seconds.
 
+        Returns:
+            A future of the function's result.
+
         Raises:
             ClusterLost: If the executor has no process or node left to run a call. A future may
                 get that, too.

@@ -138,6 +138,14 @@ class Worker:
         A process that is killed before it has taken the call, while it starts or is idle, is
         replaced, and the call made to the new one.
 
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what the call may take, seconds.
+
+        Returns:
+            What the function returned.
+
         Raises:
             WorkerRaised: If the function raised.
             WorkerDied: If the process died; the next call starts another.
@@ -152,6 +160,14 @@ class Worker:
         A process that was killed says nothing about the call: it is made again, up to four times,
         since it may be the call's own use of memory that gets it killed. One that crashed by
         itself may have been ill before: the call is made again once.
+
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what each try may take, seconds.
+
+        Returns:
+            What the function returned.
 
         Raises:
             WorkerRaised, WorkerTimeout: As `call`, at once.
@@ -179,6 +195,11 @@ class Worker:
 
         Waits for a worker that still starts.
 
+        Args:
+            function: ``package.module:name``.
+            args: its arguments; they are pickled, and so is the result.
+            deadline_s: what the call may take, seconds.
+
         Raises:
             WorkerError: If the process died, or took too long, before it was ready.
         """
@@ -196,7 +217,14 @@ class Worker:
             self._connection.send((function, args))
 
     def result(self) -> Any:
-        """Wait for the result of the call that was submitted; raises as `call`."""
+        """Wait for the result of the call that was submitted; raises as `call`.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            WorkerError: As `call`.
+        """
         while True:
             self._wait()
             done, value = self.poll()
@@ -207,6 +235,12 @@ class Worker:
         """Handle what has arrived, without waiting: ``(True, result)``, or ``(False, None)``.
 
         Raises as `call`. What has arrived counts even when the deadline has passed meanwhile.
+
+        Returns:
+            Whether the call is over, and its result.
+
+        Raises:
+            WorkerError: As `call`.
         """
         assert self._connection is not None
         while self._connection.poll():
@@ -238,7 +272,11 @@ class Worker:
         return False, None
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process now, bytes; 0 while there is none."""
+        """Resident memory of the process now, bytes; 0 while there is none.
+
+        Returns:
+            0 where the kernel does not say.
+        """
         if self._process is None:
             return 0
         with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/statm", "rb") as file:  # noqa: PTH123
