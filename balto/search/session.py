@@ -135,6 +135,7 @@ class Session:
 
         Args:
             task: None if none is likely to.
+            share: of its network's latency.
         """
         self._makers.expect(task, share)
 
