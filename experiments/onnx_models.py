@@ -4,7 +4,8 @@
 
 Every file goes through ``balto tasks`` and ``balto tune``: import, tasks, a few trials, compile,
 and the comparison with ONNX Runtime, or ONNX's reference evaluator where that does not run it.
-Prints a Markdown table, ONNX Runtime beside it where that runs it; what fails has its reason in the last column. Resumable, like every tuning.
+Prints a Markdown table, ONNX Runtime beside it where that runs it; what fails has its reason in the
+last column. Resumable, like every tuning.
 """
 
 from __future__ import annotations
