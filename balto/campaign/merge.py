@@ -78,6 +78,8 @@ def find_parts(work_dir: Path) -> dict[int, Part]:
 class Merge(WorkFolder):
     """The campaign that the parts make.
 
+    Young: tried with jobs on one machine.
+
     Args:
         work_dir: of the campaign.
         wait: wait for shards that have not drawn or measured what is needed.

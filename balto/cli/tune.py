@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import SEED, TRIALS, format_option, tasks_option
+from balto.cli.options import SEED, TRIALS, format_option, target_option, tasks_option
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     type=TRIALS,
     help="Programs to measure: of the whole network, or of each operator. [default: 400, 64]",
 )
-@click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
+@target_option
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     *("-o", "--out", "out"),

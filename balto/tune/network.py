@@ -111,6 +111,11 @@ def tune_network(
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
         BaltoError: If what TVM makes of the network, untuned, computes something else.
+
+    Examples:
+        >>> tuned = balto.tune_network("lenet-5", out="tuned", trials=8)
+        >>> tuned.trials, tuned.error <= 1
+        (8, True)
     """
     with as_spec(network, example_inputs) as (spec, name):
         return _NetworkTuning(
