@@ -23,6 +23,14 @@ def status(folder: str | Path) -> CampaignStatus | TuneStatus:
 
     Raises:
         CampaignError: If there is neither in the folder, or its journal is damaged.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(), "recorded")
+        180
+        >>> with balto.Campaign("work", balto.Config(pool="recorded", rounds=2)) as campaign:
+        ...     result = campaign.run()
+        >>> balto.status("work").state
+        'finished'
     """
     if is_tuning(folder):
         return tune_status(folder)
@@ -43,6 +51,15 @@ def pool_of(folder: str | Path) -> Pool:
     Raises:
         CampaignError: If there is neither in the folder, it has no programs yet, or is damaged.
         InputError: If TVM cannot make the programs of a tuning's task again.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(), "recorded")
+        180
+        >>> with balto.Campaign("work", balto.Config(pool="recorded", rounds=2)) as campaign:
+        ...     result = campaign.run()
+        >>> pool = balto.pool_of("work")
+        >>> len(pool), int(pool.outcomes.measured.sum())
+        (180, 26)
     """
     if is_tuning(folder):
         from balto.tune.export import pool_of as pool_of_trials
@@ -65,6 +82,14 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
 
     Raises:
         CampaignError: If there is neither in the folder, or nothing is known of its tasks yet.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(), "recorded")
+        180
+        >>> with balto.Campaign("work", balto.Config(pool="recorded", rounds=2)) as campaign:
+        ...     result = campaign.run()
+        >>> balto.write_report("work").name
+        'report.html'
     """
     if is_tuning(folder):
         from balto.report.tuning import write_tuning_report

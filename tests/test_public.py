@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import balto
+from balto.cli import cli
 from balto.testing.selectors import made_up_task
 from tests.faces import PACKAGES, annotated, is_public, lacking, public_things
 
@@ -195,6 +197,32 @@ def test_no_name_means_two_public_things():
         for name in package.__all__:
             meanings.setdefault(name, set()).add(id(getattr(package, name)))
     assert [name for name, found in meanings.items() if len(found) > 1] == ["CostModel"]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [balto.Target, balto.campaign.Merge, balto.campaign.Shard, balto.workers.RayExecutor],
+)
+def test_what_was_tried_on_little_is_called_young_with_what_it_was_tried_on(thing):
+    assert re.search(r"[Yy]oung:\s+tried\s", thing.__doc__)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("pretrain", "--ray"),
+        ("pretrain", "--shard"),
+        ("pretrain", "--target"),
+        ("tune", "--target"),
+    ],
+)
+def test_the_help_of_an_option_says_so_too(command, option):
+    params = cli.get_command(None, command).params
+    found = {
+        name: each.help for each in params if each.param_type_name == "option" for name in each.opts
+    }
+    assert re.search(r"[Yy]oung: tried", found[option])
+    assert re.search(r"[Yy]oung: tried", cli.get_command(None, "merge").help.replace("\n", " "))
 
 
 def test_a_name_that_is_not_there():

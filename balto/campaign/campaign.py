@@ -36,6 +36,15 @@ class Campaign(WorkFolder):
         InputError: If there is no such selector or model, a file that is named is not there, or
             the model cannot start from the one that is named.
         ModelFileError: If the model to start from is none, or damaged.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(), "recorded")
+        180
+        >>> config = balto.Config(pool="recorded", budget=0.2, rounds=3)
+        >>> with balto.Campaign("work", config) as campaign:
+        ...     result = campaign.run()
+        >>> balto.load_model("work/model.balto")[1]["measurements"]
+        29
     """
 
     def __init__(self, work_dir: str | Path, config: Config) -> None:

@@ -6,83 +6,36 @@ A merge goes through a campaign's rounds with a measurer that reads what the sha
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from balto.campaign.facts import Facts
-from balto.campaign.folder import Drawn, ShardId, WorkFolder
+from balto.campaign.folder import Drawn, WorkFolder
 from balto.campaign.learning import is_finished, learn, sampled_pool
 from balto.campaign.listener import Listener
-from balto.campaign.records import JOURNAL, PARTS, Kind
+from balto.campaign.parts import find_parts
+from balto.campaign.records import JOURNAL, Kind
 from balto.campaign.shards import LOOK_S, unmeasured
 from balto.data.candidate import Candidate
 from balto.data.files import as_path
 from balto.data.outcome import Outcome
 from balto.errors import CampaignError, PartsMissing
-from balto.journal.file import Follower
 from balto.learn.loop import ActiveLearner
 from balto.learn.result import Result
 from balto.learn.split import held_out_indices
 from balto.measure.measurer import Measurer
 
-_NAME = re.compile(r"([1-9]\d{0,5})-of-([1-9]\d{0,5})")
-
-
-class Part:
-    """What one shard has journalled, read while it may be writing.
-
-    Attributes:
-        shard: whose it is.
-        facts: what its journal said at the last look.
-    """
-
-    def __init__(self, path: Path, shard: ShardId) -> None:
-        self.shard = shard
-        self.facts = Facts()
-        self._follower = Follower(path / JOURNAL)
-
-    def look(self) -> None:
-        """Take in what is new.
-
-        Raises:
-            CampaignError: its journal is damaged.
-        """
-        self.facts = self.facts.follow(self._follower)
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it has drawn all its tasks."""
-        done = len(self.facts.programs) + len(self.facts.left_out)
-        return self.facts.tasks is not None and done >= self.facts.tasks
-
-
-def find_parts(work_dir: Path) -> dict[int, Part]:
-    """The parts of a campaign that are there, by the number of their shard.
-
-    Raises:
-        CampaignError: they are of different splits.
-    """
-    names = [m for path in (work_dir / PARTS).glob("*") if (m := _NAME.fullmatch(path.name))]
-    splits = sorted({int(match[2]) for match in names})
-    if len(splits) > 1:
-        raise CampaignError(
-            f"{work_dir / 'parts'} has parts of different splits, into "
-            f"{' and '.join(map(str, splits))}: keep those of one"
-        )
-    ids = [ShardId(int(match[1]), int(match[2])) for match in names]
-    return {each.number: Part(work_dir / PARTS / str(each), each) for each in ids}
-
 
 class Merge(WorkFolder):
     """The campaign that the parts make.
 
+    Young: tried with jobs on one machine.
+
     Args:
         work_dir: of the campaign.
         wait: wait for shards that have not drawn or measured what is needed.
-        partial: go on without the shards that are behind when this begins: their tasks that are
-            not drawn are not there yet, what they have not measured is not learnt from yet.
+        partial: merge what exists. Tasks that a late shard has not drawn are left out of this
+            merge, and programs that it has not measured are skipped; a later merge adds both.
 
     Attributes:
         parts: what the shards have journalled, by their number.

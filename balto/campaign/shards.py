@@ -38,6 +38,8 @@ LOOK_S = 2.0
 class Shard(WorkFolder):
     """One shard of a campaign: draws and measures its tasks into its own part.
 
+    Young: tried with jobs on one machine.
+
     Args:
         work_dir: of the campaign; the same for all shards.
         config: what is asked for; the same for all shards.

@@ -14,7 +14,8 @@ import click
 def command(work_dir: Path, wait: bool, partial: bool) -> None:
     """Take in what the shards in WORK_DIR have measured, train, and select what they measure next.
 
-    Where shards have to run first it says which, and ends; run them and merge again.
+    Where shards have to run first it says which, and ends; run them and merge again. Young: tried
+    with jobs on one machine.
     """
     from balto.campaign.merge import Merge
     from balto.campaign.records import MODEL

@@ -118,6 +118,17 @@ def format_option(function: F) -> F:
     return option(function)
 
 
+def target_option(function: F) -> F:
+    """``--target``: what programs are compiled for."""
+    option = click.option(
+        "--target",
+        default="llvm",
+        show_default=True,
+        help="llvm, cuda or a target's JSON. cuda is young: tried on one GPU.",
+    )
+    return option(function)
+
+
 def tasks_option(function: F) -> F:
     """``--tasks FILE``: tasks of somebody's own."""
     option = click.option(

@@ -18,6 +18,7 @@ from balto.cli.options import (
     WORKERS,
     format_option,
     shape_option,
+    target_option,
     tasks_option,
     until_saturated_option,
 )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @shape_option
 @tasks_option
 @click.option("--pool", type=NAME, help="Replay this recorded pool instead of measuring.")
-@click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
+@target_option
 @click.option("--device", type=NAME, help="Name of the device; this machine's by default.")
 @click.option(
     "--programs", type=PROGRAMS, default=256, show_default=True, help="Random programs a task, M."
@@ -70,13 +71,15 @@ if TYPE_CHECKING:
     "--ray",
     type=NAME,
     metavar="HOST:PORT|auto|local",
-    help="Draw and build on a Ray cluster; timing stays where the devices are.",
+    help="Draw and build on a Ray cluster; timing stays where the devices are. Young: tried on "
+    "clusters of one machine.",
 )
 @click.option(
     "--shard",
     type=NAME,
     metavar="I/N",
-    help="Do the I-th part of N of the tasks; balto merge makes one campaign of the parts.",
+    help="Do the I-th part of N of the tasks; balto merge makes one campaign of the parts. Young: "
+    "tried with jobs on one machine.",
 )
 @click.option("--wait", is_flag=True, help="With --shard: go on until the campaign is finished.")
 @click.option("--workers", type=WORKERS, default=0, help="Programs under way at once; 0: by cores.")

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import SEED, TRIALS, format_option, shape_option, tasks_option
+from balto.cli.options import (
+    SEED,
+    TRIALS,
+    format_option,
+    shape_option,
+    target_option,
+    tasks_option,
+)
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
@@ -37,7 +44,7 @@ if TYPE_CHECKING:
     help="Programs to measure: of the whole network, or of each operator; 0: take what the model "
     "likes best. [default: 400, 64]",
 )
-@click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
+@target_option
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     *("-o", "--out", "out"),

@@ -43,6 +43,10 @@ def write_pool(pool: Pool, path: str | Path, *, unmeasured: bool = False) -> int
         PoolError: If no program is to be written, or one has a feature set that this balto does not
             know.
         StorageError: If `path` is a file, or cannot be written to.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(tasks=2), "recorded")
+        120
     """
     check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     wanted = np.ones(len(pool), bool) if unmeasured else pool.outcomes.measured

@@ -44,6 +44,7 @@ class Target:
 
     Two targets that say the same are equal, in whatever order they say it. Needs no TVM;
     `balto.tasks.devices.resolve` checks a target against what TVM, LLVM and this machine know.
+    GPUs (``cuda``) are young: tried on one.
 
     Attributes:
         kind: TVM's kind, such as ``llvm`` or ``cuda``.

@@ -190,6 +190,13 @@ def load_tuned(folder: str | Path) -> Tuned | DeployedNetwork:
     Raises:
         InputError: If there is nothing tuned in the folder, it is damaged, another balto tuned it,
             or it is for another kind of processor.
+
+    Examples:
+        >>> import numpy as np
+        >>> tuned = balto.tune_operators(["matmul:32x32x32"], "tuned", trials=4)
+        >>> a = b = np.eye(32, dtype="float32")
+        >>> bool((balto.load_tuned("tuned").run([a, b]) == a).all())
+        True
     """
     folder = as_path(folder)
     metadata = read_metadata(folder)

@@ -61,6 +61,12 @@ def import_metaschedule(
     Raises:
         InputError: If there is no database at `work_dir`, or nothing of it can be read.
         StorageError: If the pool cannot be written.
+
+    Examples:
+        >>> tuned = balto.tune_operators(["matmul:32x32x32"], "tuned", trials=4)
+        >>> found = balto.importers.import_metaschedule("tuned", "pool")
+        >>> found.tasks, len(balto.read_pool("pool").tasks)
+        (1, 1)
     """
     folder = as_path(work_dir)
     with reading(folder, InputError):

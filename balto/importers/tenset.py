@@ -40,6 +40,17 @@ def import_tenset(
     Raises:
         InputError: If there is nothing of TenSet's at `source`, or a file is damaged or refused.
         StorageError: If the pool cannot be written.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> task = ['["matmul", 64, 64, 64]', "llvm -mcpu=skylake"]
+        >>> line = {"i": [task, [[], []]], "r": [[0.002], 0, 0.5, 0], "v": "v0.6"}
+        >>> Path("log.json").write_text(json.dumps(line)) > 0
+        True
+        >>> found = balto.importers.import_tenset("log.json", "pool")
+        >>> found.tasks, found.programs
+        (1, 1)
     """
     path = Path(source)
     with reading(path, InputError):

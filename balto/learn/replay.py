@@ -60,6 +60,14 @@ def replay(
         InputError: If there is no such selector or model, a value is out of its range, or `pool` is
             not a `Pool`.
         ModelFileError: If a file of `start_from` is not a model file, or is damaged.
+
+    Examples:
+        >>> pool = balto.testing.made_up_pool()
+        >>> result = balto.replay(pool, selector="balto", budget=0.2, rounds=3)
+        >>> [each.measurements for each in result.rounds]
+        [9, 18, 27]
+        >>> 0 < result.accuracy.top1 <= 1
+        True
     """
     check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     if isinstance(selector, str) and selector == FULL:

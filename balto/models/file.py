@@ -87,6 +87,12 @@ def save(model: CostModel, path: str | Path, trained_on: dict[str, Any]) -> None
     Raises:
         InputError: If `model` is not a cost model, or `trained_on` holds what JSON cannot say.
         ModelNotFitted: If the model has not been trained.
+
+    Examples:
+        >>> model = balto.replay(balto.testing.made_up_pool(), budget=0.2, rounds=2).model
+        >>> balto.save_model(model, "model.balto", {"device": "a laptop"})
+        >>> balto.read_model_card("model.balto").model
+        'xgb'
     """
     check_type("model", model, CostModel, "balto.create_model(...) makes one")  # type: ignore[type-abstract]
     check_type("trained_on", trained_on, dict, "a dict of JSON values")
@@ -139,6 +145,13 @@ def load(path: str | Path) -> tuple[CostModel, dict[str, Any]]:
     Raises:
         ModelFileError: If there is no such file, if it is damaged or not a model file, or if its
             features are of a version that this balto does not make.
+
+    Examples:
+        >>> model = balto.replay(balto.testing.made_up_pool(), budget=0.2, rounds=2).model
+        >>> balto.save_model(model, "model.balto", {"device": "a laptop"})
+        >>> loaded, trained_on = balto.load_model("model.balto")
+        >>> trained_on
+        {'device': 'a laptop'}
     """
     path = as_path(path)
     with reading(path, ModelFileError), path.open("rb") as file:

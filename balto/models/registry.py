@@ -37,5 +37,9 @@ def create(model: str | CostModel, seed: int = 0) -> CostModel:
     Raises:
         InputError: If there is no such model or hyper-parameter, a library that it needs is not
             installed, or `model` is neither a name nor a model.
+
+    Examples:
+        >>> balto.create_model("xgb:max_depth=4", seed=1)
+        XGB(seed=1, max_depth=4)
     """
     return MODELS.of(model, seed=seed)

@@ -82,6 +82,12 @@ def sample(task: Task | Sequence[Task], count: int = 256, seed: int = 0) -> Pool
     Raises:
         InputError: If TVM cannot sample a task, there is no task, or something given is not a
             `Task`.
+
+    Examples:
+        >>> tasks = balto.extract_tasks([], ["matmul:64x64x64"]).tasks
+        >>> pool = balto.sample(tasks, 8, seed=0)
+        >>> len(pool), pool.features.names
+        (8, ('store', 'decisions', 'loops', 'cycles'))
     """
     given = [task] if not isinstance(task, Iterable) or isinstance(task, str) else list(task)
     advice = "balto.extract_tasks(...).tasks has them"

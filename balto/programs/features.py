@@ -50,6 +50,13 @@ def read_pool(path: str | Path, *, featureless: bool = False) -> Pool:
     Raises:
         PoolError: If the folder is no pool in the exchange format, holds impossible values, or has
             no feature set of this balto.
+
+    Examples:
+        >>> balto.write_pool(balto.testing.made_up_pool(tasks=2), "recorded")
+        120
+        >>> pool = balto.read_pool("recorded")
+        >>> len(pool), [task.name for task in pool.tasks]
+        (120, ['op0_8', 'op1_16'])
     """
     pool = read_files(path, featureless=featureless)
     if DECISIONS.name in pool.features or not any(map(_of_metaschedule, pool.traces[:1])):

@@ -38,5 +38,9 @@ def get(selector: str | Selector) -> Selector:
     Raises:
         InputError: If there is no such selector or hyper-parameter, or `selector` is neither a name
             nor a selector.
+
+    Examples:
+        >>> balto.get_selector("biased-diversity")
+        BiasedDiversity()
     """
     return SELECTORS.of(selector)

@@ -75,6 +75,11 @@ def extract_tasks(
         InputError: If a network, operator or target is unknown or cannot be read, or TVM crashes on
             it.
         WorkerError: If the process is killed again and again, or takes too long.
+
+    Examples:
+        >>> found = balto.extract_tasks("lenet-5", ["matmul:64x64x64"])
+        >>> found.tasks[-1].name, found.tasks[-1].flop
+        ('matmul_64x64x64', 524288.0)
     """
     networks = texts("networks", networks)
     operator_specs = texts("operator_specs", operator_specs)

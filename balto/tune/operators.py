@@ -101,6 +101,11 @@ def tune_operators(
         ConfigurationChanged: If the folder was tuned with other settings.
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
+
+    Examples:
+        >>> tuned = balto.tune_operators(["matmul:32x32x32"], "tuned", trials=4)
+        >>> tuned.trials, tuned[0].task.name
+        (4, 'matmul_32x32x32')
     """
     return _OperatorsTuning(
         operators=operators,

@@ -34,7 +34,8 @@ class RayExecutor(Executor):
     """Runs calls as Ray tasks, each in a warm worker process of ours on some node.
 
     A call that dies, hangs or loses its node is made once more, on another node if there is one.
-    A cluster that cannot be reached any more is `ClusterLost`, for every call under way.
+    A cluster that cannot be reached any more is `ClusterLost`, for every call under way. Young:
+    tried on clusters of one machine.
 
     Args:
         address: ``HOST:PORT`` of a cluster's head, ``auto`` for the one that this machine belongs
