@@ -10,6 +10,8 @@ import click
 
 from balto.arguments import (
     LARGEST_SEED,
+    LEAST_MINUTES,
+    MOST_MINUTES,
     MOST_PROGRAMS,
     MOST_ROUNDS,
     MOST_SEEDS,
@@ -44,6 +46,33 @@ class Whole(click.ParamType):  # type: ignore[type-arg]
             number = self.low - 1
         if not self.low <= number <= self.high:
             expected = f"expected a whole number from {self.low} to {self.high}"
+            self.fail(f"{expected}, got {quoted(value)}", param, ctx)
+        return number
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A decimal number within bounds.
+
+    Args:
+        low: the smallest.
+        high: the largest.
+    """
+
+    name = "number"
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse, and refuse what is out of range."""
+        try:
+            number = decimal_number(str(value).strip())
+        except ValueError:
+            number = self.low - 1
+        if not self.low <= number <= self.high:
+            expected = f"expected a number from {self.low:g} to {self.high:g}"
             self.fail(f"{expected}, got {quoted(value)}", param, ctx)
         return number
 
@@ -93,6 +122,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new r
         return share
 
 
+MINUTES = Number(LEAST_MINUTES, MOST_MINUTES)
 NAME = Name()
 PROGRAMS = Whole(1, MOST_PROGRAMS)
 ROUNDS = Whole(1, MOST_ROUNDS)
@@ -131,12 +161,12 @@ def tasks_option(function: F) -> F:
     return option(function)
 
 
-def until_saturated_option(function: F) -> F:
-    """``--until-saturated``: the budget is a limit rather than a plan."""
-    option = click.option(
-        "--until-saturated",
-        is_flag=True,
-        help="Stop within the budget, when another 2 % of the programs would buy less than a "
-        "point of Top-1.",
-    )
-    return option(function)
+def until_saturated_option(meaning: str) -> Callable[[F], F]:
+    """``--until-saturated``: the budget is a limit rather than a plan; `meaning` is its help."""
+    return click.option("--until-saturated", is_flag=True, help=meaning)
+
+
+#: What it means in a campaign or a replay.
+LOOP_SATURATED = (
+    "Stop within the budget, when another 2 % of the programs would buy less than a point of Top-1."
+)

@@ -10,6 +10,7 @@ import click
 
 from balto.cli.options import (
     BUDGET,
+    LOOP_SATURATED,
     NAME,
     PROGRAMS,
     ROUNDS,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
-@until_saturated_option
+@until_saturated_option(LOOP_SATURATED)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @measurer_options
 @click.option(

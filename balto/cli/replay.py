@@ -11,6 +11,7 @@ import click
 
 from balto.cli.options import (
     BUDGET,
+    LOOP_SATURATED,
     ROUNDS,
     SEEDS,
     TEST_SHARE,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs held out for the test.",
 )
-@until_saturated_option
+@until_saturated_option(LOOP_SATURATED)
 @click.option(
     "--start-from",
     "--from",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from balto.cli.options import SEED, TRIALS, format_option, tasks_option
+from balto.arguments import MOST_TRIALS
+from balto.cli.options import (
+    MINUTES,
+    SEED,
+    TRIALS,
+    format_option,
+    tasks_option,
+    until_saturated_option,
+)
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
 
@@ -36,6 +44,12 @@ if TYPE_CHECKING:
     type=TRIALS,
     help="Programs to measure: of the whole network, or of each operator. [default: 400, 64]",
 )
+@click.option(
+    "--minutes",
+    type=MINUTES,
+    help="Minutes that the search may take; with --trials too, whichever is used up first.",
+)
+@until_saturated_option("Stop when the next minute is expected to make it less than 1 % faster.")
 @click.option("--target", default="llvm", show_default=True, help="llvm, cuda or a target's JSON.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
@@ -84,8 +98,6 @@ def command(
 
     settings["settings"] = make("search", search_settings)
     settings["deploying"] = make("deploy", deploy_settings)
-    if settings["trials"] is None:
-        settings["trials"] = 400 if network else 64
     said = {"measure": measure_settings, "rpc": rpc_settings}
     with measurer(Target.of(settings["target"]), rpc, leave_out, said) as measuring:
         settings["measurer"] = measuring
@@ -109,12 +121,17 @@ def _tune_operators(
     settings: dict[str, Any],
 ) -> None:
     from balto.cli.narrator import TuningNarrator, print_troubles, row
-    from balto.tune.operators import tune_operators
+    from balto.tune.operators import USUAL, tune_operators
+    from balto.tune.tuning import most_trials
 
-    with TuningNarrator(len(operators) * settings["trials"]) as told:
+    ends = settings["trials"], settings["minutes"], settings["until_saturated"]
+    trials = most_trials(*ends, USUAL)
+    with TuningNarrator(trials, len(operators), settings["minutes"]) as told:
         tuned = tune_operators(operators, out, listener=told, **settings)
         if compare:
-            _compare(out, tuned, settings["trials"], settings["seed"], told)
+            if trials == MOST_TRIALS:
+                trials = max(each.trials for each in tuned)
+            _compare(out, tuned, trials, settings["seed"], told)
     if output == "json":
         from balto.cli.output import print_json
 

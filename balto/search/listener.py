@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from balto.data.outcome import Outcome
+from balto.search.forecast import Forecast
 
 
 class SessionListener:
@@ -22,6 +23,9 @@ class SessionListener:
 
     def estimated(self, latency_s: float) -> None:
         """What the tasks of the network take together, as far as is known."""
+
+    def foretold(self, task: str, forecast: Forecast) -> None:
+        """What the trials that are left are expected to bring; `task` is empty for a network."""
 
     def task_left_untuned(self, task: str, reason: str) -> None:
         """A task keeps TVM's default schedule, since it cannot be tuned."""

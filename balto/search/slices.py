@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.search.budget import Share, network_s, next_task, next_untried
+from balto.search.budget import Share, latencies, network_s, next_task, next_untried
+from balto.search.forecast import Standing
 from balto.search.listener import SessionListener
+from balto.search.pace import Pace
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
@@ -18,7 +20,7 @@ from balto.text import one_line
 def search_in_slices(
     session: Session,
     tasks: Sequence[Task],
-    trials: int,
+    trials: int | Pace,
     settings: SearchSettings,
     listener: SessionListener,
 ) -> tuple[list[TunedTask], list[tuple[str, str]]]:
@@ -39,14 +41,17 @@ def search_in_slices(
     begun: dict[int, TaskTuning] = {}
     refused: dict[int, str] = {}
     # Few trials for many tasks: one good program of each is worth more than a best one of some.
-    size = max(1, min(settings.batch, trials // (2 * len(tasks))))
+    pace = Pace.of(trials)
+    pace.begin(len(tasks))
+    session.price(pace)
     spent = 0
-    while spent < trials and (k := next_task(shares)) is not None:
+    while spent < (total := pace.trials(spent)) and (k := next_task(shares)) is not None:
+        size = max(1, min(settings.batch, total // (2 * len(tasks))))
         try:
             if k not in begun:
                 begun[k] = _begun(session, tasks, shares, k)
-            stepping = spent >= trials * (1 - settings.steps)
-            measured = begun[k].advance(min(size, trials - spent), stepping)
+            stepping = spent >= total * (1 - settings.steps)
+            measured = begun[k].advance(min(size, total - spent), stepping)
         except InputError as error:  # the other tasks go on
             shares[k].dry, reason = True, one_line(error)
             if k not in begun:
@@ -57,12 +62,20 @@ def search_in_slices(
         shares[k].record(min(begun[k].best_s, default=math.inf))
         spent += measured
         listener.estimated(network_s(shares))
+        session.foretell(_standings(shares, begun), total - spent, pace)
     reasons = [
         (task.name, refused.get(k, "other tasks promised more"))
         for k, task in enumerate(tasks)
         if k not in begun
     ]
     return [each.finish() for each in begun.values()], reasons
+
+
+def _standings(shares: Sequence[Share], begun: Mapping[int, TaskTuning]) -> list[Standing]:
+    """How far each task is."""
+    trials = [begun[k].trials if k in begun else 0 for k in range(len(shares))]
+    known = zip(shares, latencies(shares), trials, strict=True)
+    return [Standing(share.weight, seconds, count) for share, seconds, count in known]
 
 
 def _begun(session: Session, tasks: Sequence[Task], shares: Sequence[Share], k: int) -> TaskTuning:

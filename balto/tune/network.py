@@ -28,8 +28,11 @@ from balto.search.tuning import TunedTask
 from balto.tasks import graphs
 from balto.tasks.torch_module import as_spec
 from balto.tune.found import Untried
-from balto.tune.tuning import Tuning
+from balto.tune.tuning import Tuning, most_trials
 from balto.workers.worker import Worker
+
+#: Trials, unless something else is asked for.
+USUAL = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,9 @@ def tune_network(
     *,
     out: str | Path = "tuned",
     start_from: str | Path | None = starter.NAME,
-    trials: int = 400,
+    trials: int | None = None,
+    minutes: float | None = None,
+    until_saturated: bool = False,
     target: Target | str = "llvm",
     seed: int = 0,
     measurer: Measurer | str = "live",
@@ -93,7 +98,11 @@ def tune_network(
             database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
             or None to learn from the trials alone.
-        trials: programs measured, all tasks together.
+        trials: programs measured, all tasks together, at most; by default 400, or as many as fit
+            where `minutes` or `until_saturated` is given.
+        minutes: of wall clock that the search may take, all runs together; None for no limit.
+            Compiling, checking and timing the result come on top.
+        until_saturated: end the search when its next minute is expected to save less than 1 %.
         target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
@@ -105,8 +114,8 @@ def tune_network(
         What was found, and how fast the network is.
 
     Raises:
-        InputError: If the network, the number of trials, the target or the model is not what was
-            expected.
+        InputError: If the network, the number of trials or minutes, the target or the model is not
+            what was expected.
         ConfigurationChanged: If the folder was tuned with other settings, or is another network's.
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
@@ -118,7 +127,9 @@ def tune_network(
             name=name,
             out=as_path(out),
             start_from=start_from,
-            trials=trials,
+            trials=most_trials(trials, minutes, until_saturated, USUAL),
+            minutes=minutes,
+            until_saturated=until_saturated,
             target=Target.of(target),
             seed=seed,
             measurer=measurer,
@@ -130,7 +141,7 @@ def tune_network(
 
 @dataclass(kw_only=True)
 class _NetworkTuning(Tuning[TunedNetwork]):
-    """A network, from one number of trials for all of its tasks.
+    """A network, from one number of trials or minutes for all of its tasks.
 
     Attributes:
         spec: a built-in network's name, or a path.
@@ -164,7 +175,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         call(worker, expected_of, self.spec, self.network.inputs, deadline_s=deadline_s)
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
-        return search_in_slices(session, self.tasks, self.trials, self.settings, self.listener)
+        return search_in_slices(session, self.tasks, self.pace, self.settings, self.listener)
 
     def deploy(
         self, worker: Worker, tuned: Sequence[TunedTask], untried: Sequence[Untried]
