@@ -17,6 +17,7 @@ from balto.cli.options import (
     SEED,
     TEST_SHARE,
     WORKERS,
+    budget_settings,
     format_option,
     tasks_option,
     until_saturated_option,
@@ -52,7 +53,11 @@ if TYPE_CHECKING:
 )
 @click.option("--compare", help="Run a second selector at the same budget too.")
 @click.option(
-    "--budget", type=BUDGET, default="5%", show_default=True, help="Share of programs to measure."
+    "--budget",
+    type=BUDGET,
+    default="5%",
+    show_default=True,
+    help="Share of programs to measure, or what measuring them may take, such as 10min.",
 )
 @click.option("--rounds", type=ROUNDS, default=15, show_default=True, help="Rounds, T.")
 @click.option(
@@ -110,6 +115,7 @@ def command(
     from balto.tasks.own import read_task_file
 
     own = tuple(task for file in task_files for task in read_task_file(file))
+    settings = {**settings, **budget_settings(settings.pop("budget"))}
     config = Config(**{**settings, "tasks": own, "start_from": settings["start_from"] or None})
     part = ShardId.parse(shard) if shard else None
     if config.pool:
