@@ -20,6 +20,9 @@ T = TypeVar("T")
 MOST_ROUNDS, MOST_SEEDS, MOST_TRIALS, LARGEST_SEED = 10_000, 10_000, 10_000_000, 2**63 - 1
 #: Programs that a task may have, and programs under way at once, at most.
 MOST_PROGRAMS, MOST_WORKERS = 10_000_000, 10_000
+#: Minutes that a search may have, and seconds that the measurements of a campaign may.
+LEAST_MINUTES, MOST_MINUTES = 0.01, 1e6
+LEAST_SECONDS, MOST_SECONDS = 1.0, 1e8
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 

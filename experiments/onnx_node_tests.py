@@ -32,10 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for our workers
 
 from balto.data.files import write_atomically
 from balto.data.target import LLVM, Target
-from balto.deploy.assemble import call
 from balto.deploy.compile import Network
 from balto.errors import InputError, WorkerError
 from balto.text import one_line
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 #: Right; refused in one line when it is read or compiled; wrong; what must not be: an error when it
@@ -152,12 +152,12 @@ def verdict(case: Any, worker: Worker, folder: Path) -> tuple[str, str]:
     model.write_bytes(content)
     spec = str(model)
     try:
-        network: Network = call(
-            worker, "balto.deploy.compile:read", spec, LLVM, deadline_s=_DEADLINE_S
+        network: Network = call_about(
+            *(spec, worker, "balto.deploy.compile:read", spec, LLVM), deadline_s=_DEADLINE_S
         )
         target = worker.call("balto.tasks.devices:resolve", LLVM, deadline_s=_DEADLINE_S)
         compiling = "balto.deploy.compile:compile_network"
-        call(worker, compiling, spec, target, {}, library, deadline_s=_DEADLINE_S)
+        call_about(*(spec, worker, compiling, spec, target, {}, library), deadline_s=_DEADLINE_S)
         if len(network.inputs) != len(given):
             return "wrong", f"takes {len(network.inputs)} of {len(given)} inputs"
         problems = worker.call(

@@ -19,7 +19,7 @@ import balto
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What is no Python, and has to come along.
-DATA = {"balto/py.typed", "balto/models/starter.balto"} | {
+DATA = {"balto/py.typed", "balto/models/build_cost.balto", "balto/models/starter.balto"} | {
     f"balto/report/{path.name}" for path in (ROOT / "balto" / "report").glob("*.html")
 }
 #: What comes along in the source archive alone: enough to test, to read and to make the site.

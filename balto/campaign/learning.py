@@ -156,6 +156,7 @@ def trained_on(config: Config, learner: ActiveLearner) -> dict[str, Any]:
         "measurements": len(index),
         "selector": config.selector_spec,
         "budget": config.budget,
+        **({} if config.budget_s is None else {"budget_s": config.budget_s}),
         "rounds": learner.rounds_done,
         "seed": config.seed,
     }

@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from balto.campaign.folder import Drawn, WorkFolder
 from balto.campaign.learning import is_finished, learn, sampled_pool
 from balto.campaign.listener import Listener
@@ -255,8 +258,11 @@ class _PartsLearner(ActiveLearner):
 
     measurer: PartsMeasurer
 
-    def measure(self, programs: Mapping[int, Sequence[int]]) -> None:
-        tasks = self.pool.tasks
-        super().measure(
-            {k: self.measurer.awaited(tasks[k].name, some) for k, some in programs.items()}
-        )
+    def measure(
+        self,
+        programs: Mapping[int, Sequence[int]],
+        limits: NDArray[np.float64] | None = None,
+    ) -> None:
+        tasks, parts = self.pool.tasks, self.measurer
+        awaited = {k: parts.awaited(tasks[k].name, some) for k, some in programs.items()}
+        super().measure(awaited, limits)

@@ -15,6 +15,8 @@ from balto.learn.split import held_out_count, total_budget
 
 #: A pause between two measurements longer than this is no part of how fast they come, seconds.
 PAUSE_S = 300.0
+#: What a program is taken to cost before one was measured, seconds.
+PROGRAM_S = 0.6
 #: So many of the last measurements say how fast they come now.
 RECENT = 500
 
@@ -72,10 +74,18 @@ def _planned(config: Config, facts: Facts, tasks: int) -> int:
     sizes[config.programs] += tasks - len(facts.programs)
     held_out = sum(held_out_count(size, config.test_share) * n for size, n in sizes.items())
     selectable = sum(size * n for size, n in sizes.items()) - held_out
-    budget = total_budget(config.budget, selectable) if selectable else 0
+    budget = _budget(config, facts, selectable) if selectable else 0
     shared = 0 if config.start_from else 1  # round 1 is random, and the same, for every selector
     beside = budget * (config.rounds - shared) // config.rounds if config.compare else 0
     return held_out + budget + beside
+
+
+def _budget(config: Config, facts: Facts, selectable: int) -> int:
+    """Programs that may be selected; of a budget of seconds, about as many as fit."""
+    if config.budget_s is None:
+        return total_budget(config.budget, selectable)
+    each_s = (facts.outcomes.seconds + PROGRAM_S) / (len(facts.outcomes) + 1)
+    return min(selectable, round(config.budget_s / each_s))
 
 
 def _gaps(times: NDArray[np.float64]) -> NDArray[np.float64]:

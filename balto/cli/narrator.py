@@ -9,11 +9,14 @@ from typing import Any, Self
 
 import click
 
+from balto.arguments import MOST_TRIALS
 from balto.cli.output import UNMEASURED
 from balto.cli.progress import Progress
 from balto.data.outcome import Outcome
 from balto.data.target import Target
 from balto.deploy.listener import NetworkListener
+from balto.search.forecast import Forecast
+from balto.search.pace import Pace
 from balto.search.tuning import TunedTask
 from balto.text import printable
 from balto.units import seconds
@@ -23,16 +26,23 @@ class TuningNarrator(NetworkListener):
     """Shows a tuning's progress on stderr while it is used as a context.
 
     Args:
-        trials: programs that will be measured, all tasks together.
+        trials: programs that will be measured at most, of each part.
+        parts: operators, or one network.
+        minutes: that the search may take; None for no limit.
     """
 
-    def __init__(self, trials: int) -> None:
-        self._trials = trials
-        self._network = ""
+    def __init__(self, trials: int, parts: int = 1, minutes: float | None = None) -> None:
+        self._trials, self._parts, self._minutes = trials, parts, minutes
+        self._network = self._foretold = ""
 
     def __enter__(self) -> Self:
         self._progress = Progress()
-        self._progress.begin("tune", self._trials, "trial")
+        known = self._trials < MOST_TRIALS
+        self._progress.begin("tune", self._parts * self._trials if known else None, "trial")
+        if self._minutes is not None:
+            pace = Pace(self._trials, self._minutes)
+            about = pace.expected
+            self.say(f"{seconds(60 * self._minutes)} of search: about {about:,} trials")
         return self
 
     def __exit__(
@@ -58,7 +68,7 @@ class TuningNarrator(NetworkListener):
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
         """One trial more."""
         best = "none yet" if math.isinf(best_s) else seconds(best_s)
-        self._progress.advance("tune", f"{task}: best {best}{self._network}")
+        self._progress.advance("tune", f"{task}: best {best}{self._network}{self._foretold}")
 
     def retiming(self, task: str, programs: int) -> None:
         """Say that the fastest programs are timed again."""
@@ -109,6 +119,10 @@ class TuningNarrator(NetworkListener):
     def estimated(self, latency_s: float) -> None:
         """Show what the network would take now."""
         self._network = f"; network about {seconds(latency_s)}"
+
+    def foretold(self, task: str, forecast: Forecast) -> None:  # noqa: ARG002
+        """Show what the trials that are left are expected to bring."""
+        self._foretold = f"; {forecast}" if forecast.trials else ""
 
     def task_left_untuned(self, task: str, reason: str) -> None:
         """Say which task, and why."""

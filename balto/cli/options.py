@@ -10,8 +10,12 @@ import click
 
 from balto.arguments import (
     LARGEST_SEED,
+    LEAST_MINUTES,
+    LEAST_SECONDS,
+    MOST_MINUTES,
     MOST_PROGRAMS,
     MOST_ROUNDS,
+    MOST_SECONDS,
     MOST_SEEDS,
     MOST_TRIALS,
     MOST_WORKERS,
@@ -44,6 +48,33 @@ class Whole(click.ParamType):  # type: ignore[type-arg]
             number = self.low - 1
         if not self.low <= number <= self.high:
             expected = f"expected a whole number from {self.low} to {self.high}"
+            self.fail(f"{expected}, got {quoted(value)}", param, ctx)
+        return number
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A decimal number within bounds.
+
+    Args:
+        low: the smallest.
+        high: the largest.
+    """
+
+    name = "number"
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse, and refuse what is out of range."""
+        try:
+            number = decimal_number(str(value).strip())
+        except ValueError:
+            number = self.low - 1
+        if not self.low <= number <= self.high:
+            expected = f"expected a number from {self.low:g} to {self.high:g}"
             self.fail(f"{expected}, got {quoted(value)}", param, ctx)
         return number
 
@@ -93,6 +124,43 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in new r
         return share
 
 
+class Seconds(float):
+    """A budget of seconds, where a share might be."""
+
+
+class Budget(Share):
+    """A share, or a duration: ``90s``, ``10min``, ``2h``."""
+
+    name = "budget"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse, and refuse what is out of range."""
+        text = str(value).strip()
+        unit = next((unit for unit in _UNITS if text.endswith(unit)), None)
+        if unit is None:
+            return super().convert(value, param, ctx)
+        try:
+            seconds = decimal_number(text[: -len(unit)].rstrip()) * _UNITS[unit]
+        except ValueError:
+            seconds = -1.0
+        if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+            expected = f"expected a share such as 5%, or from {LEAST_SECONDS:g} s on, such as 10min"
+            self.fail(f"{expected}, got {quoted(value)}", param, ctx)
+        return Seconds(seconds)
+
+
+#: Seconds in the units of a duration; those that end as another does come first.
+_UNITS = {"min": 60.0, "h": 3600.0, "s": 1.0}
+
+
+def budget_settings(budget: float) -> dict[str, float]:
+    """What the option ``--budget`` sets: a share, or seconds."""
+    return {"budget_s": float(budget)} if isinstance(budget, Seconds) else {"budget": budget}
+
+
+MINUTES = Number(LEAST_MINUTES, MOST_MINUTES)
 NAME = Name()
 PROGRAMS = Whole(1, MOST_PROGRAMS)
 ROUNDS = Whole(1, MOST_ROUNDS)
@@ -100,7 +168,7 @@ SEED = Whole(0, LARGEST_SEED)
 SEEDS = Whole(1, MOST_SEEDS)
 TRIALS = Whole(0, MOST_TRIALS)
 WORKERS = Whole(0, MOST_WORKERS)
-BUDGET = Share(0, 1, low_open=True, high_open=False)
+BUDGET = Budget(0, 1, low_open=True, high_open=False)
 TEST_SHARE = Share(0, 1, low_open=False, high_open=True)
 
 
@@ -172,12 +240,12 @@ def shape_option(function: F) -> F:
     return option(function)
 
 
-def until_saturated_option(function: F) -> F:
-    """``--until-saturated``: the budget is a limit rather than a plan."""
-    option = click.option(
-        "--until-saturated",
-        is_flag=True,
-        help="Stop within the budget, when another 2 % of the programs would buy less than a "
-        "point of Top-1.",
-    )
-    return option(function)
+def until_saturated_option(meaning: str) -> Callable[[F], F]:
+    """``--until-saturated``: the budget is a limit rather than a plan; `meaning` is its help."""
+    return click.option("--until-saturated", is_flag=True, help=meaning)
+
+
+#: What it means in a campaign or a replay.
+LOOP_SATURATED = (
+    "Stop within the budget, when another 2 % of the programs would buy less than a point of Top-1."
+)

@@ -10,12 +10,14 @@ import click
 
 from balto.cli.options import (
     BUDGET,
+    LOOP_SATURATED,
     NAME,
     PROGRAMS,
     ROUNDS,
     SEED,
     TEST_SHARE,
     WORKERS,
+    budget_settings,
     format_option,
     shape_option,
     target_option,
@@ -54,7 +56,11 @@ if TYPE_CHECKING:
 )
 @click.option("--compare", help="Run a second selector at the same budget too.")
 @click.option(
-    "--budget", type=BUDGET, default="5%", show_default=True, help="Share of programs to measure."
+    "--budget",
+    type=BUDGET,
+    default="5%",
+    show_default=True,
+    help="Share of programs to measure, or what measuring them may take, such as 10min.",
 )
 @click.option("--rounds", type=ROUNDS, default=15, show_default=True, help="Rounds, T.")
 @click.option(
@@ -64,7 +70,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs measured only to judge the model.",
 )
-@until_saturated_option
+@until_saturated_option(LOOP_SATURATED)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @measurer_options
 @click.option(
@@ -114,6 +120,7 @@ def command(
     from balto.tasks.own import read_task_file
 
     own = tuple(task for file in task_files for task in read_task_file(file))
+    settings = {**settings, **budget_settings(settings.pop("budget"))}
     config = Config(**{**settings, "tasks": own, "start_from": settings["start_from"] or None})
     part = ShardId.parse(shard) if shard else None
     if config.pool:

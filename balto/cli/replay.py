@@ -11,9 +11,12 @@ import click
 
 from balto.cli.options import (
     BUDGET,
+    LOOP_SATURATED,
     ROUNDS,
     SEEDS,
     TEST_SHARE,
+    Seconds,
+    budget_settings,
     format_option,
     until_saturated_option,
 )
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     type=BUDGET,
     default="5%",
     show_default=True,
-    help="Share of the programs that are not held out.",
+    help="Share of the programs that are not held out, or what measuring may take, such as 60s.",
 )
 @click.option("--rounds", type=ROUNDS, default=15, show_default=True, help="Rounds, T.")
 @click.option("--seeds", type=SEEDS, default=5, show_default=True, help="Seeds 0 .. K-1.")
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of each task's programs held out for the test.",
 )
-@until_saturated_option
+@until_saturated_option(LOOP_SATURATED)
 @click.option(
     "--start-from",
     "--from",
@@ -77,7 +80,10 @@ def command(
     from balto.select import get
 
     settings = LoopSettings(
-        budget=budget, rounds=rounds, test_share=test_share, until_saturated=until_saturated
+        **budget_settings(budget),  # type: ignore[arg-type]  # of budget and budget_s alone
+        rounds=rounds,
+        test_share=test_share,
+        until_saturated=until_saturated,
     )
     get(selector if selector != FULL else "random")
     create(model)
@@ -87,9 +93,11 @@ def command(
     if output == "json":
         print_json(summary(selector, model, settings, seeds, results))
         return
-    share = percent(1.0 if selector == FULL else budget)
+    share = f"{percent(1.0 if selector == FULL else budget)} of the programs"
+    if isinstance(budget, Seconds) and selector != FULL:
+        share = f"{for_people(budget)} of measuring"
     device = recorded.tasks[0].device
-    _print(results, f"{selector}, {model}, {share} of the programs, {device}")
+    _print(results, f"{selector}, {model}, {share}, {device}")
 
 
 def _advise(path: Path, pool: Pool, model: str) -> None:
@@ -128,6 +136,7 @@ def _replay_all(
                 selector=selector,
                 model=model,
                 budget=settings.budget,
+                budget_s=settings.budget_s,
                 rounds=settings.rounds,
                 test_share=settings.test_share,
                 seed=seed,

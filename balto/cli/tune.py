@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from balto.arguments import MOST_TRIALS
 from balto.cli.options import (
+    MINUTES,
     SEED,
     TRIALS,
     format_option,
     shape_option,
     target_option,
     tasks_option,
+    until_saturated_option,
 )
 from balto.cli.settings import measurer_options, setting_option
 from balto.units import seconds
@@ -44,6 +47,12 @@ if TYPE_CHECKING:
     help="Programs to measure: of the whole network, or of each operator; 0: take what the model "
     "likes best. [default: 400, 64]",
 )
+@click.option(
+    "--minutes",
+    type=MINUTES,
+    help="Minutes that the search may take; with --trials too, whichever is used up first.",
+)
+@until_saturated_option("Stop when the next minute is expected to make it less than 1 % faster.")
 @target_option
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
@@ -93,8 +102,6 @@ def command(
 
     settings["settings"] = make("search", search_settings)
     settings["deploying"] = make("deploy", deploy_settings)
-    if settings["trials"] is None:
-        settings["trials"] = 400 if network else 64
     if not network and settings.pop("shapes"):
         raise click.UsageError("--shape is for networks; an operator's name has its shape")
     said = {"measure": measure_settings, "rpc": rpc_settings}
@@ -120,12 +127,17 @@ def _tune_operators(
     settings: dict[str, Any],
 ) -> None:
     from balto.cli.narrator import TuningNarrator, print_troubles, row
-    from balto.tune.operators import tune_operators
+    from balto.tune.operators import USUAL, tune_operators
+    from balto.tune.tuning import most_trials
 
-    with TuningNarrator(len(operators) * settings["trials"]) as told:
+    ends = settings["trials"], settings["minutes"], settings["until_saturated"]
+    trials = most_trials(*ends, USUAL)
+    with TuningNarrator(trials, len(operators), settings["minutes"]) as told:
         tuned = tune_operators(operators, out, listener=told, **settings)
         if compare:
-            _compare(out, tuned, settings["trials"], settings["seed"], told)
+            if trials == MOST_TRIALS:
+                trials = max(each.trials for each in tuned)
+            _compare(out, tuned, trials, settings["seed"], told)
     if output == "json":
         from balto.cli.output import print_json
 

@@ -11,13 +11,15 @@ import click
 from balto.cli.narrator import TuningNarrator, best, print_troubles, row
 from balto.cli.output import print_json, print_table
 from balto.text import printable
-from balto.tune.network import TunedNetwork, tune_network
+from balto.tune.network import USUAL, TunedNetwork, tune_network
+from balto.tune.tuning import most_trials
 from balto.units import seconds
 
 
 def run(network: str, out: Path, output: str, **settings: Any) -> None:
     """Tune, and print what was found."""
-    with TuningNarrator(settings["trials"]) as told:
+    ends = settings["trials"], settings["minutes"], settings["until_saturated"]
+    with TuningNarrator(most_trials(*ends, USUAL), 1, settings["minutes"]) as told:
         done = tune_network(network, out=out, listener=told, **settings)
     if output == "json":
         print_json({"out": str(out), **_json(done)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from balto.data.task import Task
@@ -19,6 +20,8 @@ class Candidate:
         trace: JSON of the MetaSchedule trace that makes the program; empty for the task's module
             as it is; None where not kept, and then only a record can tell how fast it is.
         best_s: smallest latency known of the task when it was asked for, seconds; None if none is.
+        build_limit_s: seconds of the processor after which its build is ended as too dear, far past
+            what was foretold; infinity for never.
     """
 
     task: Task
@@ -26,6 +29,7 @@ class Candidate:
     program_id: int
     trace: str | None = field(default=None, repr=False)
     best_s: float | None = None
+    build_limit_s: float = math.inf
 
     def require_trace(self) -> str:
         """The trace, of which the program is made.

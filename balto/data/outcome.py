@@ -17,6 +17,7 @@ class Status(StrEnum):
     RUN_TIMEOUT = "run_timeout"
     CRASH = "crash"
     OUT_OF_MEMORY = "out_of_memory"
+    TOO_DEAR = "too_dear"
 
     @property
     def advice(self) -> str:
@@ -24,6 +25,9 @@ class Status(StrEnum):
         return _ADVICE[self]
 
 
+#: The label that a program counts as whose build was ended as too dear: in recorded pools, the
+#: middle one of those whose builds took more than 2 s.
+SLOW = 0.2
 _ADVICE = {
     Status.OK: "compiled, ran and was timed",
     Status.BUILD_ERROR: "TVM refused to compile it; common for programs that exceed a device limit",
@@ -32,6 +36,7 @@ _ADVICE = {
     Status.RUN_TIMEOUT: "running took too long; if many do, set --measure run_timeout=60",
     Status.CRASH: "it killed its process; that program is left out, the worker was replaced",
     Status.OUT_OF_MEMORY: "it needed more memory than a worker may; set --measure memory=BYTES",
+    Status.TOO_DEAR: "compiling took far longer than foretold and was ended; it counts as slow",
 }
 
 

@@ -148,6 +148,11 @@ class Outcomes:
         return np.asarray(self.status == STATUSES.index(Status.OK))
 
     @property
+    def too_dear(self) -> NDArray[np.bool_]:
+        """Which programs took far longer to build than foretold, and were ended, `n`."""
+        return np.asarray(self.status == STATUSES.index(Status.TOO_DEAR))
+
+    @property
     def latency_s(self) -> NDArray[np.float64]:
         """Latency of each program, seconds; NaN where unmeasured or failed."""
         return self.numbers["latency_s"]

@@ -12,6 +12,7 @@ run this code.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balto.arguments import check_number, check_type
+from balto.data.outcome import SLOW
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.errors import InputError
@@ -28,6 +30,7 @@ from balto.learn.metrics import Accuracy, evaluate
 from balto.learn.result import Result
 from balto.learn.round import Round
 from balto.learn.saturation import outlook
+from balto.learn.seconds import SecondsBudget
 from balto.learn.settings import LoopSettings
 from balto.learn.split import (
     Split,
@@ -97,8 +100,10 @@ class ActiveLearner:
         self.split = Split.of(pool, settings.test_share, settings.seed)
         selectable = np.array([len(t) for t in self.split.train], dtype=np.int64)
         self.selectable = int(selectable.sum())
-        budget = total_budget(settings.budget, self.selectable)
-        self.budget = allocate_budget(budget, selectable)
+        self._seconds: SecondsBudget | None = None
+        if settings.budget_s is not None:
+            self._seconds = SecondsBudget(settings.budget_s, settings.rounds, pool.features)
+        self.budget = allocate_budget(self._programs(), selectable)
         self.schedule = np.array([budget_by_round(int(b), settings.rounds) for b in self.budget])
         self.picks: list[list[int]] = [[] for _ in pool.tasks]  # program ids, in order of choice
         self._start_from = start_from
@@ -118,6 +123,13 @@ class ActiveLearner:
     def rounds_done(self) -> int:
         """How many rounds have ended."""
         return self._last.round if self._last else 0
+
+    def _programs(self) -> int:
+        """How many programs will be measured; with a budget of seconds, about."""
+        if self._seconds is None:
+            return total_budget(self.settings.budget, self.selectable)
+        about = self._seconds.seconds / float(self._seconds.expected.mean())
+        return max(1, min(self.selectable, round(about)))
 
     @property
     def _ids(self) -> range:
@@ -169,16 +181,22 @@ class ActiveLearner:
         self.measure(held_out)
         self._test_measured = True
 
-    def measure(self, programs: Mapping[int, Sequence[int]]) -> None:
+    def measure(
+        self,
+        programs: Mapping[int, Sequence[int]],
+        limits: NDArray[np.float64] | None = None,
+    ) -> None:
         """Measure those programs that were not measured yet.
 
         Args:
             programs: of each task, by its place in the pool.
+            limits: of all programs of the pool, seconds after which a build is ended as too dear;
+                None for no such limits.
 
         Raises:
             MeasurerError: If measuring cannot go on.
         """
-        measure_missing(self.pool, programs, self.store, self.measurer)
+        measure_missing(self.pool, programs, self.store, self.measurer, limits)
 
     def round(self, number: int) -> Round:
         """Select, measure, train, and evaluate on the held-out programs; `number` is 1-based.
@@ -208,7 +226,7 @@ class ActiveLearner:
             for k, task in enumerate(self.pool.tasks)
             if task.name in selection.picks
         }
-        self.measure(picks)
+        self.measure(picks, None if self._seconds is None else self._seconds.limits())
         for task_id, programs in picks.items():
             self.picks[task_id].extend(programs)
         select_s = selected - started
@@ -242,16 +260,19 @@ class ActiveLearner:
     def labels(self, task_id: int) -> NDArray[np.float64]:
         """Labels y = T / T_max of a task's selected programs; NaN where the measurement failed.
 
+        A program whose build was ended as too dear counts as slow, not as failed.
+
         Args:
             task_id: the task's place in the pool.
 
         Returns:
             One a selected program, in the order of choice, in (0, 1] or NaN.
         """
-        latency = self._outcomes(task_id, self.picks[task_id]).latency_s
+        outcomes = self._outcomes(task_id, self.picks[task_id])
+        latency = outcomes.latency_s
         if not np.isfinite(latency).any():
             return np.full(len(latency), np.nan)
-        return np.asarray(np.nanmin(latency) / latency)
+        return np.where(outcomes.too_dear, SLOW, np.nanmin(latency) / latency)
 
     def trained_on(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]]:
         """Pool-wide indices, labels and tasks of the programs the model is trained on.
@@ -282,6 +303,7 @@ class ActiveLearner:
             labelled=np.searchsorted(train, picks),
             labels=self.labels(k),
             seconds=self._outcomes(k, picks).seconds,
+            cost=None if self._seconds is None else self._seconds.expected[place.start + train],
             program_features=lambda: program_features(features, self._sets)[train],
         )
         asked = self._asked
@@ -294,17 +316,21 @@ class ActiveLearner:
 
     def _select(self, number: int, kept: Selection | None) -> Selection:
         """The round's selection: as it was kept, completed by tasks that came too late for it."""
-        budgets = self.schedule[:, number - 1].tolist()
-        ids = [k for k in self._ids if budgets[k]]
+        left_s = self._left_s(number)
+        ids = list(self._ids)
         if kept is not None:
             lacking = self.log.late - kept.picks.keys()
             ids = [k for k in ids if self.pool.tasks[k].name in lacking]
-            if not ids:
-                return kept
+            left_s *= sum(len(self.split.train[k]) for k in ids) / self.selectable
+        budgets = self._budgets(number, ids, left_s)
+        ids = [k for k in ids if budgets[k]]
+        if kept is not None and not ids:
+            return kept
         names = [self.pool.tasks[k].name for k in ids]
         states = [self._state(k) for k in ids]
         rngs = [selection_rng(self.settings.seed, number, name) for name in names]
         chosen = select_tasks(self.selector, states, [budgets[k] for k in ids], rngs)
+        chosen = self._that_fit(ids, chosen, left_s)
         rules: Counter[str] = Counter(kept.rules if kept else {})
         for state, some in zip(states, chosen, strict=True):
             rules[self.selector.rule(state)] += len(some)
@@ -315,6 +341,43 @@ class ActiveLearner:
         }
         picks = {**(kept.picks if kept else {}), **picks}
         return Selection(picks, {rule: n for rule, n in rules.items() if n})
+
+    def _left_s(self, number: int) -> float:
+        """Seconds that a round may use, as what was measured before it says; else infinity."""
+        if self._seconds is None:
+            return math.inf
+        picks = [np.array(self.picks[k], np.int64) + self.pool.offsets[k] for k in self._ids]
+        outcomes = Outcomes.concatenate(self._outcomes(k, self.picks[k]) for k in self._ids)
+        self._seconds.learn(np.concatenate(picks), outcomes)
+        return self._seconds.left(number)
+
+    def _budgets(self, number: int, ids: list[int], left_s: float) -> list[int]:
+        """How many programs to choose of each task in a round: of those of `ids`, if any."""
+        if self._seconds is None:
+            return [
+                n if k in ids else 0 for k, n in enumerate(self.schedule[:, number - 1].tolist())
+            ]
+        free = {k: np.setdiff1d(self.split.train[k], self.picks[k]) for k in ids}
+        places = [some + self.pool.offsets[k] for k, some in free.items()]
+        count = self._seconds.count(left_s, np.concatenate([np.empty(0, np.int64), *places]))
+        count = max(count, 1) if number == 1 else count
+        sizes = np.array([len(free.get(k, ())) for k in self._ids])
+        found: list[int] = allocate_budget(count, sizes).tolist()
+        return found
+
+    def _that_fit(
+        self, ids: list[int], chosen: list[NDArray[np.int64]], left_s: float
+    ) -> list[NDArray[np.int64]]:
+        """Of the programs chosen of some tasks, those for which there are seconds."""
+        if self._seconds is None:
+            return chosen
+        places = {
+            k: self.split.train[k][some] + self.pool.offsets[k]
+            for k, some in zip(ids, chosen, strict=True)
+        }
+        first = not any(self.picks)  # a model needs something to learn from
+        kept = self._seconds.fit(places, left_s, least=int(first))
+        return [np.searchsorted(self.split.train[k], kept[k] - self.pool.offsets[k]) for k in ids]
 
     def _fit(self) -> None:
         index, y, task = self.trained_on()

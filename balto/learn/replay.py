@@ -34,6 +34,7 @@ def replay(
     seed: int = 0,
     until_saturated: bool = False,
     start_from: Sequence[str | CostModel] = (),
+    budget_s: float | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Result:
     """Run the rounds of one seed on a recorded pool, whose outcomes stand for measurements.
@@ -51,6 +52,8 @@ def replay(
             expected to bring less than a point of Top-1 (`balto.learn.saturation`).
         start_from: models to learn from too, or their files; ``starter`` is the one that ships with
             balto. The first is asked in round 1.
+        budget_s: seconds of building and timing, as they were recorded, in the place of `budget`;
+            what the held-out programs took is not among them.
         on_round: called after each round.
 
     Returns:
@@ -71,13 +74,14 @@ def replay(
     """
     check_type("pool", pool, Pool, "balto.read_pool(path) reads one")
     if isinstance(selector, str) and selector == FULL:
-        selector, budget, rounds = "random", 1.0, 1
+        selector, budget, rounds, budget_s = "random", 1.0, 1, None
     settings = LoopSettings(
         budget=budget,
         rounds=rounds,
         test_share=test_share,
         seed=seed,
         until_saturated=until_saturated,
+        budget_s=budget_s,
     )
     one = isinstance(start_from, str | CostModel) or not isinstance(start_from, Iterable)
     given: list[Any] = [start_from] if one else list(start_from)
@@ -101,6 +105,7 @@ def summary(
         "selector": selector,
         "model": model,
         "budget": 1.0 if selector == FULL else settings.budget,
+        **({} if settings.budget_s is None else {"budget_s": settings.budget_s}),
         "rounds": 1 if selector == FULL else settings.rounds,
         "seeds": seeds,
         **{

@@ -200,7 +200,11 @@ class RoundLog:
 
 
 def measure_missing(
-    pool: Pool, programs: Mapping[int, Sequence[int]], store: OutcomeStore, measurer: Measurer
+    pool: Pool,
+    programs: Mapping[int, Sequence[int]],
+    store: OutcomeStore,
+    measurer: Measurer,
+    limits: NDArray[np.float64] | None = None,
 ) -> None:
     """Measure those programs that were not measured yet, and keep each outcome as it comes.
 
@@ -209,6 +213,7 @@ def measure_missing(
         programs: of each task, by its place in the pool.
         store: what is known, and where outcomes go.
         measurer: measures them.
+        limits: of all programs of the pool, seconds after which a build is ended as too dear.
 
     A latency that cannot be is kept as a failure (`balto.data.plausible`).
 
@@ -216,12 +221,14 @@ def measure_missing(
         MeasurerError: If measuring cannot go on; what was measured before is kept.
     """
     candidates = []
+    ends = np.full(len(pool), np.inf) if limits is None else limits
     for k, wanted in sorted(programs.items()):
         task = pool.tasks[k]
         measured = store.of(task.name, len(pool.programs(k))).measured
+        first = int(pool.offsets[k])
         best_s = store.best_s(task.name)
         candidates += [
-            Candidate(task, k, int(p), pool.trace(k, int(p)), best_s)
+            Candidate(task, k, int(p), pool.trace(k, int(p)), best_s, ends[first + int(p)])
             for p in wanted
             if not measured[p]
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -31,11 +32,14 @@ class Program:
         module: TVM's JSON of the task's module.
         trace: JSON of the trace that makes the program; empty for the module as it is.
         target: what to compile for.
+        limit_s: seconds of the processor after which building it is ended; infinity for none of
+            its own. It is the same program whatever this says.
     """
 
     module: str
     trace: str
     target: Target
+    limit_s: float = field(default=math.inf, compare=False)
 
     @classmethod
     def of(cls, candidate: Candidate) -> Program:
@@ -45,7 +49,8 @@ class Program:
             InputError: If the candidate's task has no module, or the candidate has no trace.
         """
         task = candidate.task
-        return cls(task.require_module(), candidate.require_trace(), task.target)
+        of = task.require_module(), candidate.require_trace(), task.target
+        return cls(*of, candidate.build_limit_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +143,14 @@ class Built:
     build_s: float
 
 
+def limit_of(work: Program | Built, limit: Limit) -> Limit:
+    """What building may take: the limit of all programs, or the program's own."""
+    return limit.at_most(work.limit_s) if isinstance(work, Program) else limit
+
+
 def build_exported(program: Program, limit: Limit) -> Built:
     """Build and export a program within a limit; what a worker of an executor runs."""
-    stage("build", *limit)
+    stage("build", *limit_of(program, limit))
     started = time.perf_counter()
     try:
         artifact = build(program, export=True)

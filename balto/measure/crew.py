@@ -6,6 +6,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -79,7 +80,8 @@ class CrewMeasurer(Measurer):
                 for unbuilt, reason, seconds in todo.failures():
                     if reason.untaken:
                         raise _none_starts(reason) from reason
-                    yield unbuilt, outcome_of_error(reason, seconds)
+                    failed = outcome_of_error(reason, seconds)
+                    yield unbuilt, ended_as_too_dear(failed, candidates[unbuilt])
                 for number, worker in enumerate(self._workers):
                     worker.start()
                     free = number not in busy and worker.ready
@@ -105,6 +107,7 @@ class CrewMeasurer(Measurer):
                             todo.again(index)
                             continue
                         outcome = outcome_of_error(error, time.monotonic() - began)
+                        outcome = ended_as_too_dear(outcome, candidates[index])
                     if outcome is None:
                         continue
                     outcome = self._judged(outcome, candidates[index].task)
@@ -202,6 +205,15 @@ def _none_starts(error: WorkerError) -> MeasurerError:
 
 def _no_memory(error: WorkerError) -> bool:
     return any(sign in f"{error}\n{error.output}" for sign in _OUT_OF_MEMORY)
+
+
+def ended_as_too_dear(outcome: Outcome, candidate: Candidate) -> Outcome:
+    """The outcome, under its own status if the build ran into the limit of its candidate."""
+    limit_s = candidate.build_limit_s
+    if outcome.status is not Status.BUILD_TIMEOUT or outcome.build_s < limit_s:
+        return outcome
+    message = f"its build was ended after {outcome.build_s:.1f} s, far past what was foretold"
+    return replace(outcome, status=Status.TOO_DEAR, message=message)
 
 
 def outcome_of_error(error: WorkerError, seconds: float) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any
 
 from balto.data.target import Target
 from balto.errors import InputError
-from balto.measure.build import Built, Program, artifact_of
+from balto.measure.build import Built, Program, artifact_of, limit_of
 from balto.measure.execute import device_of, time_artifact
 from balto.measure.placement import CpuPlacement
 from balto.measure.settings import Limit
@@ -59,7 +59,7 @@ def measure(job: Job, limit: Limit, timing_lock: int, placement: CpuPlacement) -
         timing_lock: file descriptor whose lock is the right to time.
         placement: where to build, and where to time.
     """
-    stage("build", *limit)
+    stage("build", *limit_of(job.work, limit))
     artifact = artifact_of(job.work).load()  # linked before it takes the timing core
     stage("wait", job.wait_s)
     waiting = time.perf_counter()

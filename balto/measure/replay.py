@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from balto.arguments import check_type
 from balto.data.candidate import Candidate
-from balto.data.outcome import Outcome
+from balto.data.outcome import Outcome, Status
 from balto.data.pool import Pool
 from balto.errors import MeasurerError
 from balto.measure.measurer import Measurer
@@ -37,4 +37,12 @@ class ReplayMeasurer(Measurer):
                     f"expected a recorded measurement of program {candidate.program_id} of task "
                     f"{candidate.task.name}, the pool has none"
                 )
-            yield index, outcome
+            yield index, _ended(outcome, candidate.build_limit_s)
+
+
+def _ended(outcome: Outcome, limit_s: float) -> Outcome:
+    """What it would have been with a limit of building."""
+    if not outcome.build_s > limit_s:
+        return outcome
+    message = f"its build would have been ended after {limit_s:.1f} s, far past what was foretold"
+    return Outcome(Status.TOO_DEAR, build_s=limit_s, message=message)

@@ -21,7 +21,7 @@ from balto.data.plausible import LEFT_OUT
 from balto.data.target import Target
 from balto.data.task import Task
 from balto.errors import InputError, NoDevice, WorkerError, WorkerRaised, WorkerTimeout
-from balto.measure.build import Built, Program
+from balto.measure.build import Built, Program, limit_of
 from balto.measure.crew import CrewMeasurer
 from balto.measure.local import Job
 from balto.measure.probes import PROBE_EVERY
@@ -193,7 +193,7 @@ class RpcMeasurer(CrewMeasurer):
         probed = frozenset(d for d, n in self._since_probe.items() if n < PROBE_EVERY)
         self._workers[number].submit(
             *(_MEASURE, job, settings.tracker, settings.grace_s, self._left_out, probed),
-            deadline_s=how.build_limit.clock_s,
+            deadline_s=limit_of(work, how.build_limit).clock_s,
         )
 
     @property

@@ -22,6 +22,12 @@ class Limit(NamedTuple):
     clock_s: float
     cpu_s: float = math.inf
 
+    def at_most(self, cpu_s: float) -> Limit:
+        """The same with at most so much of the processor, and the clock in proportion."""
+        if cpu_s >= self.cpu_s:
+            return self
+        return Limit(self.clock_s * cpu_s / self.cpu_s, cpu_s)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSettings:

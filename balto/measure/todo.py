@@ -169,14 +169,15 @@ class BuildAhead(Todo):
                     self._slow.add(index)
                     self._waiting.append(index)
                     continue
-                yield index, error, self._seconds(error)
+                yield index, error, self._seconds(index, error)
         self._build()
 
-    def _seconds(self, error: WorkerError) -> float:
+    def _seconds(self, index: int, error: WorkerError) -> float:
         """What building took that failed; NaN if that is not known."""
         if not isinstance(error, WorkerTimeout):
             return math.nan
-        return self._limit.clock_s if error.by_clock else self._limit.cpu_s
+        limit = self._limit.at_most(self._candidates[index].build_limit_s)
+        return limit.clock_s if error.by_clock else limit.cpu_s
 
     def close(self) -> None:
         """Forget what is left."""

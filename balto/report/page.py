@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from balto.campaign.config import Config
 from balto.data.files import as_path, write_atomically
 from balto.data.outcome import Status
 from balto.report.captions import captions, curve_words, reference_words
@@ -75,7 +76,7 @@ def render(data: ReportData) -> str:
             or f"{len(data.tasks)} operators",
             state=data.status.state,
             subtitle=f"{'; '.join(data.devices)}: {config.selector_spec} with {config.model_spec}, "
-            f"{config.budget:.3g} of the programs in {config.rounds} rounds, seed {config.seed}",
+            f"{_budget(config)} in {config.rounds} rounds, seed {config.seed}",
             tiles=_tiles(data),
             figures={name: Markup(svg) for name, svg in all_figures(data).items()},  # noqa: S704
             captions=captions(data),
@@ -97,6 +98,12 @@ def render(data: ReportData) -> str:
 def _worst_first(tasks: Sequence[TaskRow]) -> list[TaskRow]:
     """Tasks without a latency, then those with the lowest Top-1; those not judged come last."""
     return sorted(tasks, key=lambda t: (not math.isnan(t.best_s), math.isnan(t.top1), t.top1))
+
+
+def _budget(config: Config) -> str:
+    if config.budget_s is not None:
+        return seconds(config.budget_s)
+    return f"{config.budget:.3g} of the programs"
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ class Bench:
         traces: Sequence[str],
         tell: Callable[[Outcome], None] = lambda _: None,
         before: int = 0,
+        limits: Sequence[float] | None = None,
     ) -> list[Outcome]:
         """Outcomes of programs, those that the journal knows from there.
 
@@ -60,6 +62,7 @@ class Bench:
             traces: one a program.
             tell: is told each outcome.
             before: how often each was measured before.
+            limits: seconds after which the build of each is ended as too dear.
         """
         known = [self._facts.setdefault((task.name, trace), []) for trace in traces]
         missing = [k for k, facts in enumerate(known) if len(facts) <= before]
@@ -68,7 +71,8 @@ class Bench:
                 tell(facts[before])
         of_task = (facts for (name, _), facts in self._facts.items() if name == task.name)
         best_s = min((o.latency_s for facts in of_task for o in facts if o.ok), default=None)
-        candidates = [Candidate(task, 0, k, traces[k], best_s) for k in missing]
+        ends = limits or [math.inf] * len(traces)
+        candidates = [Candidate(task, 0, k, traces[k], best_s, ends[k]) for k in missing]
         for k, measured in self._measurer.measure(candidates) if candidates else ():
             outcome = plausible(measured, task.flop)
             known[missing[k]].append(outcome)

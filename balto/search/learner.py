@@ -13,6 +13,7 @@ from balto.learn.tmax import TMaxEstimator
 from balto.models import create
 from balto.models.base import CostModel
 from balto.models.xgb import XGB
+from balto.search.cost import TrialCost
 from balto.search.surrogate import Belief
 
 #: However many trials there are: labels stay in the units of the anchors' labels.
@@ -39,6 +40,7 @@ class Learner:
         base: as given.
         belief: what the search is told by a trained forest and the trials, with nothing trained;
             None where the base is another kind of model, or there is none.
+        cost: what trials take; None where that decides nothing.
 
     Args:
         base: a fitted model; None to start from nothing.
@@ -55,6 +57,7 @@ class Learner:
         self._tasks: dict[Hashable, int] = {}
         self._trained: CostModel | None = None
         self.belief = Belief(base) if isinstance(base, XGB) else None
+        self.cost: TrialCost | None = None
 
     @property
     def model(self) -> CostModel | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from balto.data.outcome import Outcome
+from balto.search.forecast import Forecast
 
 
 class SessionListener:
@@ -53,6 +54,9 @@ class SessionListener:
         Args:
             latency_s: sum over the tasks, each as often as it runs, seconds.
         """
+
+    def foretold(self, task: str, forecast: Forecast) -> None:
+        """What the trials that are left are expected to bring; `task` is empty for a network."""
 
     def task_left_untuned(self, task: str, reason: str) -> None:
         """A task keeps TVM's default schedule, since it cannot be tuned.

@@ -16,6 +16,8 @@ JOURNAL = "journal.jsonl"
 #: of the fastest when it was measured again; what a batch of them took; what the search found, when
 #: it is over (`balto.tune.found`).
 CONFIG, TRIAL, AGAIN, BATCH, FOUND = "config", "trial", "again", "batch", "found"
+#: What the clock said where it decides how many trials there are (`balto.search.pace`).
+CLOCK = "clock"
 #: What a task's search found, seconds; null where that is not known.
 SECONDS = ("latency_s", "untuned_s", "asking_s", "seconds")
 
@@ -31,7 +33,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
-            if kind not in ((TRIAL, AGAIN, BATCH, FOUND) if records else (CONFIG,)):
+            if kind not in ((TRIAL, AGAIN, BATCH, CLOCK, FOUND) if records else (CONFIG,)):
                 raise InputError(f"expected the settings, then trials; got {kind!r}")
             if kind in (TRIAL, AGAIN):
                 text_of(record, "task"), text_of(record, "trace")
@@ -44,6 +46,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                 text_of(record, "task")
                 for name in ("seconds", "asking_s"):
                     check_number(name, record[name], 0)
+            if kind == CLOCK:
+                check_number("spent_s", record["spent_s"], 0)
             if kind == FOUND:
                 _check_found(record, measured)
         records.append(record)

@@ -16,10 +16,13 @@ from balto.journal.file import Journal
 from balto.measure.measurer import Measurer
 from balto.models.base import CostModel
 from balto.search.bench import Bench
+from balto.search.cost import TrialCost
 from balto.search.favourite import Favourite, checked
+from balto.search.forecast import Standing, forecast
 from balto.search.learner import Learner
 from balto.search.listener import SessionListener
 from balto.search.makers import Makers
+from balto.search.pace import NEXT_S, Pace
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
 
@@ -72,7 +75,7 @@ class Session:
         """Stop what makes programs, whatever it does."""
         self._makers.close()
 
-    def tune(self, task: Task, trials: int) -> TunedTask:
+    def tune(self, task: Task, trials: int | Pace) -> TunedTask:
         """Search a task with at most so many trials; fewer where its space has fewer.
 
         Args:
@@ -87,12 +90,17 @@ class Session:
             MeasurerError: If measuring cannot go on, or neither the untuned nor a right program
                 runs.
         """
+        pace = Pace.of(trials)
+        self.price(pace)
         tuning = self.begin(task)
-        batch = min(self._settings.batch, max(_LEAST_BATCH, trials // 4))
-        while tuning.trials < trials:
-            stepping = tuning.trials >= trials * (1 - self._settings.steps)
-            if not tuning.advance(min(trials - tuning.trials, batch), stepping):
+        while tuning.trials < (total := pace.trials(tuning.trials)):
+            batch = min(self._settings.batch, max(_LEAST_BATCH, total // 4))
+            stepping = tuning.trials >= total * (1 - self._settings.steps)
+            if not tuning.advance(min(total - tuning.trials, batch), stepping):
                 break  # the space is dry
+            latency_s = min([*tuning.best_s[-1:], tuning.untuned_s])
+            standing = Standing(1, latency_s, tuning.trials)
+            self.foretell([standing], total - tuning.trials, pace, task.name)
         tuned = tuning.finish()
         if math.isnan(tuned.latency_s):
             raise MeasurerError(
@@ -110,6 +118,28 @@ class Session:
         """
         [untuned] = self._bench.measure(task, [""])
         return untuned.latency_median_s if untuned.ok else math.nan
+
+    def price(self, pace: Pace) -> None:
+        """Weigh what programs promise against what they cost, if the clock decides."""
+        if pace.timed and self._learner.cost is None:
+            self._learner.cost = TrialCost()
+
+    def foretell(
+        self, standings: Sequence[Standing], more: int, pace: Pace, task: str = ""
+    ) -> None:
+        """Tell what the trials that are left will bring, and the pace what the next minute will.
+
+        Args:
+            standings: of all tasks; nothing is told where a latency is not known.
+            more: how many trials are left.
+            pace: of the search.
+            task: of an operator's; empty for a network.
+        """
+        if not all(0 < each.latency_s < math.inf for each in standings):
+            return
+        told = forecast(standings, more, more * pace.trial_s)
+        self._bench.listener.foretold(task, told)
+        pace.expect(forecast(standings, round(NEXT_S / pace.trial_s), NEXT_S).gain)
 
     def begin(self, task: Task, share: float = 1.0) -> TaskTuning:
         """Begin to tune a task, which then goes on in slices: time the untuned program, draw.

@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 
 from balto.data.task import Task
 from balto.errors import InputError
-from balto.search.budget import Share, network_s, next_task, next_untried, share_of
+from balto.search.budget import (
+    Share,
+    latencies,
+    network_s,
+    next_task,
+    next_untried,
+    share_of,
+)
 from balto.search.favourite import UNTRAINED, Favourite
+from balto.search.forecast import Standing
 from balto.search.listener import SessionListener
+from balto.search.pace import Pace
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
@@ -26,7 +35,7 @@ _TOO_SMALL = f"under {_LEAST_SHARE:.1%} of the network's latency each"
 def search_in_slices(
     session: Session,
     tasks: Sequence[Task],
-    trials: int,
+    trials: int | Pace,
     settings: SearchSettings,
     listener: SessionListener,
 ) -> tuple[list[TunedTask], list[tuple[str, str]]]:
@@ -44,7 +53,7 @@ def search_in_slices(
         that had no trial; name and reason of the tasks that stay untuned.
     """
     search = _Search(session, tasks, listener)
-    if session.trained and trials < _FEW * len(tasks):
+    if session.trained and Pace.of(trials).most < _FEW * len(tasks):
         search.favour(range(len(tasks)))
     search.measure(trials, settings)
     tuned = [each.finish() for each in search.begun.values()]
@@ -88,23 +97,26 @@ class _Search:
                 self._refuse(k, error)
             self.listener.favourite(self.tasks[k].name, done, len(missing))
 
-    def measure(self, trials: int, settings: SearchSettings) -> None:
+    def measure(self, trials: int | Pace, settings: SearchSettings) -> None:
         """Give out the trials."""
-        # Few trials for many tasks: a good program of each is worth more than a best one of some.
-        size = max(1, min(settings.batch, trials // (2 * len(self.tasks))))
+        pace = Pace.of(trials)
+        pace.begin(len(self.tasks))
+        self.session.price(pace)
         spent, shares, begun = 0, self.shares, self.begun
-        while spent < trials:
+        while spent < (total := pace.trials(spent)):
             self._expect()
             if (k := next_task(shares)) is None:
                 return
+            # Few trials for many tasks: a good program of each is worth more than a best of some.
+            size = max(1, min(settings.batch, total // (2 * len(self.tasks))))
             if k not in begun and self._is_too_small(k):
                 shares[k].dry, self.refused[k] = True, _TOO_SMALL
                 continue
             try:
                 if k not in begun:
                     begun[k] = self._begin(k)
-                stepping = spent >= trials * (1 - settings.steps)
-                measured = begun[k].advance(min(size, trials - spent), stepping)
+                stepping = spent >= total * (1 - settings.steps)
+                measured = begun[k].advance(min(size, total - spent), stepping)
             except InputError as error:
                 self._refuse(k, error)
                 continue
@@ -112,6 +124,13 @@ class _Search:
             shares[k].record(min(begun[k].best_s, default=math.inf))
             spent += measured
             self.listener.estimated(network_s(shares))
+            self.session.foretell(self._standings(), total - spent, pace)
+
+    def _standings(self) -> list[Standing]:
+        """How far each task is."""
+        trials = [self.begun[k].trials if k in self.begun else 0 for k in range(len(self.tasks))]
+        known = zip(self.shares, latencies(self.shares), trials, strict=True)
+        return [Standing(share.weight, seconds, count) for share, seconds, count in known]
 
     def _begin(self, k: int) -> TaskTuning:
         """A task that had no trial yet, begun; the one after it is drawn meanwhile."""

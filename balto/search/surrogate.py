@@ -112,8 +112,17 @@ class Belief:
         """
         return self._posterior(task, programs)[0]
 
-    def choose(self, task: Hashable, programs: Judged, count: int) -> NDArray[np.int64]:
-        """The programs of `n` to try next, at most `count`, by expected improvement."""
+    def choose(
+        self, task: Hashable, programs: Judged, count: int, seconds: Floats | None = None
+    ) -> NDArray[np.int64]:
+        """The programs of `n` to try next, at most `count`, by expected improvement.
+
+        Args:
+            task: of them.
+            programs: `n`.
+            count: how many.
+            seconds: `n`, what trying each is expected to take: improvement a second counts then.
+        """
         mean, explained = self._posterior(task, programs)
         likely = np.argsort(-mean, kind="stable")[:_CANDIDATES]
         mean, leaves = mean[likely], programs.leaves[likely]
@@ -123,7 +132,9 @@ class Belief:
             best = max(float(y.max()) for of, _, y in self._trials if of == number)
             covariance += LEVEL**2
         count = min(count, len(likely))
-        return np.asarray(likely[_improving(mean, covariance, explained[:, likely], best, count)])
+        cost = np.ones(len(likely)) if seconds is None else seconds[likely]
+        found = _improving(mean, covariance, explained[:, likely], best, cost, count)
+        return np.asarray(likely[found])
 
     def _posterior(self, task: Hashable, programs: Judged) -> tuple[Floats, Floats]:
         """Mean, `n`; and ``t x n`` whose sums of squares are what `t` trials take off variances."""
@@ -204,14 +215,15 @@ def _product(explained: Any, residual: Any) -> Any:
 
 
 @jit
-def _improving(mean: Any, covariance: Any, explained: Any, best: Any, count: Any) -> Any:
-    """Places of the largest expected improvements, one by one; ties go to the first.
+def _improving(mean: Any, covariance: Any, explained: Any, best: Any, cost: Any, count: Any) -> Any:
+    """Places of the largest expected improvements for their cost, one by one; ties go to the first.
 
     Args:
         mean: `n`.
         covariance: ``n x n``, before any trial.
         explained: ``t x n``, of the trials.
         best: what is to be improved on.
+        cost: `n`, above 0.
         count: how many.
     """
     size = len(mean)
@@ -231,7 +243,7 @@ def _improving(mean: Any, covariance: Any, explained: Any, best: Any, count: Any
                 z = (mean[c] - best) / deviation
                 below = 0.5 * math.erfc(-z / math.sqrt(2.0))
                 density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-                improvement = deviation * (z * below + density)
+                improvement = deviation * (z * below + density) / cost[c]
                 if improvement > most:
                     found, most = c, improvement
         chosen[b], free[found] = found, False

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from balto.arguments import check_field
 from balto.data.features import FEATURE_SETS, Features, FeatureTable
+from balto.data.outcome import Outcome
 from balto.data.task import Task
 from balto.errors import InputError, WorkerDied, WorkerError, WorkerTimeout
 from balto.models import create
@@ -229,7 +230,9 @@ class TaskSearch:
         free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
         belief = self._learner.belief
         if belief is not None:
-            chosen = belief.choose(self.task.name, self._judgement(belief).take(free), count)
+            judged, cost = self._judgement(belief).take(free), self._learner.cost
+            seconds = None if cost is None else cost.seconds(self._table.take(free))
+            chosen = belief.choose(self.task.name, judged, count, seconds)
             return [int(p) for p in free[chosen]]
         scores = self._scores()
         if scores is None:
@@ -279,6 +282,17 @@ class TaskSearch:
         base, task = self._learner.base, np.zeros(len(self), np.int32)
         assert base is not None
         return float(max(base.to_relative_throughput(self.said()[0], task)[program], LEAST))
+
+    def build_limits(self, programs: Sequence[int]) -> list[float]:
+        """Seconds after which builds of programs are ended as too dear; infinity for never."""
+        cost = self._learner.cost
+        found = None if cost is None else cost.build_limits(self._table.take(np.array(programs)))
+        return [math.inf] * len(programs) if found is None else found.tolist()
+
+    def learn_costs(self, programs: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        """Take in what trials took, if that decides anything."""
+        if self._learner.cost is not None:
+            self._learner.cost.learn(self._table.take(np.array(programs)), outcomes)
 
     def learn(self, latency_s: dict[int, float]) -> None:
         """Take in what measuring gave: program -> seconds, NaN for a failure."""

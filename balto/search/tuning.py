@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from balto.data.outcome import Outcome
+from balto.data.outcome import SLOW, Outcome, Status
 from balto.data.task import Task
 from balto.search.bench import Bench
 from balto.search.finalists import running_best
@@ -132,12 +132,14 @@ class TaskTuning:
         if not chosen:
             return 0
         known = bench.measurements
-        outcomes, waited_s = self._measure_and_grow(traces, last=stepping)
+        limits = search.build_limits(chosen)
+        outcomes, waited_s = self._measure_and_grow(traces, limits, last=stepping)
         asked = time.perf_counter()
         self._programs += zip(traces, outcomes, strict=True)
         latency_s = [o.latency_median_s if o.ok else math.nan for o in outcomes]
         self._latency_s += latency_s
-        search.learn(dict(zip(chosen, latency_s, strict=True)))
+        search.learn_costs(chosen, outcomes)
+        search.learn(dict(zip(chosen, self._taught(outcomes), strict=True)))
         ended = time.perf_counter()
         self._asking_s += waited_s + ended - asked
         self._seconds += ended - began
@@ -180,7 +182,9 @@ class TaskTuning:
             lost=self._search.lost,
         )
 
-    def _measure_and_grow(self, traces: Sequence[str], last: bool) -> tuple[list[Outcome], float]:
+    def _measure_and_grow(
+        self, traces: Sequence[str], limits: Sequence[float], last: bool
+    ) -> tuple[list[Outcome], float]:
         """Measure; meanwhile the next generation grows, and the next task's programs are drawn.
 
         Returns:
@@ -188,11 +192,20 @@ class TaskTuning:
         """
         growing = None if last else self._makers.submit(self._search.grow, len(traces))
         self._makers.draw_expected()
-        outcomes = self._bench.measure(self.task, traces, self._tell)
+        outcomes = self._bench.measure(self.task, traces, self._tell, limits=limits)
         asked = time.perf_counter()
         if growing is not None:
             waited(growing, self._drawing)
         return outcomes, time.perf_counter() - asked
+
+    def _taught(self, outcomes: Sequence[Outcome]) -> list[float]:
+        """Latencies to learn from, NaN for a failure; what was too dear to build counts as slow."""
+        best_s = self.best_s[-1] if math.isfinite(self.best_s[-1]) else math.nan
+        slow_s = best_s / SLOW
+        return [
+            o.latency_median_s if o.ok else slow_s if o.status is Status.TOO_DEAR else math.nan
+            for o in outcomes
+        ]
 
     def _note(self, new: bool) -> None:
         """Keep what a batch took, unless the journal knew it: then it took nothing."""

@@ -30,6 +30,8 @@ class TaskState:
         predictions: `M` predicted relative throughputs in [0, 1]; None while there is no model.
         program_features: makes the `M x d` program-level features; called only if asked for.
         ensemble_predictions: makes `K x M` predictions, one row a member; called only if asked for.
+        cost: `M`, seconds that measuring each is expected to take, above 0; None where programs,
+            and not seconds, are the budget.
     """
 
     name: str
@@ -40,6 +42,7 @@ class TaskState:
     predictions: NDArray[np.float64] | None = None
     program_features: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
     ensemble_predictions: Callable[[], NDArray[np.float64]] | None = field(default=None, repr=False)
+    cost: NDArray[np.float64] | None = field(default=None, repr=False)
     #: The predictions that `scores` checked, and what it returned: it is asked twice a choice.
     _sound: tuple[Any, NDArray[np.floating[Any]]] | None = field(
         default=None, init=False, repr=False

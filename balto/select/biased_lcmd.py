@@ -23,6 +23,9 @@ class BiasedLCMD(Selector):
     programs too. Here both the size of a cluster and the choice within it go by
     ``(f_i |x_i - x_centre|)^2``: a region counts by how much is unknown about its fast programs.
 
+    Where seconds are the budget, the weight is divided by those of the program: what a label
+    teaches in a second.
+
     Not from the paper; `docs/notes/selection-study.md` has its ablation.
 
     Attributes:
@@ -44,5 +47,7 @@ class BiasedLCMD(Selector):
     ) -> NDArray[np.int64]:
         """See the class."""
         weight = np.maximum(state.scores().astype(np.float64), 0) ** self.power
+        if state.cost is not None:
+            weight = weight / state.cost
         kernel = ensemble_kernel(state.ensemble())
         return largest_cluster_picks(kernel, state.labelled, budget, weight)

@@ -31,9 +31,12 @@ from balto.tasks import networks
 from balto.tasks.shapes import Shapes, checked
 from balto.tasks.torch_module import as_spec
 from balto.tune.found import Untried
-from balto.tune.tuning import Tuning
+from balto.tune.tuning import Tuning, most_trials
 from balto.workers.calls import call_about
 from balto.workers.worker import Worker
+
+#: Trials, unless something else is asked for.
+USUAL = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,9 @@ def tune_network(
     shapes: Mapping[str, Any] | None = None,
     out: str | Path = "tuned",
     start_from: str | Path | None = starter.NAME,
-    trials: int = 400,
+    trials: int | None = None,
+    minutes: float | None = None,
+    until_saturated: bool = False,
     target: Target | str = "llvm",
     seed: int = 0,
     measurer: Measurer | str = "live",
@@ -110,9 +115,13 @@ def tune_network(
             database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
             or None to learn from the trials alone.
-        trials: programs measured, all tasks together; a task that has none gets the program that
-            the model likes best. With 0 none is measured, and the target may be of another
+        trials: programs measured, all tasks together, at most; by default 400, or as many as fit
+            where `minutes` or `until_saturated` is given. A task that has none gets the program
+            that the model likes best. With 0 none is measured, and the target may be of another
             machine: what is compiled for it is neither checked nor timed here.
+        minutes: of wall clock that the search may take, all runs together; None for no limit.
+            Compiling, checking and timing the result come on top.
+        until_saturated: end the search when its next minute is expected to save less than 1 %.
         target: what to compile for; ``num-cores`` says on how many cores, one if it does not.
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
@@ -124,8 +133,8 @@ def tune_network(
         What was found, and how fast the network is.
 
     Raises:
-        InputError: If the network, the number of trials, the target or the model is not what was
-            expected.
+        InputError: If the network, the number of trials or minutes, the target or the model is not
+            what was expected.
         ConfigurationChanged: If the folder was tuned with other settings, or is another network's.
         CampaignError: If the folder holds something else, or is in use.
         MeasurerError: If measuring cannot go on.
@@ -144,7 +153,9 @@ def tune_network(
             shapes=checked(shapes),
             out=as_path(out),
             start_from=start_from,
-            trials=trials,
+            trials=most_trials(trials, minutes, until_saturated, USUAL),
+            minutes=minutes,
+            until_saturated=until_saturated,
             target=Target.of(target),
             seed=seed,
             measurer=measurer,
@@ -156,7 +167,7 @@ def tune_network(
 
 @dataclass(kw_only=True)
 class _NetworkTuning(Tuning[TunedNetwork]):
-    """A network, from one number of trials for all of its tasks.
+    """A network, from one number of trials or minutes for all of its tasks.
 
     Attributes:
         spec: a built-in network's name, or a path.
@@ -199,7 +210,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         self.listener.compared(comparison.judge, comparison.tolerance, time.monotonic() - began)
 
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
-        return search_in_slices(session, self.tasks, self.trials, self.settings, self.listener)
+        return search_in_slices(session, self.tasks, self.pace, self.settings, self.listener)
 
     def deploy(
         self, worker: Worker, tuned: Sequence[TunedTask], untried: Sequence[Untried]

@@ -28,8 +28,11 @@ from balto.search.tuning import TunedTask
 from balto.tasks import check, extract_tasks
 from balto.tasks.extract import Extracted
 from balto.tune.found import Untried
-from balto.tune.tuning import Tuning
+from balto.tune.tuning import Tuning, most_trials
 from balto.workers.worker import Worker
+
+#: Trials, unless something else is asked for.
+USUAL = 64
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def tune_operators(
     out: str | Path = "tuned",
     *,
     start_from: str | Path | None = starter.NAME,
-    trials: int = 64,
+    trials: int | None = None,
+    minutes: float | None = None,
+    until_saturated: bool = False,
     target: Target | str = "llvm",
     seed: int = 0,
     measurer: Measurer | str = "live",
@@ -83,8 +88,12 @@ def tune_operators(
             JSON database, the journal, and the model with what it learnt.
         start_from: a model file; ``starter`` for the one that ships with balto, for CPUs; ``none``
             or None to learn from the trials alone.
-        trials: programs measured of each operator; with 0 each gets the program that the model
-            likes best, and the target may be of another machine.
+        trials: programs measured of each operator, at most; by default 64, or as many as fit
+            where `minutes` or `until_saturated` is given. With 0 each gets the program that the
+            model likes best, and the target may be of another machine.
+        minutes: of wall clock that the search may take, all runs together; None for no limit.
+            Compiling, checking and timing the result come on top.
+        until_saturated: end the search when its next minute is expected to save less than 1 %.
         target: what to compile for; what it leaves open is asked of this machine.
         seed: fixes every choice.
         measurer: measures: an object, or ``live`` for this machine or ``rpc:HOST:PORT/KEY``.
@@ -96,7 +105,8 @@ def tune_operators(
         What was found, an entry an operator.
 
     Raises:
-        InputError: If an operator, the number of trials or the target is not what was expected.
+        InputError: If an operator, the number of trials or minutes, or the target is not what was
+            expected.
         ModelFileError: If the file to start from is no model.
         ConfigurationChanged: If the folder was tuned with other settings.
         CampaignError: If the folder holds something else, or is in use.
@@ -111,7 +121,9 @@ def tune_operators(
         operators=operators,
         out=as_path(out),
         start_from=start_from,
-        trials=trials,
+        trials=most_trials(trials, minutes, until_saturated, USUAL),
+        minutes=minutes,
+        until_saturated=until_saturated,
         target=Target.of(target),
         seed=seed,
         measurer=measurer,
@@ -123,7 +135,7 @@ def tune_operators(
 
 @dataclass(kw_only=True)
 class _OperatorsTuning(Tuning[TunedOperators]):
-    """Operators, each with a number of trials of its own.
+    """Operators, each with a number of trials or minutes of its own.
 
     Attributes:
         operators: as a person writes them, or tasks.
@@ -158,10 +170,11 @@ class _OperatorsTuning(Tuning[TunedOperators]):
     def search(self, session: Session) -> tuple[list[TunedTask], list[Untried]]:
         if not self.trials:
             return self._favourites(session), []
-        tuned = []
+        tuned: list[TunedTask] = []
         for task, following in zip_longest(self.tasks, self.tasks[1:]):
             session.expect(following)
-            tuned.append(session.tune(task, self.trials))
+            self.pace.begin(parts=len(self.tasks) - len(tuned))
+            tuned.append(session.tune(task, self.pace))
         return tuned, []
 
     def _favourites(self, session: Session) -> list[TunedTask]:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from balto import models
-from balto.arguments import LARGEST_SEED, MOST_TRIALS, check_number
+from balto.arguments import (
+    LARGEST_SEED,
+    LEAST_MINUTES,
+    MOST_MINUTES,
+    MOST_TRIALS,
+    check_number,
+    check_type,
+)
 from balto.data.candidate import Candidate
 from balto.data.outcome import Outcome
 from balto.data.target import Target
@@ -25,6 +32,7 @@ from balto.measure.measurer import Measurer
 from balto.measure.named import opened
 from balto.models.base import CostModel
 from balto.models.starter import StartingModel
+from balto.search.pace import Pace
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
@@ -50,8 +58,11 @@ class Tuning(ABC, Generic[Result]):
         listener: is told what happens.
         settings: of the search of each task.
         deploying: of what comes after it.
+        minutes: of the search; None for no such limit.
+        until_saturated: whether the search ends when the next minute is expected to save little.
         tasks: what is tuned, once it is resolved.
         runs_here: whether this machine runs what is compiled; a tuning with trials needs that.
+        pace: how many trials there are, once the folder is open.
     """
 
     out: Path
@@ -63,13 +74,19 @@ class Tuning(ABC, Generic[Result]):
     listener: NetworkListener
     settings: SearchSettings
     deploying: DeploySettings
+    minutes: float | None = None
+    until_saturated: bool = False
     tasks: list[Task] = field(default_factory=list)
     runs_here: bool = True
+    pace: Pace = field(default_factory=Pace)
 
     def run(self) -> Result:
         """Resolve, open the folder, search what is not found yet, deploy what is not deployed."""
         check_number("trials", self.trials, 0, MOST_TRIALS, whole=True)
         check_number("seed", self.seed, 0, LARGEST_SEED, whole=True)
+        check_type("until_saturated", self.until_saturated, bool, "True or False")
+        if self.minutes is not None:
+            self.minutes = check_number("minutes", self.minutes, LEAST_MINUTES, MOST_MINUTES)
         start = StartingModel.open(self.start_from, self.target)
         if not self.trials and start.model is None:
             raise InputError(
@@ -90,6 +107,7 @@ class Tuning(ABC, Generic[Result]):
                 "trials": self.trials,
                 "target": self.target.to_json(),
                 "seed": self.seed,
+                **self._ends(),
                 **folder.unusual(self.settings, self.measurer),
             }
             with folder.opened(self.out, config, self.tasks) as (journal, records):
@@ -114,6 +132,7 @@ class Tuning(ABC, Generic[Result]):
         records: Sequence[Mapping[str, Any]],
     ) -> tuple[list[TunedTask], list[Untried]]:
         """Search, and keep what was found and the model that learnt."""
+        self.pace = Pace(self.trials, self.minutes, self.until_saturated, journal, records)
         rest = (journal, records, self.settings, self.seed, self.listener, self.runs_here)
         with (
             opened(self.measurer if self.trials else _Nothing(), self.target) as measurer,
@@ -130,6 +149,11 @@ class Tuning(ABC, Generic[Result]):
     def device(self) -> str | None:
         """What it runs on, as this machine names it; None of another machine."""
         return self.tasks[0].device if self.runs_here else None
+
+    def _ends(self) -> dict[str, Any]:
+        """What the folder's first record says of when the search ends, beside the trials."""
+        ends = {"minutes": self.minutes, "until_saturated": self.until_saturated}
+        return {name: value for name, value in ends.items() if value}
 
     def check(self) -> None:
         """Refuse what cannot be right, before anything is started."""
@@ -234,6 +258,15 @@ class _Nothing(Measurer):
 def _has_cores(target: Target) -> bool:
     """Whether this process may use as many cores as a target has."""
     return (target.cores or 1) <= len(os.sched_getaffinity(0))
+
+
+def most_trials(
+    trials: int | None, minutes: float | None, until_saturated: bool, usual: int
+) -> int:
+    """Trials at most: the usual number, unless something else ends the search."""
+    if trials is not None:
+        return trials
+    return usual if minutes is None and not until_saturated else MOST_TRIALS
 
 
 def _require_cores(target: Target) -> None:
