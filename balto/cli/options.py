@@ -131,6 +131,20 @@ def tasks_option(function: F) -> F:
     return option(function)
 
 
+def store_option(function: F) -> F:
+    """``--store DIR``: stores, the first of which is written to."""
+    option = click.option(
+        "--store",
+        "store",
+        multiple=True,
+        type=NAME,
+        metavar="DIR",
+        help="Take from this store what was tuned before, and write to it; those of a repeated "
+        "option are only read. own: a store of your own [default]; none: no store.",
+    )
+    return option(function)
+
+
 def until_saturated_option(function: F) -> F:
     """``--until-saturated``: the budget is a limit rather than a plan."""
     option = click.option(

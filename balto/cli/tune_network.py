@@ -35,6 +35,7 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "reference": dict(done.reference),
         "error": done.error,
         "trials": done.trials,
+        "store": vars(done.store),
         "wrong": list(done.wrong),
         "tasks": {
             each.task.name: {"weight": done.weights[each.task.name], **row(each)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from balto.data.task import Task, task_seed
 from balto.errors import WorkerError
 from balto.search.learner import Learner
 from balto.search.task import SearchSettings, TaskSearch, warm
+from balto.store.known import Known
 from balto.workers.worker import Worker
 
 _Made = TypeVar("_Made")
@@ -21,6 +22,9 @@ class Makers:
     """Workers on the cores on which nothing is timed, and one thread that tells them what to make.
 
     One thing is made after the other, so that what is made does not depend on how long it takes.
+
+    Attributes:
+        known: what stores know of tasks, by their names.
 
     Args:
         learner: what all tasks of the search share.
@@ -37,6 +41,7 @@ class Makers:
         for worker in self._workers:
             worker.start()
         self._making = ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, cpus))
+        self.known: Mapping[str, Known] = {}
         self._drawn: dict[str, Future[TaskSearch]] = {}
         self._expected: Task | None = None
         warming = ThreadPoolExecutor(1)
@@ -71,6 +76,8 @@ class Makers:
         def begun() -> TaskSearch:
             search = drawn.result()
             self._warm.result()
+            if task.name in self.known:
+                search.recall(self.known[task.name])
             for _ in range(self._settings.generations):
                 search.grow(max(1, self._settings.batch // self._settings.generations))
             return search

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from balto.arguments import check_number
 from balto.errors import InputError
 from balto.journal.file import numbered
 from balto.journal.records import at, possible_outcome, text_of
+from balto.store.known import Known
 
 #: In the folder of a tuning.
 JOURNAL = "journal.jsonl"
@@ -16,6 +18,8 @@ JOURNAL = "journal.jsonl"
 #: of the fastest when it was measured again; what a batch of them took; what the search found, when
 #: it is over (`balto.tune.found`).
 CONFIG, TRIAL, AGAIN, BATCH, FOUND = "config", "trial", "again", "batch", "found"
+#: What stores knew of the tasks when the search began, if they knew anything.
+RECALLED = "recalled"
 #: What a task's search found, seconds; null where that is not known.
 SECONDS = ("latency_s", "untuned_s", "asking_s", "seconds")
 
@@ -31,7 +35,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
-            if kind not in ((TRIAL, AGAIN, BATCH, FOUND) if records else (CONFIG,)):
+            if kind not in ((TRIAL, AGAIN, BATCH, FOUND, RECALLED) if records else (CONFIG,)):
                 raise InputError(f"expected the settings, then trials; got {kind!r}")
             if kind in (TRIAL, AGAIN):
                 text_of(record, "task"), text_of(record, "trace")
@@ -44,10 +48,22 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                 text_of(record, "task")
                 for name in ("seconds", "asking_s"):
                     check_number(name, record[name], 0)
+            if kind == RECALLED:
+                for name, known in recalled_in(record).items():
+                    measured.update((name, trace) for trace in known.programs)
             if kind == FOUND:
                 _check_found(record, measured)
         records.append(record)
     return records
+
+
+def recalled_in(record: Mapping[str, Any]) -> dict[str, Known]:
+    """What stores knew of each task, as a record says.
+
+    Raises:
+        InputError: it says what cannot be.
+    """
+    return {name: Known.of(known) for name, known in record["tasks"].items()}
 
 
 def _check_measured(program: dict[str, Any], measured: set[tuple[str, str]]) -> None:

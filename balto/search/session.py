@@ -7,7 +7,7 @@ and a search that is run again goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from balto.data.task import Task
@@ -21,6 +21,7 @@ from balto.search.listener import SessionListener
 from balto.search.makers import Makers
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
+from balto.store.memory import Memory
 
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
@@ -58,6 +59,18 @@ class Session:
     def model(self) -> CostModel | None:
         """With what it learnt from the trials; None before there are any."""
         return self._learner.model
+
+    def remember(self, tasks: Sequence[Task], memory: Memory) -> None:
+        """Begin with what stores know of tasks, and write there what is measured from now on.
+
+        Call it once, before anything is searched.
+        """
+        self._bench.remember(tasks, memory)
+        self._makers.known = self._bench.known
+
+    def knows(self, task: Task) -> bool:
+        """Whether a store has programs of a task, measured here."""
+        return task.name in self._bench.known and bool(self._bench.known[task.name].trials)
 
     def close(self) -> None:
         """Stop what makes programs, whatever it does."""
@@ -100,4 +113,4 @@ class Session:
         Its random programs are drawn while others are measured; `begin` then need not wait. What
         is found does not depend on it.
         """
-        self._makers.expect(task)
+        self._makers.expect(None if task is not None and self.knows(task) else task)

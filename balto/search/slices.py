@@ -57,6 +57,11 @@ def search_in_slices(
         shares[k].record(min(begun[k].best_s, default=math.inf))
         spent += measured
         listener.estimated(network_s(shares))
+    begun |= {  # what a store knows of the rest costs no trial
+        k: session.begin(task)
+        for k, task in enumerate(tasks)
+        if k not in begun and session.knows(task)
+    }
     reasons = [
         (task.name, refused.get(k, "other tasks promised more"))
         for k, task in enumerate(tasks)

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from balto.arguments import check_number
 from balto.data.outcome import Outcome
-from balto.journal.records import outcome_to_record, possible_outcome, text_of
+from balto.journal.records import LARGEST, outcome_to_record, possible_outcome, text_of
 from balto.store.entry import Entry, Place, Program
 from balto.store.identity import Identity
 
 #: Programs of other places that are tried, the fastest of each entry in turn; relatives, the
 #: nearest ones, and the fastest programs of each.
 _SEEDS, _RELATIVES, _OF_A_RELATIVE = 8, 4, 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromStore:
+    """What a tuning did not have to measure, since a store knew it.
+
+    Attributes:
+        tasks: of which the same place had measured programs.
+        trials: how many programs those are.
+        seconds: what measuring them had taken.
+    """
+
+    tasks: int = 0
+    trials: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, known: Iterable[Known]) -> FromStore:
+        """What is known of some tasks, together."""
+        trials = [list(each.trials.values()) for each in known if each.programs]
+        every = [outcome for each in trials for outcome in each]
+        return cls(tasks=len(trials), trials=len(every), seconds=sum(o.seconds for o in every))
+
+    @classmethod
+    def sum(cls, parts: Iterable[FromStore]) -> FromStore:
+        """All of it."""
+        each = list(parts)
+        return cls(
+            tasks=sum(part.tasks for part in each),
+            trials=sum(part.trials for part in each),
+            seconds=sum(part.seconds for part in each),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +77,24 @@ class Known:
         seeds: traces that another place measured, the most promising ones first.
         relatives: the nearest first.
         dry: whether the same place found nothing more to measure.
+        at: when the same place measured last, seconds since 1970.
     """
 
     programs: Mapping[str, Sequence[Outcome]] = field(default_factory=dict)
     seeds: Sequence[str] = ()
     relatives: Sequence[Relative] = ()
     dry: bool = False
+    at: float = 0.0
+
+    @property
+    def trials(self) -> Mapping[str, Outcome]:
+        """The first measurement of each program at the same place, without the untuned one."""
+        return {trace: outcomes[0] for trace, outcomes in self.programs.items() if trace}
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is known at all."""
+        return bool(self.programs or self.seeds or self.relatives)
 
     def fastest(self) -> list[tuple[str, float]]:
         """Programs that worked with their seconds, the fastest first; without the untuned one."""
@@ -72,6 +117,7 @@ class Known:
             "seeds": list(self.seeds),
             "relatives": [vars(each) for each in self.relatives],
             "dry": self.dry,
+            "at": self.at,
         }
 
     @classmethod
@@ -97,6 +143,7 @@ class Known:
                 for each in record["relatives"]
             ],
             dry=record["dry"] is True,
+            at=check_number("at", record["at"], 0, LARGEST),
         )
 
 
@@ -125,6 +172,7 @@ def known_of(place: Place, entries: Sequence[Entry], relatives: Sequence[Relativ
         seeds=[trace for trace in seeds if trace not in programs][:_SEEDS],
         relatives=relatives,
         dry=any(each.dry for each in here),
+        at=max((when for p in programs.values() for when, _ in p.times), default=0.0),
     )
 
 

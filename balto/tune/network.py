@@ -25,6 +25,8 @@ from balto.search.session import Session
 from balto.search.slices import search_in_slices
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
+from balto.store.known import FromStore
+from balto.store.stores import OWN, Given
 from balto.tasks import graphs
 from balto.tasks.torch_module import as_spec
 from balto.tune.found import Untried
@@ -66,6 +68,11 @@ class TunedNetwork:
         """How many programs were measured."""
         return sum(each.trials for each in self.tasks)
 
+    @property
+    def store(self) -> FromStore:
+        """What was not measured, since a store knew it."""
+        return FromStore.sum(each.store for each in self.tasks)
+
 
 def tune_network(
     network: Any,
@@ -80,6 +87,7 @@ def tune_network(
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
     deploying: DeploySettings | None = None,
+    store: Given = OWN,
 ) -> TunedNetwork:
     """Tune a network on this machine, and write what `balto.load_tuned` loads.
 
@@ -100,6 +108,9 @@ def tune_network(
         listener: is told what happens.
         settings: of the search of each task.
         deploying: how long compiling, checking and timing may take.
+        store: what was tuned before is taken from there, and what is measured is written there:
+            ``own`` for a person's own store, ``none`` or None for none, a folder, or several, of
+            which the first is written to.
 
     Returns:
         What was found, and how fast the network is.
@@ -125,6 +136,7 @@ def tune_network(
             listener=listener or NetworkListener(),
             settings=settings or SearchSettings(),
             deploying=deploying or DeploySettings(),
+            store=store,
         ).run()
 
 
@@ -174,6 +186,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
             *(worker, self.spec, self.name, self.network, traces),
             *(self.out, self.listener, self.deploying),
         )
+        self._tell_store(whole, traces)
         done = self._tuned_network(whole, tuned, untried)
         right = [each for each in tuned if each.task.name not in whole.wrong]
         write_database(self.out, right, self.target, worker, self.deploying.export_timeout_s)
@@ -188,6 +201,16 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     ) -> TunedNetwork:
         whole = Assembled.of(metadata, {each.task.name: each.trace for each in tuned})
         return self._tuned_network(whole, tuned, untried)
+
+    def _tell_store(self, whole: Assembled, traces: Mapping[str, str]) -> None:
+        """Programs that the network is right or wrong with are so in the store too."""
+        if self.memory is None:
+            return
+        for task in self.tasks:
+            wrong = task.name in whole.wrong
+            if task.name in traces and (wrong or task.name in whole.traces):
+                error = math.inf if wrong else whole.error
+                self.memory.writer.checked(task, traces[task.name], error, "network")
 
     def _call(self, worker: Worker, function: str, *arguments: Any) -> Any:
         return call(worker, function, *arguments, deadline_s=self.deploying.compile_timeout_s)
@@ -250,6 +273,7 @@ def _write(out: Path, done: TunedNetwork, found: Network, target: Target) -> Non
         "tasks": tasks,
         "untried": dict(done.untried),
         "operators": {},
+        "store": vars(done.store),
         "versions": versions_of(*DEPLOYED),
     }
     write_json(out / METADATA, metadata)

@@ -17,7 +17,16 @@ from balto.journal.file import locked, read
 from balto.journal.records import possible_outcome
 from balto.metaschedule.stock import StockSearch, read_stock
 from balto.search.finalists import running_best
-from balto.search.records import BATCH, CONFIG, JOURNAL, TRIAL, read_records
+from balto.search.records import (
+    BATCH,
+    CONFIG,
+    JOURNAL,
+    RECALLED,
+    TRIAL,
+    read_records,
+    recalled_in,
+)
+from balto.store.known import FromStore, Known
 
 
 @dataclass(kw_only=True)
@@ -30,6 +39,7 @@ class TaskStatus:
         latency_s: of what is deployed, seconds; NaN until the tuning is finished.
         outcomes: of its trials, in order.
         seconds: wall clock of its search so far, over all runs of the command.
+        store: how many of the programs a store knew.
         asking_s: of those, seconds in which nothing was measured because the search thought.
         stock: TVM's own search of the same task, if it was asked for.
     """
@@ -41,6 +51,7 @@ class TaskStatus:
     seconds: float = 0.0
     asking_s: float = 0.0
     stock: StockSearch | None = None
+    store: FromStore = field(default_factory=FromStore)
 
     @property
     def best_s(self) -> list[float]:
@@ -74,6 +85,7 @@ class TaskStatus:
             "failed": self.failed,
             "seconds": self.seconds,
             "asking_s": self.asking_s,
+            "stored": self.store.trials,
             "stock_s": self.stock.best if self.stock else None,
         }
 
@@ -111,6 +123,11 @@ class TuneStatus:
         return asking / self.seconds if self.seconds else math.nan
 
     @property
+    def store(self) -> FromStore:
+        """What was not measured, since a store knew it."""
+        return FromStore.sum(task.store for task in self.tasks)
+
+    @property
     def network(self) -> Mapping[str, Any] | None:
         """What the folder says of a whole network; None if operators were tuned, or not yet."""
         found = self.metadata.get("network")
@@ -123,6 +140,7 @@ class TuneStatus:
             "trials": self.trials,
             "seconds": self.seconds,
             "asking_share": self.asking_share,
+            "store": vars(self.store),
             "network": self.network,
             "tasks": {task.name: task.to_dict() for task in self.tasks},
         }
@@ -170,6 +188,8 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
         kind = record["kind"]
         if kind == CONFIG:
             config = {name: value for name, value in record.items() if name != "kind"}
+        for name, known in recalled_in(record).items() if kind == RECALLED else ():
+            _recall(tasks, name, known)
         if kind not in (TRIAL, BATCH):
             continue
         task = tasks.setdefault(record["task"], TaskStatus(name=record["task"]))
@@ -182,6 +202,16 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
             outcome = possible_outcome(record)
             task.untuned_s = outcome.latency_median_s if outcome.ok else math.nan
     return config, tasks
+
+
+def _recall(tasks: dict[str, TaskStatus], name: str, known: Known) -> None:
+    """Take in what a store knew of a task, if it is what was measured here."""
+    if not known.programs:
+        return
+    task = tasks.setdefault(name, TaskStatus(name=name, store=FromStore.of([known])))
+    task.outcomes += known.trials.values()
+    for untuned in known.programs.get("", ())[:1]:
+        task.untuned_s = untuned.latency_median_s if untuned.ok else math.nan
 
 
 def _metadata(path: Path) -> dict[str, Any]:

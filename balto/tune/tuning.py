@@ -26,6 +26,8 @@ from balto.models.starter import StartingModel
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
+from balto.store.memory import Memory
+from balto.store.stores import Given, Stores
 from balto.tune import folder
 from balto.tune import found as earlier
 from balto.tune.found import Untried
@@ -48,7 +50,9 @@ class Tuning(ABC, Generic[Result]):
         listener: is told what happens.
         settings: of the search of each task.
         deploying: of what comes after it.
+        store: what is read of what was tuned before, and written to: ``own``, ``none``, or folders.
         tasks: what is tuned, once it is resolved.
+        memory: of stores, once the search begins; None if there is no store.
     """
 
     out: Path
@@ -60,7 +64,9 @@ class Tuning(ABC, Generic[Result]):
     listener: NetworkListener
     settings: SearchSettings
     deploying: DeploySettings
+    store: Given
     tasks: list[Task] = field(default_factory=list)
+    memory: Memory | None = None
 
     def run(self) -> Result:
         """Resolve, open the folder, search what is not found yet, deploy what is not deployed."""
@@ -68,6 +74,7 @@ class Tuning(ABC, Generic[Result]):
         check_number("seed", self.seed, 0, LARGEST_SEED, whole=True)
         start = StartingModel.open(self.start_from, self.target)
         folder.require_usable(self.out)
+        stores = Stores.open(self.store)
         self.check()
         with Worker() as worker:
             self.tasks = self.resolve(worker)
@@ -88,10 +95,12 @@ class Tuning(ABC, Generic[Result]):
                 if known is None:
                     self.before_search(worker)
                     self._require_runs_here(worker)
+                    self.memory = self._memory(stores, worker)
                     known = self._found(start.model, config, journal, records)
                 elif (metadata := earlier.deployed(self.out)) is not None:
                     return self.deployed(metadata, *known)
-                return self.deploy(worker, *known)
+                with self.memory or contextlib.nullcontext():
+                    return self.deploy(worker, *known)
 
     def _found(
         self,
@@ -106,12 +115,23 @@ class Tuning(ABC, Generic[Result]):
             opened(self.measurer, self.target) as measurer,
             contextlib.closing(Session(measurer, model, *rest)) as session,
         ):
+            if self.memory is not None:
+                session.remember(self.tasks, self.memory)
             found = self.search(session)
         if session.model is not None:
             about = {"by": "balto tune", "targets": [self.target.to_json()], **config}
             models.save(session.model, self.out / folder.MODEL, about)
         earlier.keep(journal, *found)
         return found
+
+    def _memory(self, stores: Stores, worker: Worker) -> Memory | None:
+        """What the stores know of the tasks; None if there is no store."""
+        for line in stores.notes:
+            self.listener.store_trouble(line)
+        if not stores.stores:
+            return None
+        name = folder.name_of(self.measurer)
+        return Memory(stores, self.tasks, name, worker, self.listener.store_trouble)
 
     def check(self) -> None:
         """Refuse what cannot be right, before anything is started."""

@@ -20,6 +20,7 @@ from balto.store.entry import Entry, read_entry
 from balto.store.folder import MARK, Store
 from balto.store.known import Known, merged
 from balto.store.stores import Stores, own_folder
+from balto.store.writer import Writer
 from tests.store import made_up
 from tests.store.made_up import filled, identity, outcome, place, task, trace, writer
 
@@ -70,9 +71,9 @@ def test_writers_that_are_killed_at_once_lose_nothing_that_they_wrote(
     assert not store.troubles
     assert len(found) == count
     programs = merged(found)
-    for number, numbers in enumerate(said):
-        for each in range(numbers[-1]):
-            assert trace(each + 1_000_000 * number) in programs
+    for number, told in enumerate(said):
+        for program in range(told[-1]):
+            assert trace(program + 1_000_000 * number) in programs
 
 
 @pytest.mark.parametrize("damage", ["flip", "swap lines", "drop a line", "elsewhere", "zeros"])
@@ -258,7 +259,7 @@ def test_a_store_that_goes_away_is_told_once_and_stops_nobody(tmp_path: Path) ->
     import shutil
 
     store, told = Store.open(tmp_path / "store", write=True), list[str]()
-    written = made_up.Writer(store, {"matmul": identity()}, "live", told.append)
+    written = Writer(store, {"matmul": identity()}, "live", told.append)
     written.trial(task(), trace(0), outcome(1.0))
     shutil.rmtree(store.path)
     for number in range(3):
