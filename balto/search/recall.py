@@ -15,7 +15,7 @@ from balto.search.listener import SessionListener
 from balto.store.known import Known
 from balto.store.writer import Writer
 
-#: Times that were measured so many seconds ago are taken as they are.
+#: What this computer measured so many seconds ago is taken as it is.
 FRESH_S = 3600.0
 #: Programs that are timed, of all tasks and of one, at most.
 _PROGRAMS, _OF_A_TASK = 12, 4
@@ -74,4 +74,4 @@ def still_true(
 
 
 def _is_old(known: Known) -> bool:
-    return bool(known.programs) and known.at < time.time() - FRESH_S
+    return bool(known.programs) and not 0 <= time.time() - known.at < FRESH_S

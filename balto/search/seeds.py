@@ -49,7 +49,7 @@ def _nearest(sketch: Sketch, decision: int, value: object) -> int | None:
     options = sketch.options[decision]
     try:
         wanted = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if wanted.shape != options.shape[1:] or not np.isfinite(wanted).all():
         return None

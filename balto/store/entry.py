@@ -161,6 +161,12 @@ class Entry:
         """How many programs were measured, without the untuned one."""
         return sum(bool(trace and program.times) for trace, program in self.programs.items())
 
+    @property
+    def last(self) -> float:
+        """When something was measured last, seconds since 1970; else when it was begun."""
+        times = (when for program in self.programs.values() for when, _ in program.times)
+        return max(times, default=self.head.at)
+
     def program(self, trace: str) -> Program:
         """What is known of a program, which is then known."""
         return self.programs.setdefault(trace, Program())
@@ -278,8 +284,13 @@ def _trace(record: Record) -> str:
             isinstance(name, str) and isinstance(attributes, list) and isinstance(outputs, list)
             for name, _, attributes, outputs in instructions
         ) and all(type(place) is int for place, _ in decided)
+        harmless = not any(
+            name == "Annotate" and "import" in str(rest) for name, *rest in instructions
+        )
     except (ValueError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise InputError(f"expected a trace, got {quoted(trace)}")
+    if not harmless:  # TVM would compile the text of an annotation into the program, and we run it
+        raise InputError("expected a trace that makes a program of its task, it imports code")
     return trace

@@ -77,7 +77,7 @@ class Known:
         seeds: traces that another place measured, the most promising ones first.
         relatives: the nearest first.
         dry: whether the same place found nothing more to measure.
-        at: when the same place measured last, seconds since 1970.
+        at: when this computer measured last, seconds since 1970; 0 if it did not.
     """
 
     programs: Mapping[str, Sequence[Outcome]] = field(default_factory=dict)
@@ -159,8 +159,10 @@ def merged(entries: Sequence[Entry]) -> dict[str, Program]:
     return programs
 
 
-def known_of(place: Place, entries: Sequence[Entry], relatives: Sequence[Relative]) -> Known:
-    """What entries of one task say, to somebody who measures at a place."""
+def known_of(
+    place: Place, entries: Sequence[Entry], relatives: Sequence[Relative], host: str = ""
+) -> Known:
+    """What entries of one task say, to somebody who measures at a place, on the computer `host`."""
     here = [each for each in entries if each.head.place == place]
     elsewhere = [_fastest(each.programs) for each in entries if each.head.place != place]
     programs = merged(here)
@@ -172,7 +174,7 @@ def known_of(place: Place, entries: Sequence[Entry], relatives: Sequence[Relativ
         seeds=[trace for trace in seeds if trace not in programs][:_SEEDS],
         relatives=relatives,
         dry=any(each.dry for each in here),
-        at=max((when for p in programs.values() for when, _ in p.times), default=0.0),
+        at=max((each.last for each in here if each.head.host == host), default=0.0),
     )
 
 

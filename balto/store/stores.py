@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,10 +85,9 @@ class Stores:
     def known(self, identity: Identity, place: Place) -> Known:
         """What is known of a task, to somebody who measures at a place."""
         tasks = self._nearest(identity, place)
-        relatives = [relative_of(place, each, self.entries(each)) for each in tasks]
-        return known_of(
-            place, self.entries(identity), [each for each in relatives if each is not None]
-        )
+        found = [relative_of(place, each, self.entries(each)) for each in tasks]
+        relatives = [each for each in found if each is not None]
+        return known_of(place, self.entries(identity), relatives, socket.gethostname())
 
     def entries(self, identity: Identity) -> list[Entry]:
         """The entries of a task, the oldest first."""

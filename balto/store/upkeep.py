@@ -35,7 +35,7 @@ class Upkeep:
 
 
 def rewrite(store: Store, keep: Keep = lambda entry: entry) -> Upkeep:
-    """Make the entries of each task and place one file; killed at any instant, all is there.
+    """Make the entries of each task, place and computer one file; killed at any time, all is there.
 
     A new file is on the disk before the old ones go; in between, every fact lies in both, and
     readers take each once.
@@ -78,8 +78,7 @@ def newer_than(at_s: float) -> Keep:
     """Keeps entries in which something was measured later, seconds since 1970."""
 
     def keep(entry: Entry) -> Entry | None:
-        times = (when for program in entry.programs.values() for when, _ in program.times)
-        return entry if max(times, default=entry.head.at) > at_s else None
+        return entry if entry.last > at_s else None
 
     return keep
 
@@ -106,11 +105,11 @@ def _held(path: Path) -> Iterator[bool]:
 def _by_place(
     found: Sequence[tuple[Path, Entry | None]],
 ) -> Iterator[list[tuple[Path, Entry]]]:
-    """Files of one place each, the oldest first; damaged ones are left out, and so stay."""
+    """Files of one place and computer each, the oldest first; damaged ones stay as they are."""
     places: dict[object, list[tuple[Path, Entry]]] = {}
     for path, entry in found:
         if entry is not None:
-            places.setdefault(entry.head.place, []).append((path, entry))
+            places.setdefault((entry.head.place, entry.head.host), []).append((path, entry))
     for some in places.values():
         yield sorted(some, key=lambda each: each[1].head.at)
 

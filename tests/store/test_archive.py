@@ -46,7 +46,7 @@ def test_what_is_written_while_it_is_exported_comes_with_the_next_file(tmp_path:
     written.close()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 255))
 def test_a_file_that_was_changed_anywhere_gives_right_entries_or_none(
     tmp_path_factory: pytest.TempPathFactory, share: float, bits: int

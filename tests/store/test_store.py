@@ -30,7 +30,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10, deadline=None)
 @given(EVENTS)
 def test_every_measurement_of_every_writer_is_there_in_order_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, int, int]]
@@ -109,7 +109,7 @@ def test_a_damaged_entry_is_named_once_and_left_alone(tmp_path: Path, damage: st
     assert str(path.name) in next(iter(fresh.troubles.values()))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0, 1))
 def test_an_entry_that_was_cut_off_anywhere_has_its_first_programs(
     tmp_path_factory: pytest.TempPathFactory, share: float

@@ -39,7 +39,7 @@ rewrite(Store.open(sys.argv[1], write=True))
 RUNS = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size=1, max_size=4)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10, deadline=None)
 @given(RUNS)
 def test_merging_changes_no_fact_and_leaves_a_file_a_task_and_place(
     tmp_path_factory: pytest.TempPathFactory, runs: list[list[int]]
