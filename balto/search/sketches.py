@@ -168,7 +168,7 @@ class Sketches:
             [{_key(value): i for i, value in enumerate(options)} for options in each.options]
             for each in self.sketches
         ]
-        self._numbers = number
+        self._numbers = {_form(json.loads(text)): k for text, k in number.items()}
         self._genes = {}
         for trace, (instructions, decided) in zip(traces, parsed, strict=True):
             k = number[instructions]
@@ -181,7 +181,7 @@ class Sketches:
 
     def number_of(self, instructions: Sequence[Any]) -> int | None:
         """The sketch that has these instructions; None if none has."""
-        return self._numbers.get(json.dumps(instructions))
+        return self._numbers.get(_form(instructions))
 
 
 def cut(trace: str) -> tuple[list[Any], list[Any]]:
@@ -211,6 +211,11 @@ def _sketch(text: str, decided: Sequence[list[Any]]) -> Sketch:
         else:
             options.append(np.array(sorted(seen.values()), np.int64))
     return Sketch(text, places, tuple(options), kinds, Skeleton(instructions))
+
+
+def _form(instructions: Sequence[Any]) -> str:
+    """Instructions as text; TVM's databases say 1 and 0 for what a trace calls true and false."""
+    return json.dumps(instructions).replace("true", "1").replace("false", "0")
 
 
 def _key(value: Any) -> tuple[int, ...]:

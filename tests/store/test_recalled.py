@@ -31,6 +31,7 @@ from balto.store.entry import read_entry
 from balto.store.folder import Store
 from balto.store.identity import Identity
 from balto.store.known import FromStore, merged
+from balto.store.pools import import_database, import_pool, pool_of
 from balto.store.stores import Stores
 from balto.store.writer import Writer, place_of
 from balto.tune import NetworkListener, TunedTask, tune_operators
@@ -383,3 +384,27 @@ def test_a_network_is_tuned_once(tmp_path: Path) -> None:
         for against in program.errors
     }
     assert checked == {"untuned", "network"}
+
+
+def test_a_database_becomes_a_store_of_seeds_and_a_store_becomes_a_pool(
+    tuned: tuple[TunedTask, Path], tmp_path: Path
+) -> None:
+    first, store = tuned
+    pool = pool_of(Store.open(store, write=False))
+    assert pool.traces == [trace for trace, _ in first.programs]
+    assert list(pool.latency_s) == pytest.approx(
+        [outcome.latency_s for _, outcome in first.programs], nan_ok=True
+    )
+    assert pool.features.names == ("store", "decisions", "loops", "cycles")
+    [task] = pool.tasks
+    with Worker() as worker:
+        [identity] = identities([task], worker)
+    database, of_pool = (Store.open(tmp_path / name, write=True) for name in ("a", "b"))
+    moved = import_database(database, store.parent / "tuned"), import_pool(of_pool, pool)
+    assert [each.tasks for each in moved] == [{identity.key}, {identity.key}]
+    for into in (database, of_pool):
+        known = Stores.open(into.path).known(identity, place_of(task, MadeUpDevice.__name__))
+        assert not known.programs  # nobody knows which TVM measured them
+        assert json.loads(first.trace) in map(json.loads, known.seeds)
+        space = Sketches([trace for trace, _ in first.programs])
+        assert space.of(first.trace)[0] in [number for number, _ in adapted(space, known.seeds)]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balto.errors import InputError
-from balto.store.entry import Entry, read_entry
+from balto.journal.file import encode_all
+from balto.store.entry import Entry, Head, module_record, read_entry, trial_record
 from balto.store.folder import MARK, Store
 from balto.store.known import Known, merged
 from balto.store.stores import Stores, own_folder
@@ -256,8 +259,6 @@ def test_ones_own_store_is_in_ones_data_and_may_be_missing(
 
 
 def test_a_store_that_goes_away_is_told_once_and_stops_nobody(tmp_path: Path) -> None:
-    import shutil
-
     store, told = Store.open(tmp_path / "store", write=True), list[str]()
     written = Writer(store, {"matmul": identity()}, "live", told.append)
     written.trial(task(), trace(0), outcome(1.0))
@@ -303,9 +304,6 @@ def test_ten_thousand_tasks_are_opened_and_looked_up_in_milliseconds(tmp_path: P
 
 
 def made_up_entry(number: int) -> bytes:
-    from balto.journal.file import encode_all
-    from balto.store.entry import Head, module_record, trial_record
-
     head = Head(
         identity=identity(number, family=number % 200),
         name="matmul",
@@ -319,3 +317,60 @@ def made_up_entry(number: int) -> bytes:
     )
     rest = [module_record("{}"), trial_record(trace(0), outcome(1.0), 1.0)]
     return encode_all([head.to_record(), *rest])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trace": "[[], [], []]"}, "expected a trace"),
+        ({"trace": '[[["A", [], [], []]], [["0", 1]]]'}, "expected a trace"),
+        ({"trace": "[" * 100_000}, "expected a trace"),
+        ({"trace": 7}, "trace"),
+        ({"latency_s": -1.0}, "latency_s"),
+        ({"latency_s": 1e300, "latency_median_s": 1e300}, "latency_s"),
+        ({"at": "yesterday"}, "at"),
+        ({"kind": "unknown"}, "expected a program"),
+        (
+            {"trace": '[[["Annotate", ["b", "text"], ["pragma_\\u0069mport_llvm"], []]], []]'},
+            "imports code",
+        ),
+    ],
+)
+def test_records_with_right_checksums_must_also_make_sense(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    store = filled(tmp_path / "store", programs=1)
+    [path] = store.files()
+    head, module, trial, end = read_entry(path).records()
+    path.write_bytes(encode_all([head, module, {**trial, **change}, end]))
+    assert store.entries(identity()) == []
+    [line] = store.troubles.values()
+    assert words in line
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"key": "../../../etc"},
+        {"key": 5},
+        {"extents": [0]},
+        {"extents": [8] * 10_000},
+        {"target": "llvm"},
+        {"target": {}},
+        {"device": None},
+        {"flop": -1},
+        {"kind": "trial"},
+    ],
+)
+def test_a_first_record_that_cannot_be_makes_the_entry_useless(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store = filled(tmp_path / "store", programs=1)
+    [path] = store.files()
+    head, *rest = read_entry(path).records()
+    path.write_bytes(encode_all([{**head, **change}, *rest]))
+    assert store.entries(identity()) == []
+    assert store.relatives(identity(1)) == []
+    assert len(store.troubles) == 1
