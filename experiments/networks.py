@@ -72,7 +72,7 @@ def export(name: str, path: Path) -> None:
 def row(name: str, trials: int, out: Path) -> str:
     folder = out / name
     if not (folder / METADATA).exists():
-        tune_network(name, trials=trials, out=folder)
+        tune_network(name, trials=trials, out=folder, store="none")
     metadata = read_metadata(folder)
     spent = sum(task["trials"] for task in metadata["tasks"].values())
     with Worker(cpus=sorted(os.sched_getaffinity(0))[-1:], env={"TVM_NUM_THREADS": "1"}) as worker:

@@ -81,7 +81,13 @@ def study() -> None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             model = models[name]["path"]
             tune_network(
-                network, start_from=model, trials=trials, out=folder, target=target, seed=seed
+                network,
+                start_from=model,
+                trials=trials,
+                out=folder,
+                target=target,
+                seed=seed,
+                store="none",
             )
             print(network, name, seed, "tuned", flush=True)
         of = ["timed", network, trials, *(f"{name} {seed}" for name, seed in folders)]

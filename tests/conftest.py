@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,11 @@ import pytest
 from balto.data.pool import Pool
 from balto.data.pool_writer import write_pool
 from balto.testing import made_up_pool
+
+# No test knows what another one has tuned, and none touches the store of whoever runs them.
+os.environ["BALTO_STORE"] = "none"
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="balto-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ ORDER = (
         "tasks",
         "programs",
     ),
-    *("importers", "measure", "models", "select", "learn", "campaign"),
+    *("importers", "store", "measure", "models", "select", "learn", "campaign"),
     *("search", "metaschedule", "deploy", "tune", "report", "folders", "testing"),
     *("doctor", "cli", "__main__"),
 )

@@ -36,6 +36,7 @@ COMMANDS = {
     "replay": "replay",
     "model": "model",
     "tune": "tune",
+    "store": "store",
     "settings": "list_settings",
 }
 

@@ -18,6 +18,7 @@ from balto.deploy.listener import NetworkListener
 from balto.search.forecast import Forecast
 from balto.search.pace import Pace
 from balto.search.tuning import TunedTask
+from balto.store.known import FromStore
 from balto.text import printable
 from balto.units import seconds
 
@@ -64,6 +65,20 @@ class TuningNarrator(NetworkListener):
     def drawing(self, task: str, so_far_s: float) -> None:
         """Say what is waited for."""
         self._progress.say(f"drawing programs of {task}, {seconds(so_far_s)} so far")
+
+    def recalled(self, taken: FromStore) -> None:
+        """Say what need not be measured."""
+        self._progress.say(stored(taken))
+
+    def stored_times(self, programs: int, ratio: float, agree: bool) -> None:
+        """Say whether this machine is as fast as it was."""
+        timed = f"{programs} programs of the store take {ratio:.2f} times as long as when stored"
+        rest = "" if agree else ": its times are not used, and its best programs are tried anew"
+        self._progress.say(timed + rest)
+
+    def store_trouble(self, line: str) -> None:
+        """Say what is not used, or not written."""
+        self._progress.say(line)
 
     def measured(self, task: str, outcome: Outcome, best_s: float) -> None:  # noqa: ARG002
         """One trial more."""
@@ -147,6 +162,16 @@ class TuningNarrator(NetworkListener):
         self._progress.say(f"not timed beside the runtime it came from: {reason}")
 
 
+def stored(taken: FromStore) -> str:
+    """What a store knew, for people."""
+    tasks = "task" if taken.tasks == 1 else "tasks"
+    trials = "trial" if taken.trials == 1 else "trials"
+    return (
+        f"{taken.trials} {trials} of {taken.tasks} {tasks} from the store, which took "
+        f"{seconds(taken.seconds)} to measure"
+    )
+
+
 def print_troubles(tuned: Sequence[TunedTask]) -> None:
     """What went wrong that the table does not tell."""
     for each in tuned:
@@ -166,6 +191,7 @@ def row(tuned: TunedTask) -> dict[str, Any]:
         "failed": sum(not outcome.ok for _, outcome in tuned.programs),
         "wrong": tuned.wrong,
         "lost": tuned.lost,
+        "stored": tuned.store.trials,
         "seconds": tuned.seconds,
         "asking_s": tuned.asking_s,
         "tuned": bool(tuned.trace),

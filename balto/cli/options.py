@@ -210,6 +210,20 @@ def tasks_option(function: F) -> F:
     return option(function)
 
 
+def store_option(function: F) -> F:
+    """``--store DIR``: stores, the first of which is written to."""
+    option = click.option(
+        "--store",
+        "store",
+        multiple=True,
+        type=NAME,
+        metavar="DIR",
+        help="Take from this store what was tuned before, and write to it; those of a repeated "
+        "option are only read. own: a store of your own [default]; none: no store.",
+    )
+    return option(function)
+
+
 class _Shape(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases
     """A size or a shape by name: ``batch=1`` or ``x=1x3x224x224``."""
 

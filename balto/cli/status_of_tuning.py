@@ -23,6 +23,10 @@ def print_tuning(now: TuneStatus) -> None:
     """Print what was searched, and what was found."""
     share = "" if math.isnan(now.asking_share) else f", {percent(now.asking_share)} of them asking"
     click.echo(f"{now.trials} trials in {seconds(now.seconds)}{share}")
+    if now.store.tasks:
+        from balto.cli.narrator import stored
+
+        click.echo(stored(now.store))
     if now.network is not None:
         click.echo(printable(_network(now.network)))
     columns = ["task", "trials", "failed", "untuned", "best", "ratio", "seconds", "asking"]

@@ -15,6 +15,7 @@ from balto.cli.options import (
     TRIALS,
     format_option,
     shape_option,
+    store_option,
     target_option,
     tasks_option,
     until_saturated_option,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     help="Then search with TVM's own search and model too, for as many trials; for the report.",
 )
 @shape_option
+@store_option
 @measurer_options
 @setting_option("search", "How each task is searched")
 @setting_option("deploy", "How long compiling, checking and timing may take")
@@ -85,6 +87,7 @@ def command(
     search_settings: tuple[str, ...],
     deploy_settings: tuple[str, ...],
     output: str,
+    store: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Tune a NETWORK (a name, an .onnx or a .pt2 file), or operators; resumable.
@@ -100,6 +103,8 @@ def command(
     from balto.cli.settings import make, measurer
     from balto.data.target import Target
 
+    # Beside TVM's own search, ours knows no more than that one.
+    settings["store"] = store or ("none" if compare else "own")
     settings["settings"] = make("search", search_settings)
     settings["deploying"] = make("deploy", deploy_settings)
     if not network and settings.pop("shapes"):
@@ -141,7 +146,8 @@ def _tune_operators(
     if output == "json":
         from balto.cli.output import print_json
 
-        print_json({"out": str(out), "operators": {t.task.name: row(t) for t in tuned}})
+        rows = {t.task.name: row(t) for t in tuned}
+        print_json({"out": str(out), "store": vars(tuned.store), "operators": rows})
     else:
         _print_table(tuned)
     print_troubles(tuned)

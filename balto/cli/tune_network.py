@@ -40,6 +40,7 @@ def _json(done: TunedNetwork) -> dict[str, Any]:
         "judge": done.judge,
         "library": done.library,
         "trials": done.trials,
+        "store": vars(done.store),
         "wrong": list(done.wrong),
         "tasks": {
             each.task.name: {"weight": done.weights[each.task.name], **row(each)}

@@ -15,7 +15,11 @@ from balto.journal.records import outcome_to_record, possible_outcome
 from balto.measure.measurer import Measurer
 from balto.search.finalists import ROUNDS, finalists, settled
 from balto.search.listener import SessionListener
-from balto.search.records import AGAIN, TRIAL
+from balto.search.recall import still_true
+from balto.search.records import AGAIN, RECALLED, TRIAL, recalled_in
+from balto.store.known import FromStore, Known
+from balto.store.memory import Memory
+from balto.store.writer import Writer
 
 
 class Bench:
@@ -30,6 +34,7 @@ class Bench:
     Attributes:
         listener: as given.
         measurements: how many programs were measured here, those of the journal left out.
+        known: what stores know of tasks, by their names.
     """
 
     def __init__(
@@ -42,10 +47,46 @@ class Bench:
         self.listener, self.measurements = listener, 0
         self._measurer, self._journal = measurer, journal
         self._facts: dict[tuple[str, str], list[Outcome]] = {}  # a trial, then what came again
+        self._writer: Writer | None = None
+        self.known: Mapping[str, Known] = {}
         for each in records:
+            if each.get("kind") == RECALLED:
+                self._recall(recalled_in(each))
             if each.get("kind") in (TRIAL, AGAIN):
                 known = self._facts.setdefault((each["task"], each["trace"]), [])
                 known.append(possible_outcome(each))
+
+    def remember(self, tasks: Sequence[Task], memory: Memory) -> None:
+        """Take what stores know of tasks, and write there what is measured from now on.
+
+        A journal that has measurements, or what stores knew, has decided what is taken.
+        """
+        self._writer = memory.writer
+        if not self._facts and not self.known:
+            measure = self._measurer.measure
+            found = still_true(memory.known(tasks), tasks, measure, memory.writer, self.listener)
+            if found:
+                told = {name: known.to_record() for name, known in found.items()}
+                self.keep({"kind": RECALLED, "tasks": told})
+            self._recall(found)
+        if (taken := FromStore.of(self.known.values())).tasks:
+            self.listener.recalled(taken)
+
+    def checked(self, task: Task, trace: str, error: float) -> None:
+        """A program was compared with the untuned one."""
+        if self._writer is not None:
+            self._writer.checked(task, trace, error, "untuned")
+
+    def finished(self, task: Task, dry: bool) -> None:
+        """No more of a task is measured; `dry` says that there was no more."""
+        if self._writer is not None:
+            self._writer.finished(task, dry)
+
+    def _recall(self, found: Mapping[str, Known]) -> None:
+        self.known = found
+        for name, known in found.items():
+            for trace, outcomes in known.programs.items():
+                self._facts[name, trace] = list(outcomes)
 
     def measure(
         self,
@@ -77,6 +118,8 @@ class Bench:
             outcome = plausible(measured, task.flop)
             known[missing[k]].append(outcome)
             self.measurements += 1
+            if self._writer is not None:  # first: what the journal has, the store has too
+                self._writer.trial(task, candidates[k].trace or "", outcome)
             record = {"kind": AGAIN if before else TRIAL, "task": task.name}
             self.keep({**record, "trace": candidates[k].trace, **outcome_to_record(outcome)})
             tell(outcome)

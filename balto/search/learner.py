@@ -71,6 +71,10 @@ class Learner:
         """What `model` reads, or will read."""
         return (self.base or create(DEFAULT)).feature_sets
 
+    def knows(self, task: Hashable) -> bool:
+        """Whether anything was learnt of a task."""
+        return task in self._tasks
+
     def learn(
         self,
         task: Hashable,

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from balto.data.outcome import Outcome
 from balto.search.forecast import Forecast
+from balto.store.known import FromStore
 
 
 class SessionListener:
     """What a tuning tells while it runs. Every method does nothing unless overridden."""
+
+    def recalled(self, taken: FromStore) -> None:
+        """Stores knew some of the tasks: what is taken from there."""
+
+    def stored_times(self, programs: int, ratio: float, agree: bool) -> None:
+        """Programs of a store were timed: `ratio` is the median of now over then.
+
+        If they do not agree, the stored times are not used, and the programs are tried anew.
+        """
+
+    def store_trouble(self, line: str) -> None:
+        """Something of a store is left alone, or nothing more is written to it."""
 
     def began(self, task: str, untuned_s: float) -> None:
         """A task's search begins; `untuned_s` is NaN where the untuned program cannot be timed.

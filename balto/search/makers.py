@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from balto.data.task import Task, task_seed
 from balto.errors import WorkerError
 from balto.search.learner import Learner
 from balto.search.task import DEADLINE_S, SearchSettings, TaskSearch, warm
+from balto.store.known import Known
 from balto.workers.worker import Worker
 
 _Made = TypeVar("_Made")
@@ -29,6 +30,9 @@ class Makers:
 
     One thing is made after the other, so that what is made does not depend on how long it takes.
 
+    Attributes:
+        known: what stores know of tasks, by their names.
+
     Args:
         learner: what all tasks of the search share.
         settings: of the search.
@@ -44,6 +48,7 @@ class Makers:
         for worker in self._workers:
             worker.start()
         self._making = ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, cpus))
+        self.known: Mapping[str, Known] = {}
         self._drawn: dict[str, Future[TaskSearch]] = {}
         self._begun: dict[str, Future[TaskSearch]] = {}
         self._expected: tuple[Task, float] | None = None
@@ -86,6 +91,8 @@ class Makers:
         def begun() -> TaskSearch:
             search = drawn.result()
             self._warm.result()
+            if task.name in self.known:
+                search.recall(self.known[task.name])
             for _ in range(self._settings.generations):
                 search.grow(max(1, self._settings.batch // self._settings.generations))
             return search

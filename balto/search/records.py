@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from balto.arguments import check_number
 from balto.errors import InputError
 from balto.journal.file import numbered
 from balto.journal.records import at, possible_outcome, text_of
+from balto.store.known import Known
 
 #: In the folder of a tuning.
 JOURNAL = "journal.jsonl"
@@ -18,6 +20,9 @@ JOURNAL = "journal.jsonl"
 CONFIG, TRIAL, AGAIN, BATCH, FOUND = "config", "trial", "again", "batch", "found"
 #: What the clock said where it decides how many trials there are (`balto.search.pace`).
 CLOCK = "clock"
+#: What stores knew of the tasks when the search began, if they knew anything.
+RECALLED = "recalled"
+_LATER = (TRIAL, AGAIN, BATCH, CLOCK, FOUND, RECALLED)
 #: What a task's search found, seconds; null where that is not known.
 SECONDS = ("latency_s", "untuned_s", "asking_s", "seconds")
 
@@ -33,7 +38,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for place, record in numbered(path):
         with at(f"{path}: {place}"):
             kind = record["kind"]
-            if kind not in ((TRIAL, AGAIN, BATCH, CLOCK, FOUND) if records else (CONFIG,)):
+            if kind not in (
+                (TRIAL, AGAIN, BATCH, CLOCK, FOUND, RECALLED) if records else (CONFIG,)
+            ):
                 raise InputError(f"expected the settings, then trials; got {kind!r}")
             if kind in (TRIAL, AGAIN):
                 text_of(record, "task"), text_of(record, "trace")
@@ -48,10 +55,22 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                     check_number(name, record[name], 0)
             if kind == CLOCK:
                 check_number("spent_s", record["spent_s"], 0)
+            if kind == RECALLED:
+                for name, known in recalled_in(record).items():
+                    measured.update((name, trace) for trace in known.programs)
             if kind == FOUND:
                 _check_found(record, measured)
         records.append(record)
     return records
+
+
+def recalled_in(record: Mapping[str, Any]) -> dict[str, Known]:
+    """What stores knew of each task, as a record says.
+
+    Raises:
+        InputError: it says what cannot be.
+    """
+    return {name: Known.of(known) for name, known in record["tasks"].items()}
 
 
 def _check_measured(program: dict[str, Any], measured: set[tuple[str, str]]) -> None:

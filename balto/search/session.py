@@ -25,6 +25,7 @@ from balto.search.makers import Makers
 from balto.search.pace import NEXT_S, Pace
 from balto.search.task import SearchSettings
 from balto.search.tuning import TaskTuning, TunedTask
+from balto.store.memory import Memory
 
 #: Few trials are measured in quarters, to learn from each, but no fewer than these at a time.
 _LEAST_BATCH = 4
@@ -70,6 +71,18 @@ class Session:
     def trained(self) -> bool:
         """Whether it began with a model, which has a favourite of every task."""
         return self._learner.base is not None
+
+    def remember(self, tasks: Sequence[Task], memory: Memory) -> None:
+        """Begin with what stores know of tasks, and write there what is measured from now on.
+
+        Call it once, before anything is searched.
+        """
+        self._bench.remember(tasks, memory)
+        self._makers.known = self._bench.known
+
+    def knows(self, task: Task) -> bool:
+        """Whether a store has programs of a task, measured here."""
+        return task.name in self._bench.known and bool(self._bench.known[task.name].trials)
 
     def close(self) -> None:
         """Stop what makes programs, whatever it does."""
@@ -167,7 +180,7 @@ class Session:
             task: None if none is likely to.
             share: of its network's latency.
         """
-        self._makers.expect(task, share)
+        self._makers.expect(None if task is not None and self.knows(task) else task, share)
 
     def favourite(self, task: Task) -> Favourite:
         """The program that the model likes best of a task that had no trial; with a model alone.

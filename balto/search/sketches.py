@@ -158,9 +158,7 @@ class Sketches:
 
     def __init__(self, traces: Sequence[str]) -> None:
         """Read traces; each decision's options are all factorisations, or what was drawn."""
-        parsed = [
-            (json.dumps(instructions), decided) for instructions, decided in map(_cut, traces)
-        ]
+        parsed = [(json.dumps(instructions), decided) for instructions, decided in map(cut, traces)]
         drawn: dict[str, list[list[Any]]] = {}
         for instructions, decided in parsed:
             drawn.setdefault(instructions, []).append(decided)
@@ -170,6 +168,7 @@ class Sketches:
             [{_key(value): i for i, value in enumerate(options)} for options in each.options]
             for each in self.sketches
         ]
+        self._numbers = {_form(json.loads(text)): k for text, k in number.items()}
         self._genes = {}
         for trace, (instructions, decided) in zip(traces, parsed, strict=True):
             k = number[instructions]
@@ -180,8 +179,12 @@ class Sketches:
         """Sketch and genes of a trace that was among those read."""
         return self._genes[trace]
 
+    def number_of(self, instructions: Sequence[Any]) -> int | None:
+        """The sketch that has these instructions; None if none has."""
+        return self._numbers.get(_form(instructions))
 
-def _cut(trace: str) -> tuple[list[Any], list[Any]]:
+
+def cut(trace: str) -> tuple[list[Any], list[Any]]:
     """Instructions and decisions of a trace before its postprocessors."""
     instructions, decided = json.loads(trace)
     names = [each[0] for each in instructions]
@@ -208,6 +211,11 @@ def _sketch(text: str, decided: Sequence[list[Any]]) -> Sketch:
         else:
             options.append(np.array(sorted(seen.values()), np.int64))
     return Sketch(text, places, tuple(options), kinds, Skeleton(instructions))
+
+
+def _form(instructions: Sequence[Any]) -> str:
+    """Instructions as text; TVM's databases say 1 and 0 for what a trace calls true and false."""
+    return json.dumps(instructions).replace("true", "1").replace("false", "0")
 
 
 def _key(value: Any) -> tuple[int, ...]:

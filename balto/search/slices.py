@@ -56,6 +56,7 @@ def search_in_slices(
     if session.trained and Pace.of(trials).most < _FEW * len(tasks):
         search.favour(range(len(tasks)))
     search.measure(trials, settings)
+    search.recall()
     tuned = [each.finish() for each in search.begun.values()]
     untried = [k for k in range(len(tasks)) if k not in search.begun]
     if session.trained:
@@ -125,6 +126,12 @@ class _Search:
             spent += measured
             self.listener.estimated(network_s(shares))
             self.session.foretell(self._standings(), total - spent, pace)
+
+    def recall(self) -> None:
+        """Take what a store knows of the tasks that had no trial, which costs none."""
+        for k, task in enumerate(self.tasks):
+            if k not in self.begun and self.session.knows(task):
+                self.begun[k] = self.session.begin(task)
 
     def _standings(self) -> list[Standing]:
         """How far each task is."""

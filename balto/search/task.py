@@ -14,6 +14,7 @@ drawn from the neighbours of the best programs measured.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,16 +34,20 @@ from balto.models.xgb import XGB
 from balto.programs.decisions import COLUMNS
 from balto.search.learner import Learner
 from balto.search.programs import Made
-from balto.search.sketches import Genes, Sketches
+from balto.search.seeds import adapted
+from balto.search.sketches import Genes, Sketches, cut
 from balto.search.surrogate import LEAST, Belief, Judged
 from balto.select import TaskState, get
 from balto.select.program_features import program_features
+from balto.store.known import Known, Relative
 from balto.workers.worker import Worker
 
 Floats = NDArray[np.float64]
 
 #: Seconds that making some programs may take at most.
 DEADLINE_S = 300.0
+#: Programs of a store that are learnt from, the fastest.
+_RECALLED = 256
 #: The forest that drafts: small, as it is trained anew in every generation.
 _DRAFT = "xgb:features=decisions,num_parallel_tree=8,colsample_bytree=0.3"
 
@@ -155,6 +160,7 @@ class TaskSearch:
         self._asked: tuple[Any, Floats] | None = None
         self.latency_s: dict[int, float] = {}
         self.first: int | None = None
+        self._seeds: list[int] = []  # programs to try first
         self._draw(seed)
 
     def __len__(self) -> int:
@@ -166,6 +172,25 @@ class TaskSearch:
         """The fastest program measured; None if none worked."""
         worked = {p: s for p, s in self.latency_s.items() if np.isfinite(s)}
         return min(worked, key=lambda p: (worked[p], p)) if worked else None
+
+    def recall(self, known: Known) -> None:
+        """Begin with what stores know of the task and of its relatives.
+
+        Its own programs are taken with their times, where TVM makes the same of them today. Those
+        of other places, and the best of each relative, are the first to be tried.
+        """
+        for relative in known.relatives:
+            if relative.same_place and not self._learner.knows(relative.key):
+                self._hear(relative)
+        own = dict(known.fastest()[:_RECALLED])
+        others = [*known.seeds, *(each.programs[0][0] for each in known.relatives)]
+        first = adapted(self._sketches, others)
+        asked = {**adapted(self._sketches, own), **first}
+        self._make([gene for key, gene in asked.items() if key not in self._tried])
+        self.learn({p: own[trace] for p, trace in enumerate(self.traces) if trace in own})
+        programs = enumerate(zip(self._sketch, self._genes, strict=True))
+        place = {(number, gene.tobytes()): p for p, (number, gene) in programs}
+        self._seeds = [place[key] for key in first if key in place]
 
     def grow(self, trials: int | None = None) -> None:
         """One generation: draft many candidates, verify the few best.
@@ -218,7 +243,7 @@ class TaskSearch:
         self._make(self._drafted(scores, asked, verified))
 
     def choose(self, count: int, favourites: float | None = None) -> list[int]:
-        """Programs to measure next, at most `count`, none twice.
+        """Programs to measure next, at most `count`, none twice; half of them seeds, if there are.
 
         Args:
             count: how many.
@@ -226,8 +251,15 @@ class TaskSearch:
         """
         if self.first is not None and not self.latency_s:
             return [self.first]
+        seeds = [p for p in self._seeds if p not in self.latency_s]
+        seeds, self._seeds = seeds[: -(-count // 2)], seeds[-(-count // 2) :]
+        return [*seeds, *self._promising(count - len(seeds), favourites, seeds)]
+
+    def _promising(self, count: int, favourites: float | None, without: Sequence[int]) -> list[int]:
+        """Programs from which most is expected, as `choose` has it."""
         share = self.settings.favourites if favourites is None else favourites
-        free = np.array([p for p in range(len(self)) if p not in self.latency_s], np.int64)
+        taken = {*self.latency_s, *without}
+        free = np.array([p for p in range(len(self)) if p not in taken], np.int64)
         belief = self._learner.belief
         if belief is not None:
             judged, cost = self._judgement(belief).take(free), self._learner.cost
@@ -444,6 +476,26 @@ class TaskSearch:
         self.lost += parts.count(None)
         return [part or Made([], [], [], {}) for part in parts]
 
+    def _hear(self, relative: Relative) -> None:
+        """Learn from another task's programs; those that TVM refuses today teach nothing."""
+        traces, sets = (
+            [json.dumps(cut(t)) for t, _ in relative.programs],
+            self._learner.feature_sets,
+        )
+        try:
+            made: Made = self._workers[0].call_with_retries(
+                *("balto.search.programs:make", relative.module, self.task.target, traces, sets),
+                deadline_s=self._deadline_s,
+            )
+        except WorkerError:
+            return
+        if made.traces:
+            table = _features(made, range(len(made.traces)), sets)
+            seconds = np.array([relative.programs[k][1] for k in made.asked])
+            self._learner.learn(relative.key, table, seconds)
+            if (belief := self._learner.belief) is not None:
+                belief.learn(relative.key, belief.judge(table), seconds)
+
     def _add(self, made: Made, genes: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
         fresh = []
         for k, (key, trace, (sketch, gene)) in enumerate(
@@ -458,13 +510,7 @@ class TaskSearch:
             self._genes.append(gene)
             fresh.append(k)
         if fresh:
-            sets = {
-                name: Features.from_programs(
-                    [made.features[name][k] for k in fresh], FEATURE_SETS[name].width
-                )
-                for name in self._learner.feature_sets
-            }
-            self._tables.append(FeatureTable(sets))
+            self._tables.append(_features(made, fresh, self._learner.feature_sets))
 
 
 def warm() -> None:
@@ -493,6 +539,18 @@ def _share(scores: Floats) -> Floats:
     """Scores of any unit as shares of the best, in (0, 1], for the draft."""
     low, high = float(scores.min()), float(scores.max())
     return np.clip((scores - low) / max(high - low, 1e-12), 1e-3, 1.0)
+
+
+def _features(made: Made, programs: Sequence[int], sets: Sequence[str]) -> FeatureTable:
+    """Features of some programs."""
+    return FeatureTable(
+        {
+            name: Features.from_programs(
+                [made.features[name][k] for k in programs], FEATURE_SETS[name].width
+            )
+            for name in sets
+        }
+    )
 
 
 def _table(rows: NDArray[np.float32]) -> FeatureTable:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from balto.data.outcome import SLOW, Outcome, Status
@@ -14,6 +15,8 @@ from balto.search.bench import Bench
 from balto.search.finalists import running_best
 from balto.search.makers import Makers, waited
 from balto.search.records import BATCH
+from balto.search.task import TaskSearch
+from balto.store.known import FromStore, Known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class TunedTask:
         seconds: wall clock.
         wrong: fast programs that computed something else.
         lost: how often making programs killed its process; those programs were left out.
+        store: how many of the programs a store knew.
     """
 
     task: Task
@@ -46,10 +50,11 @@ class TunedTask:
     seconds: float
     wrong: int
     lost: int
+    store: FromStore = field(default_factory=FromStore)
 
     @property
     def trials(self) -> int:
-        """How many programs were measured."""
+        """How many programs were measured, here or by whom a store has them from."""
         return len(self.programs)
 
     @property
@@ -88,11 +93,15 @@ class TaskTuning:
         self._programs: list[tuple[str, Outcome]] = []
         self._latency_s: list[float] = []  # of each trial, NaN for a failure
         self._best_s = math.inf
-        beginning = makers.begin(task, share)
+        known = bench.known.get(task.name, Known())
+        self._stored = list(known.trials.items())
+        self._taken, self._dry = 0, known.dry
+        self._asking_s = 0.0
+        self._search: TaskSearch | None = None
+        beginning = None if self._stored else makers.begin(task, share)
         [self._untuned] = bench.measure(task, [""])
-        asked = time.perf_counter()
-        self._search = waited(beginning, self._drawing)
-        self._asking_s = time.perf_counter() - asked
+        if beginning is not None:
+            self._begin(beginning)
         self._seconds = time.perf_counter() - began
         self._noted = (0.0, 0.0)  # seconds and asking seconds that the journal knows
         bench.listener.began(task.name, self.untuned_s)
@@ -122,7 +131,12 @@ class TaskTuning:
         Returns:
             How many were measured; 0 if the space is dry.
         """
-        bench, search, began = self._bench, self._search, time.perf_counter()
+        if self._taken < len(self._stored):
+            return self._take(self._stored[self._taken : self._taken + count])
+        if self._dry:
+            return 0
+        bench, began = self._bench, time.perf_counter()
+        search = self._search or self._begin(self._makers.begin(self.task))
         stepping = stepping and bool(self._programs)
         if stepping:
             waited(self._makers.submit(search.step, count), self._drawing)
@@ -130,10 +144,11 @@ class TaskTuning:
         traces = [search.traces[p] for p in chosen]
         self._asking_s += time.perf_counter() - began
         if not chosen:
+            self._dry = True
             return 0
         known = bench.measurements
         limits = search.build_limits(chosen)
-        outcomes, waited_s = self._measure_and_grow(traces, limits, last=stepping)
+        outcomes, waited_s = self._measure_and_grow(search, traces, limits, last=stepping)
         asked = time.perf_counter()
         self._programs += zip(traces, outcomes, strict=True)
         latency_s = [o.latency_median_s if o.ok else math.nan for o in outcomes]
@@ -156,6 +171,7 @@ class TaskTuning:
         """
         began = time.perf_counter()
         bench, known = self._bench, self._bench.measurements
+        self._take(self._stored[self._taken :], tell=False)
         # With the untuned program: no program may win because that had a slow moment.
         every = [("", self._untuned), *self._programs]
         (_, self._untuned), *self._programs = bench.timed_again(self.task, every)
@@ -165,10 +181,11 @@ class TaskTuning:
         trace, latency_s, wrong = fastest_right(
             self._programs,
             self.untuned_s,
-            lambda trace: self._makers.error_of(self.task, trace),
+            self._error_of,
             lambda error: bench.listener.wrong(self.task.name, error),
         )
         self._seconds += time.perf_counter() - began
+        bench.finished(self.task, self._dry)
         return TunedTask(
             task=self.task,
             trace=trace,
@@ -179,18 +196,40 @@ class TaskTuning:
             asking_s=self._asking_s,
             seconds=self._seconds,
             wrong=wrong,
-            lost=self._search.lost,
+            lost=self._search.lost if self._search is not None else 0,
+            store=FromStore.of([bench.known.get(self.task.name, Known())]),
         )
 
+    def _begin(self, beginning: Future[TaskSearch]) -> TaskSearch:
+        """Wait for the task's first generations."""
+        asked = time.perf_counter()
+        self._search = waited(beginning, self._drawing)
+        self._asking_s += time.perf_counter() - asked
+        return self._search
+
+    def _take(self, programs: Sequence[tuple[str, Outcome]], tell: bool = True) -> int:
+        """Take programs of a store as trials; returns how many."""
+        self._taken += len(programs)
+        self._programs += programs
+        self._latency_s += [o.latency_median_s if o.ok else math.nan for _, o in programs]
+        for _, outcome in programs if tell else ():
+            self._tell(outcome)
+        return len(programs)
+
+    def _error_of(self, trace: str) -> float:
+        error = self._makers.error_of(self.task, trace)
+        self._bench.checked(self.task, trace, error)
+        return error
+
     def _measure_and_grow(
-        self, traces: Sequence[str], limits: Sequence[float], last: bool
+        self, search: TaskSearch, traces: Sequence[str], limits: Sequence[float], last: bool
     ) -> tuple[list[Outcome], float]:
         """Measure; meanwhile the next generation grows, and the next task's programs are drawn.
 
         Returns:
             Outcomes; seconds by which growing outlasted measuring.
         """
-        growing = None if last else self._makers.submit(self._search.grow, len(traces))
+        growing = None if last else self._makers.submit(search.grow, len(traces))
         self._makers.draw_expected()
         outcomes = self._bench.measure(self.task, traces, self._tell, limits=limits)
         asked = time.perf_counter()

@@ -16,7 +16,7 @@ from balto.errors import CampaignError
 from balto.journal.records import possible_outcome
 from balto.programs import decisions
 from balto.programs.features import with_all_features
-from balto.search.records import JOURNAL, TRIAL, read_records
+from balto.search.records import JOURNAL, RECALLED, TRIAL, read_records, recalled_in
 from balto.tasks.files import read_tasks
 from balto.tune.folder import TASKS
 
@@ -33,6 +33,9 @@ def pool_of(folder: str | Path) -> Pool:
     folder = as_path(folder)
     trials: dict[str, dict[str, Outcome]] = {}
     for record in read_records(folder / JOURNAL):
+        for name, known in recalled_in(record).items() if record["kind"] == RECALLED else ():
+            if known.trials:
+                trials[name] = dict(known.trials)
         if record["kind"] == TRIAL and record["trace"]:
             trials.setdefault(record["task"], {})[record["trace"]] = possible_outcome(record)
     if not trials:

@@ -79,9 +79,16 @@ def unusual(settings: SearchSettings, measurer: Measurer | str) -> dict[str, Any
     changed.pop("check_timeout_s", None)  # how long is waited for something decides nothing
     if changed:
         found["settings"] = changed
-    if measurer != "live" and not isinstance(measurer, LiveMeasurer):
-        found["measurer"] = measurer if isinstance(measurer, str) else type(measurer).__name__
+    if (name := name_of(measurer)) != "live":
+        found["measurer"] = name
     return found
+
+
+def name_of(measurer: Measurer | str) -> str:
+    """What a measurer is called in journals and stores."""
+    if isinstance(measurer, LiveMeasurer):
+        return "live"
+    return measurer if isinstance(measurer, str) else type(measurer).__name__
 
 
 def _check_same(out: Path, config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:

@@ -17,8 +17,17 @@ from balto.journal.file import Journal
 from balto.journal.records import possible_outcome
 from balto.search.finalists import running_best, settled
 from balto.search.listener import SessionListener
-from balto.search.records import AGAIN, FOUND, JOURNAL, SECONDS, TRIAL
+from balto.search.records import (
+    AGAIN,
+    FOUND,
+    JOURNAL,
+    RECALLED,
+    SECONDS,
+    TRIAL,
+    recalled_in,
+)
 from balto.search.tuning import TunedTask
+from balto.store.known import FromStore, Known
 from balto.tune.folder import MODEL
 
 #: A task's name, and why it keeps TVM's default schedule.
@@ -100,11 +109,18 @@ def deployed(out: Path) -> dict[str, Any] | None:
 
 def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> TunedTask:
     times: dict[str, list[Outcome]] = {}
+    known: list[Known] = []
     for each in records:
+        if each["kind"] == RECALLED and task.name in (recalled := recalled_in(each)):
+            known = [recalled[task.name]]
+            programs = known[0].programs.items()
+            times |= {trace: list(outcomes) for trace, outcomes in programs if trace}
         if each["kind"] in (TRIAL, AGAIN) and each["task"] == task.name and each["trace"]:
             times.setdefault(each["trace"], []).append(possible_outcome(each))
     first = [each[0].latency_median_s if each[0].ok else math.nan for each in times.values()]
-    seconds = {name: math.nan if found[name] is None else found[name] for name in SECONDS}
+    seconds: dict[str, Any] = {
+        name: math.nan if found[name] is None else found[name] for name in SECONDS
+    }
     return TunedTask(
         task=task,
         trace=found["trace"],
@@ -112,6 +128,7 @@ def _tuned(task: Task, found: Mapping[str, Any], records: Sequence[Mapping[str, 
         best_s=running_best(first),
         wrong=found["wrong"],
         lost=found["lost"],
+        store=FromStore.of(known),
         **seconds,
     )
 

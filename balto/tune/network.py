@@ -27,6 +27,8 @@ from balto.search.session import Session
 from balto.search.slices import search_in_slices
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
+from balto.store.known import FromStore
+from balto.store.stores import OWN, Given
 from balto.tasks import networks
 from balto.tasks.shapes import Shapes, checked
 from balto.tasks.torch_module import as_spec
@@ -82,6 +84,11 @@ class TunedNetwork:
         """How many programs were measured."""
         return sum(each.trials for each in self.tasks)
 
+    @property
+    def store(self) -> FromStore:
+        """What was not measured, since a store knew it."""
+        return FromStore.sum(each.store for each in self.tasks)
+
 
 def tune_network(
     network: Any,
@@ -99,6 +106,7 @@ def tune_network(
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
     deploying: DeploySettings | None = None,
+    store: Given = OWN,
 ) -> TunedNetwork:
     """Tune a network on this machine, and write what `balto.load_tuned` loads.
 
@@ -128,6 +136,9 @@ def tune_network(
         listener: is told what happens.
         settings: of the search of each task.
         deploying: how long compiling, checking and timing may take.
+        store: what was tuned before is taken from there, and what is measured is written there:
+            ``own`` for a person's own store, ``none`` or None for none, a folder, or several, of
+            which the first is written to.
 
     Returns:
         What was found, and how fast the network is.
@@ -162,6 +173,7 @@ def tune_network(
             listener=listener or NetworkListener(),
             settings=settings or SearchSettings(),
             deploying=deploying or DeploySettings(),
+            store=store,
         ).run()
 
 
@@ -219,6 +231,7 @@ class _NetworkTuning(Tuning[TunedNetwork]):
         rest = (self.network, traces, self.out, self.listener, self.deploying)
         if self.runs_here:
             whole = assemble(worker, self.spec, self.name, *rest)
+            self._tell_store(whole, traces)
         else:
             whole = compiled(worker, self.spec, *rest)
         done = self._tuned_network(whole, tuned, untried)
@@ -236,6 +249,16 @@ class _NetworkTuning(Tuning[TunedNetwork]):
     ) -> TunedNetwork:
         whole = Assembled.of(metadata, {each.task.name: each.trace for each in tuned})
         return self._tuned_network(whole, tuned, untried)
+
+    def _tell_store(self, whole: Assembled, traces: Mapping[str, str]) -> None:
+        """Programs that the network is right or wrong with are so in the store too."""
+        if self.memory is None:
+            return
+        for task in self.tasks:
+            wrong = task.name in whole.wrong
+            if task.name in traces and (wrong or task.name in whole.traces):
+                error = math.inf if wrong else whole.error
+                self.memory.writer.checked(task, traces[task.name], error, "network")
 
     def _tuned_network(
         self, whole: Assembled, tuned: Sequence[TunedTask], untried: Sequence[Untried]
@@ -310,6 +333,7 @@ def _write(
         "untried": dict(done.untried),
         "operators": {},
         "database": dict(database),
+        "store": vars(done.store),
         "versions": versions_of(*DEPLOYED),
     }
     write_json(out / METADATA, metadata)

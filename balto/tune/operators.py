@@ -25,6 +25,8 @@ from balto.models import starter
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
+from balto.store.known import FromStore
+from balto.store.stores import OWN, Given
 from balto.tasks import check, extract_tasks
 from balto.tasks.extract import Extracted
 from balto.tune.found import Untried
@@ -49,6 +51,11 @@ class TunedOperators(Sequence[TunedTask]):
     def trials(self) -> int:
         """How many programs were measured."""
         return sum(each.trials for each in self.tasks)
+
+    @property
+    def store(self) -> FromStore:
+        """What was not measured, since a store knew it."""
+        return FromStore.sum(each.store for each in self.tasks)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -77,6 +84,7 @@ def tune_operators(
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
     deploying: DeploySettings | None = None,
+    store: Given = OWN,
 ) -> TunedOperators:
     """Tune operators on this machine, and write what `balto.load_tuned` loads.
 
@@ -100,6 +108,9 @@ def tune_operators(
         listener: is told what happens.
         settings: of the search.
         deploying: how long compiling may take.
+        store: what was tuned before is taken from there, and what is measured is written there:
+            ``own`` for a person's own store, ``none`` or None for none, a folder, or several, of
+            which the first is written to.
 
     Returns:
         What was found, an entry an operator.
@@ -130,6 +141,7 @@ def tune_operators(
         listener=listener or NetworkListener(),
         settings=settings or SearchSettings(),
         deploying=deploying or DeploySettings(),
+        store=store,
     ).run()
 
 
@@ -204,6 +216,7 @@ class _OperatorsTuning(Tuning[TunedOperators]):
             "device": self.device,
             "operators": about,
             "database": write_database(self.out, tuned, self.target, worker, timeout),
+            "store": vars(TunedOperators(tuned).store),
             "versions": versions_of(*DEPLOYED),
         }
         write_json(self.out / METADATA, metadata)  # last: it says that all else is whole

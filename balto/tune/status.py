@@ -17,7 +17,17 @@ from balto.journal.file import locked, read
 from balto.journal.records import possible_outcome
 from balto.metaschedule.stock import StockSearch, read_stock
 from balto.search.finalists import running_best
-from balto.search.records import BATCH, CONFIG, FOUND, JOURNAL, TRIAL, read_records
+from balto.search.records import (
+    BATCH,
+    CONFIG,
+    FOUND,
+    JOURNAL,
+    RECALLED,
+    TRIAL,
+    read_records,
+    recalled_in,
+)
+from balto.store.known import FromStore, Known
 
 
 @dataclass(kw_only=True)
@@ -30,6 +40,7 @@ class TaskStatus:
         latency_s: of what is deployed, seconds; NaN until the tuning is finished.
         outcomes: of its trials, in order.
         seconds: wall clock of its search so far, over all runs of the command.
+        store: how many of the programs a store knew.
         asking_s: of those, seconds in which nothing was measured because the search thought.
         stock: TVM's own search of the same task, if it was asked for.
         measured: whether any program of it was, the untuned one included; otherwise the model alone
@@ -44,6 +55,7 @@ class TaskStatus:
     asking_s: float = 0.0
     stock: StockSearch | None = None
     measured: bool = True
+    store: FromStore = field(default_factory=FromStore)
 
     @property
     def best_s(self) -> list[float]:
@@ -82,6 +94,7 @@ class TaskStatus:
             "failed": self.failed,
             "seconds": self.seconds,
             "asking_s": self.asking_s,
+            "stored": self.store.trials,
             "stock_s": self.stock.best if self.stock else None,
         }
 
@@ -119,6 +132,11 @@ class TuneStatus:
         return asking / self.seconds if self.seconds else math.nan
 
     @property
+    def store(self) -> FromStore:
+        """What was not measured, since a store knew it."""
+        return FromStore.sum(task.store for task in self.tasks)
+
+    @property
     def network(self) -> Mapping[str, Any] | None:
         """What the folder says of a whole network; None if operators were tuned, or not yet."""
         found = self.metadata.get("network")
@@ -135,6 +153,7 @@ class TuneStatus:
             "trials": self.trials,
             "seconds": self.seconds,
             "asking_share": self.asking_share,
+            "store": vars(self.store),
             "network": self.network,
             "tasks": {task.name: task.to_dict() for task in self.tasks},
         }
@@ -184,6 +203,8 @@ def _read_journal(folder: Path) -> tuple[dict[str, Any], dict[str, TaskStatus]]:
             config = {name: value for name, value in record.items() if name != "kind"}
         if kind == FOUND:
             tasks.update(_unmeasured(record))
+        for name, known in recalled_in(record).items() if kind == RECALLED else ():
+            _recall(tasks, name, known)
         if kind not in (TRIAL, BATCH):
             continue
         task = tasks.setdefault(record["task"], TaskStatus(name=record["task"]))
@@ -210,6 +231,16 @@ def _unmeasured(found: Mapping[str, Any]) -> dict[str, TaskStatus]:
         for each in found["tasks"]
         if not each.get("measured", True)
     }
+
+
+def _recall(tasks: dict[str, TaskStatus], name: str, known: Known) -> None:
+    """Take in what a store knew of a task, if it is what was measured here."""
+    if not known.programs:
+        return
+    task = tasks.setdefault(name, TaskStatus(name=name, store=FromStore.of([known])))
+    task.outcomes += known.trials.values()
+    for untuned in known.programs.get("", ())[:1]:
+        task.untuned_s = untuned.latency_median_s if untuned.ok else math.nan
 
 
 def _metadata(path: Path) -> dict[str, Any]:

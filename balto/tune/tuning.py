@@ -36,6 +36,8 @@ from balto.search.pace import Pace
 from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
+from balto.store.memory import Memory
+from balto.store.stores import Given, Stores
 from balto.tune import folder
 from balto.tune import found as earlier
 from balto.tune.found import Untried
@@ -60,9 +62,11 @@ class Tuning(ABC, Generic[Result]):
         deploying: of what comes after it.
         minutes: of the search; None for no such limit.
         until_saturated: whether the search ends when the next minute is expected to save little.
+        store: what is read of what was tuned before, and written to: ``own``, ``none``, or folders.
         tasks: what is tuned, once it is resolved.
         runs_here: whether this machine runs what is compiled; a tuning with trials needs that.
         pace: how many trials there are, once the folder is open.
+        memory: of stores, once the search begins; None if there is no store.
     """
 
     out: Path
@@ -76,9 +80,11 @@ class Tuning(ABC, Generic[Result]):
     deploying: DeploySettings
     minutes: float | None = None
     until_saturated: bool = False
+    store: Given
     tasks: list[Task] = field(default_factory=list)
     runs_here: bool = True
     pace: Pace = field(default_factory=Pace)
+    memory: Memory | None = None
 
     def run(self) -> Result:
         """Resolve, open the folder, search what is not found yet, deploy what is not deployed."""
@@ -94,6 +100,7 @@ class Tuning(ABC, Generic[Result]):
                 "a model to start from, 0 takes what that likes best"
             )
         folder.require_usable(self.out)
+        stores = Stores.open(self.store)
         self.check()
         with Worker() as worker:
             self.tasks = self.resolve(worker)
@@ -121,8 +128,10 @@ class Tuning(ABC, Generic[Result]):
                     if self.runs_here:
                         self.before_search(worker)
                         self._require_runs_here(worker)
+                        self.memory = self._memory(stores, worker)
                     known = self._found(start.model, config, journal, records)
-                return self.deploy(worker, *known)
+                with self.memory or contextlib.nullcontext():
+                    return self.deploy(worker, *known)
 
     def _found(
         self,
@@ -138,6 +147,8 @@ class Tuning(ABC, Generic[Result]):
             opened(self.measurer if self.trials else _Nothing(), self.target) as measurer,
             contextlib.closing(Session(measurer, model, *rest)) as session,
         ):
+            if self.memory is not None:
+                session.remember(self.tasks, self.memory)
             found = self.search(session)
         if session.model is not None:
             about = {"by": "balto tune", "targets": [self.target.to_json()], **config}
@@ -154,6 +165,15 @@ class Tuning(ABC, Generic[Result]):
         """What the folder's first record says of when the search ends, beside the trials."""
         ends = {"minutes": self.minutes, "until_saturated": self.until_saturated}
         return {name: value for name, value in ends.items() if value}
+
+    def _memory(self, stores: Stores, worker: Worker) -> Memory | None:
+        """What the stores know of the tasks; None if there is no store."""
+        for line in stores.notes:
+            self.listener.store_trouble(line)
+        if not stores.stores:
+            return None
+        name = folder.name_of(self.measurer)
+        return Memory(stores, self.tasks, name, worker, self.listener.store_trouble)
 
     def check(self) -> None:
         """Refuse what cannot be right, before anything is started."""
