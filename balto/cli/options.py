@@ -219,7 +219,7 @@ def store_option(function: F) -> F:
         type=NAME,
         metavar="DIR",
         help="Take from this store what was tuned before, and write to it; those of a repeated "
-        "option are only read. own: a store of your own [default]; none: no store.",
+        "option are only read. own: a store of your own; none: no store [default]. Young.",
     )
     return option(function)
 

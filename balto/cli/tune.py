@@ -104,7 +104,7 @@ def command(
     from balto.data.target import Target
 
     # Beside TVM's own search, ours knows no more than that one.
-    settings["store"] = store or ("none" if compare else "own")
+    settings["store"] = store or "none"
     settings["settings"] = make("search", search_settings)
     settings["deploying"] = make("deploy", deploy_settings)
     if not network and settings.pop("shapes"):

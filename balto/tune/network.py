@@ -28,7 +28,7 @@ from balto.search.slices import search_in_slices
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
 from balto.store.known import FromStore
-from balto.store.stores import OWN, Given
+from balto.store.stores import NONE, Given
 from balto.tasks import networks
 from balto.tasks.shapes import Shapes, checked
 from balto.tasks.torch_module import as_spec
@@ -106,7 +106,7 @@ def tune_network(
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
     deploying: DeploySettings | None = None,
-    store: Given = OWN,
+    store: Given = NONE,
 ) -> TunedNetwork:
     """Tune a network on this machine, and write what `balto.load_tuned` loads.
 

@@ -26,7 +26,7 @@ from balto.search.session import Session
 from balto.search.task import SearchSettings
 from balto.search.tuning import TunedTask
 from balto.store.known import FromStore
-from balto.store.stores import OWN, Given
+from balto.store.stores import NONE, Given
 from balto.tasks import check, extract_tasks
 from balto.tasks.extract import Extracted
 from balto.tune.found import Untried
@@ -84,7 +84,7 @@ def tune_operators(
     listener: NetworkListener | None = None,
     settings: SearchSettings | None = None,
     deploying: DeploySettings | None = None,
-    store: Given = OWN,
+    store: Given = NONE,
 ) -> TunedOperators:
     """Tune operators on this machine, and write what `balto.load_tuned` loads.
 
