@@ -120,7 +120,7 @@ def command(
     from balto.tasks.own import read_task_file
 
     own = tuple(task for file in task_files for task in read_task_file(file))
-    settings = {**settings, **budget_settings(settings.pop("budget"))}
+    settings |= budget_settings(settings.pop("budget"))
     config = Config(**{**settings, "tasks": own, "start_from": settings["start_from"] or None})
     part = ShardId.parse(shard) if shard else None
     if config.pool:

@@ -104,6 +104,9 @@ def allotted(standings: Sequence[Standing], trials: int) -> list[float]:
     proportion to its time; a task that has more than that gets none.
     """
     time = [task.weight * task.latency_s for task in standings]
+    more = [0.0] * len(standings)
+    if trials <= 0:
+        return more
     open_to = [k for k, each in enumerate(time) if each > 0]
     while True:
         total = trials + sum(standings[k].trials for k in open_to)
@@ -112,7 +115,6 @@ def allotted(standings: Sequence[Standing], trials: int) -> list[float]:
         if not above:
             break
         open_to = [k for k in open_to if k not in above]
-    more = [0.0] * len(standings)
     for k in open_to:
         more[k] = a_second * time[k] - standings[k].trials
     return more

@@ -20,7 +20,7 @@ from balto.data.outcome import SLOW, Outcome, Status
 from balto.data.outcomes import Outcomes
 from balto.data.pool import Pool
 from balto.data.pool_reader import read_pool
-from balto.errors import InputError
+from balto.errors import ConfigurationChanged, InputError
 from balto.learn.loop import ActiveLearner
 from balto.learn.replay import replay
 from balto.learn.seconds import SecondsBudget
@@ -159,6 +159,16 @@ def test_a_replay_takes_a_duration(budget: str) -> None:
     said = CliRunner().invoke(cli, [*command, "--budget", budget])
     assert said.exit_code == 0, said.output
     assert " of measuring" in said.output
+
+
+def test_a_campaign_takes_a_duration_and_another_one_needs_another_folder(tmp_path: Path) -> None:
+    pool = ["--pool", str(POOLS / "epyc-avx512-2-cores"), "--rounds", "2", "--selector", "random"]
+    command = ["pretrain", str(tmp_path / "work"), *pool, "--budget"]
+    said = CliRunner().invoke(cli, [*command, "20s", "-f", "json"])
+    assert said.exit_code == 0, said.output
+    assert Config.load(tmp_path / "work" / "config.json").budget_s == 20
+    with pytest.raises(ConfigurationChanged, match=r"budget_s: 20\.0 before, 30\.0 now"):
+        CliRunner().invoke(cli, [*command, "30s"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("budget", ["0s", "-1min", "min", "1e99h", "5 minutes"])

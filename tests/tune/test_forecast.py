@@ -49,6 +49,14 @@ def test_all_trials_are_given_out_and_none_would_help_more_elsewhere(
     assert max((gain for gain, _ in gains), default=0) <= min(given_to, default=math.inf) * 1.001
 
 
+@given(TASKS)
+def test_no_more_trials_change_nothing(tasks: list[Standing]) -> None:
+    assert allotted(tasks, 0) == [0.0] * len(tasks)
+    said = forecast(tasks, 0, 0.0)
+    assert said.later_s == pytest.approx(said.now_s)
+    assert said.low_s < said.now_s < said.high_s
+
+
 @cache
 def recorded() -> list[list[float]]:
     """The best latency after each trial, of each of 155 searches."""
