@@ -46,7 +46,7 @@ def named(form: str) -> dict[Any, str]:
 
 def test_every_option_that_is_named_exists() -> None:
     there = {"--help"} | OF_TVM
-    for command in [cli, *dict(commands()).values()]:
+    for command in [cli, *(each for _, each in commands())]:
         there |= {text for each in command.params for text in (*each.opts, *each.secondary_opts)}
     said = named(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
     assert len(said) > 20

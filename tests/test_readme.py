@@ -161,7 +161,9 @@ def test_scripts_are_called_as_it_works_in_a_checkout_and_take_their_options(pag
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_take_the_options_that_pages_give_them(page):
     text = re.sub(r"\\\n", " ", page.read_text())
-    commands = re.findall(r"(?:^\$ |^ {4}\$? ?|^|`)balto (import \w+|\w+)([^`#\n]*)", text, re.M)
+    commands = re.findall(
+        r"(?:^\$ |^ {4}\$? ?|^|`)balto ((?:import|store) \w+|\w+)([^`#\n]*)", text, re.M
+    )
     for command, arguments in commands:
         if command.split()[0] in COMMANDS:
             described = CliRunner().invoke(cli, [*command.split(), "--help"]).output

@@ -264,6 +264,11 @@ def test_killed_at_any_moment_what_was_measured_is_in_the_store(tmp_path: Path) 
     fresh = {r["trace"] for r in read(tmp_path / "b" / "journal.jsonl") if r["kind"] == TRIAL}
     assert len(fresh) == 12 - entry.trials
     assert not fresh & set(entry.programs)
+    # The first folder goes on with what it knew when it began, which was nothing.
+    subprocess.run([*command, str(tmp_path / "a")], capture_output=True, timeout=300, check=True)
+    kinds = [r["kind"] for r in read(journal)]
+    assert "recalled" not in kinds
+    assert kinds.count(TRIAL) == 13  # with the untuned program
 
 
 def test_damaged_entries_are_told_once_and_cost_a_measurement_only(
