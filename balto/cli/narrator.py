@@ -32,7 +32,8 @@ class TuningNarrator(NetworkListener):
 
     def __enter__(self) -> Self:
         self._progress = Progress()
-        self._progress.begin("tune", self._trials, "trial")
+        if self._trials:
+            self._progress.begin("tune", self._trials, "trial")
         return self
 
     def __exit__(
@@ -75,7 +76,7 @@ class TuningNarrator(NetworkListener):
         counted = f"{tasks} task{'' if tasks == 1 else 's'}"
         laid_out = f", convolutions in {layout}" if layout else ""
         self._progress.say(f"{counted}, tuned for {where}{laid_out}")
-        if self._trials < tasks:
+        if 0 < self._trials < tasks:
             self._progress.say(
                 f"fewer trials ({self._trials}) than tasks: those that matter least keep TVM's "
                 "default schedules, or get the program that the model likes best"
