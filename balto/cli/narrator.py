@@ -38,8 +38,9 @@ class TuningNarrator(NetworkListener):
 
     def __enter__(self) -> Self:
         self._progress = Progress()
-        known = self._trials < MOST_TRIALS
-        self._progress.begin("tune", self._parts * self._trials if known else None, "trial")
+        if self._trials:
+            known = self._trials < MOST_TRIALS
+            self._progress.begin("tune", self._parts * self._trials if known else None, "trial")
         if self._minutes is not None:
             pace = Pace(self._trials, self._minutes)
             about = pace.expected
@@ -104,7 +105,7 @@ class TuningNarrator(NetworkListener):
         counted = f"{tasks} task{'' if tasks == 1 else 's'}"
         laid_out = f", convolutions in {layout}" if layout else ""
         self._progress.say(f"{counted}, tuned for {where}{laid_out}")
-        if self._trials < tasks:
+        if 0 < self._trials < tasks:
             self._progress.say(
                 f"fewer trials ({self._trials}) than tasks: those that matter least keep TVM's "
                 "default schedules, or get the program that the model likes best"

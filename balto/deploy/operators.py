@@ -23,8 +23,9 @@ from balto.workers.tvm_setup import import_tvm, tvm_target, use_cores
 TOLERANCE = 1e-4
 #: The same for 16-bit floats, whose sums round at every step.
 _TOLERANCE_16 = 2e-2
-#: Programs are timed roughly for so many seconds, three times; one that takes longer, once.
-_ROUGH_S, _SLOW_S = 2e-3, 2e-2
+#: Programs are timed roughly for so many seconds, so often, and the least counts: others may use
+#: the machine. One that takes longer runs twice.
+_ROUGH_S, _REPEATS, _SLOW_S = 2e-3, 5, 2e-2
 
 
 def error_of(module: str, trace: str, target: Target) -> float:
@@ -47,7 +48,7 @@ def compared(module: str, trace: str, target: Target) -> tuple[float, float]:
 
 
 def _rough_s(module: str, trace: str, target: Target) -> float:
-    """Seconds of a program, without the layout of its weights; of a slow one by a single run."""
+    """Seconds of a program, without the layout of its weights."""
     tvm, device = import_tvm(target), device_of(target)
     use_cores(target.cores or 1)
     made = with_laid_out_weights(program_of(module, trace, target))
@@ -55,11 +56,11 @@ def _rough_s(module: str, trace: str, target: Target) -> float:
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(made["main"])
     arrays = random_arrays([([int(d) for d in info.shape], str(info.dtype)) for info in infos])
     tensors = [tvm.runtime.tensor(each, tvm.device(device)) for each in arrays]
-    timed = built.time_evaluator("main", tvm.device(device), number=1, repeat=1)
-    if (once_s := float(timed(*tensors).mean)) > _SLOW_S:
+    timed = built.time_evaluator("main", tvm.device(device), number=1, repeat=2)
+    if (once_s := float(min(timed(*tensors).results))) > _SLOW_S:
         return once_s
     number = max(1, round(_ROUGH_S / max(once_s, 1e-7)))
-    timed = built.time_evaluator("main", tvm.device(device), number=number, repeat=3)
+    timed = built.time_evaluator("main", tvm.device(device), number=number, repeat=_REPEATS)
     return float(min(timed(*tensors).results))
 
 

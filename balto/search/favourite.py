@@ -20,6 +20,8 @@ from balto.search.makers import Makers
 from balto.search.tuning import TunedTask
 
 Floats = NDArray[np.float64]
+#: Generations after those with which every search begins, each as for so many trials.
+_GENERATIONS, _TRIALS = 2, 4
 #: Deviations of the ensemble that are taken off a prediction.
 _DEVIATIONS = 1.0
 #: Why a task has no favourite.
@@ -45,6 +47,8 @@ class Favourite:
         began = time.perf_counter()
         self.task = task
         self.search = makers.begin(task).result()
+        for _ in range(_GENERATIONS):
+            makers.submit(self.search.grow, _TRIALS).result()
         self.search.first = self._program = int(np.argmax(trusted(*self.search.said())))
         self.seconds = time.perf_counter() - began
 
