@@ -20,7 +20,7 @@ import textwrap
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,9 +50,10 @@ _HEAD = """# ONNX operators
 
 `.venv/bin/python experiments/onnx_node_tests.py` reads the node tests of the `onnx` package
 ({onnx}), compiles each untuned as `balto tune` does, runs it on the inputs that come with the test,
-and compares what comes out with the outputs that come with it, within the tolerance of tunings
-(TVM {tvm}, {tests} tests, by the operator that they test). Inputs after the first of up to eight
-numbers, such as axes, shapes and sizes, are made constants, which they are in networks.
+and compares what comes out with the outputs that come with it, within the tolerance of tunings, or
+that of the test, as some outputs are rounded (TVM {tvm}, {tests} tests, by the operator that they
+test). Inputs after the first of up to eight numbers, such as axes, shapes and sizes, are made
+constants, which they are in networks.
 
 *Refused* is one line that says why, before anything is tuned. *Wrong* are outputs that differ:
 ONNX's reference evaluator notices most of them, and `balto tune` then deploys nothing. *Fails* is
@@ -103,8 +104,14 @@ def arrays(values: Sequence[Any]) -> list[Any] | None:
     return made if known else None
 
 
-def run(library: Path, target: Target, given: Sequence[Any], expected: Sequence[Any]) -> list[str]:
-    """What is wrong with the outputs. In a worker."""
+def run(
+    library: Path,
+    target: Target,
+    given: Sequence[Any],
+    expected: Sequence[Any],
+    own: Mapping[str, float],
+) -> list[str]:
+    """What is wrong with the outputs; `own` is the test's own tolerance. In a worker."""
     from balto.deploy.machine import load, outputs
     from balto.deploy.operators import distance
 
@@ -114,9 +121,9 @@ def run(library: Path, target: Target, given: Sequence[Any], expected: Sequence[
     problems = []
     for number, (a, b) in enumerate(zip(got, expected, strict=True)):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            is_, should = f"{a.dtype}{list(a.shape)}", f"{b.dtype}{list(b.shape)}"
-            problems.append(f"output {number} is {is_}, expected {should}")
-        elif not (error := distance(a, b)) <= 1:
+            found, wanted = f"{a.dtype}{list(a.shape)}", f"{b.dtype}{list(b.shape)}"
+            problems.append(f"output {number} is {found}, expected {wanted}")
+        elif not (error := distance(a, b)) <= 1 and not np.allclose(a, b, own["rtol"], own["atol"]):
             problems.append(f"output {number} is {error:.3g} tolerances off")
     return problems
 
@@ -160,8 +167,9 @@ def verdict(case: Any, worker: Worker, folder: Path) -> tuple[str, str]:
         call_about(*(spec, worker, compiling, spec, target, {}, library), deadline_s=_DEADLINE_S)
         if len(network.inputs) != len(given):
             return "wrong", f"takes {len(network.inputs)} of {len(given)} inputs"
+        own = {"rtol": case.rtol, "atol": case.atol}
         problems = worker.call(
-            *("experiments.onnx_node_tests:run", library, target, given, expected),
+            *("experiments.onnx_node_tests:run", library, target, given, expected, own),
             deadline_s=_DEADLINE_S,
         )
     except InputError as error:

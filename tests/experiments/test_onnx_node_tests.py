@@ -36,7 +36,8 @@ def case(operator: str, inputs: list[Any], outputs: list[Any], version: int = 18
         graph, opset_imports=[helper.make_opsetid("", version)], ir_version=10
     )
     name = f"test_{operator.lower()}"
-    return SimpleNamespace(name=name, model=model, data_sets=[(inputs, outputs)])
+    data_sets = [(inputs, outputs)]
+    return SimpleNamespace(name=name, model=model, data_sets=data_sets, rtol=1e-3, atol=1e-7)
 
 
 def test_short_inputs_after_the_first_become_constants() -> None:
