@@ -13,8 +13,8 @@ from typing import Any
 def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package whose names are imported on demand.
 
-    Where a name is, the block under ``if TYPE_CHECKING:`` says, for type checkers and for this:
-    it is read from the package's own file when the first name is asked for.
+    Where a name is, the imports for type checkers say, to them and to this function: the block is
+    read from the package's own file when the first name is asked for.
 
     Args:
         package: its name; it has an ``__all__``.

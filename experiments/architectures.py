@@ -27,10 +27,10 @@ from typing import Any
 import torch
 
 from balto.data.target import LLVM
-from balto.deploy.assemble import call
 from balto.deploy.compile import Network
 from balto.errors import InputError, WorkerError
 from balto.text import one_line
+from balto.workers.calls import call_about
 from balto.workers.worker import Worker
 
 #: Seconds that reading, compiling or running one network may take.
@@ -174,15 +174,15 @@ def row(name: str, path: Path, worker: Worker) -> list[str]:
             return ["-", "-", "-", "-", "-", f"not exported: {_reason(error)}"]
     spec, library, began = str(path), path.with_name(f"{path.name}.so"), time.perf_counter()
     try:
-        network: Network = call(
-            worker, "balto.deploy.compile:read", spec, LLVM, deadline_s=_DEADLINE_S
+        network: Network = call_about(
+            *(spec, worker, "balto.deploy.compile:read", spec, LLVM), deadline_s=_DEADLINE_S
         )
         target = worker.call("balto.tasks.devices:resolve", LLVM, deadline_s=_DEADLINE_S)
         compiling = "balto.deploy.compile:compile_network"
-        call(worker, compiling, spec, target, {}, library, deadline_s=_DEADLINE_S)
+        call_about(*(spec, worker, compiling, spec, target, {}, library), deadline_s=_DEADLINE_S)
         seconds = time.perf_counter() - began
-        comparing = ("balto.deploy.verify:error_of_network", spec, library, network.inputs, target)
-        off = call(worker, *comparing, deadline_s=_DEADLINE_S)
+        comparing = ("balto.deploy.verify:compare", spec, library, network.inputs, target)
+        off = call_about(spec, worker, *comparing, deadline_s=_DEADLINE_S).error
     except (InputError, WorkerError) as refusal:
         return ["-", "-", "-", "-", f"{time.perf_counter() - began:.1f}", _reason(refusal)]
     cells = [len(network.tasks), len(network.left_out), network.layout or "-", f"{off:.2g}"]

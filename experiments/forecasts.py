@@ -63,7 +63,7 @@ def run(asked: tuple[str, ...], seed: int, trials: int, minutes: float | None) -
     target, settings, hears = Target.of(tasks[0].target), SearchSettings(), Hears()
     pace = Pace(trials * len(tasks), minutes) if minutes else Pace(trials * len(tasks))
     with LiveMeasurer.for_target(target) as measurer:
-        model = StartingModel.open("starter", target).model
+        model = StartingModel.of("starter", target).model
         session = Session(measurer, model, settings=settings, seed=seed, listener=hears)
         try:
             if len(tasks) == 1:

@@ -26,6 +26,8 @@ PACKAGES = (
 MADE_BY = {
     "TaskTuning": "Session.begin",
     "Journal": "Journal.open",
+    "Favourite": "Session.favourite",
+    "Memory": "tune_network, of the stores that it is given",
     **dict.fromkeys(("Tuned", "DeployedNetwork"), "load_tuned"),
 }
 #: What a docstring may have.

@@ -21,13 +21,23 @@ class NetworkListener(SessionListener):
         """
 
     def noted(self, note: str) -> None:
-        """Something of the network was not possible, such as another layout; the rest goes on."""
+        """Something of the network was not possible, such as another layout; the rest goes on.
+
+        Args:
+            note: on one line.
+        """
 
     def comparing(self) -> None:
         """The untuned network is compiled, run once, and compared with where it came from."""
 
     def compared(self, judge: str, tolerance: float, seconds: float) -> None:
-        """It computes what the judge computes, within a tolerance relative to the largest value."""
+        """It computes what the judge computes.
+
+        Args:
+            judge: who computed what it should be, such as ``PyTorch``.
+            tolerance: within which it does, relative to an output's largest value.
+            seconds: that compiling, running and comparing took.
+        """
 
     def task_rejected(self, task: str) -> None:
         """With this task's program the network is wrong or cannot be compiled; it is left out.

@@ -23,7 +23,14 @@ class Limit(NamedTuple):
     cpu_s: float = math.inf
 
     def at_most(self, cpu_s: float) -> Limit:
-        """The same with at most so much of the processor, and the clock in proportion."""
+        """The same with at most so much of the processor, and the clock in proportion.
+
+        Args:
+            cpu_s: seconds of the processor.
+
+        Returns:
+            The shorter limit.
+        """
         if cpu_s >= self.cpu_s:
             return self
         return Limit(self.clock_s * cpu_s / self.cpu_s, cpu_s)

@@ -58,7 +58,7 @@ class StartingModel:
     trained_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, spec: str | Path | None, target: Target) -> Self:
+    def of(cls, spec: str | Path | None, target: Target) -> Self:
         """Read the model that a person names.
 
         Args:

@@ -63,7 +63,14 @@ class Favourite:
         return self.search.expected(self._program)
 
     def found(self, trace: str) -> TunedTask:
-        """The task with a program, the favourite or none, of which nothing was measured."""
+        """The task with a program of which nothing was measured.
+
+        Args:
+            trace: JSON of the favourite's; empty for the untuned program.
+
+        Returns:
+            The task as a search returns it, without any time.
+        """
         return TunedTask(
             task=self.task,
             trace=trace,

@@ -83,7 +83,14 @@ class Pace:
 
     @classmethod
     def of(cls, trials: int | Pace) -> Pace:
-        """A number of trials as a pace."""
+        """A number of trials as a pace.
+
+        Args:
+            trials: how many; a pace is returned as it is.
+
+        Returns:
+            A pace with no limit but that one.
+        """
         return trials if isinstance(trials, Pace) else cls(trials)
 
     def begin(self, tasks: int = 1, parts: int = 1) -> None:
@@ -113,7 +120,10 @@ class Pace:
         """How many trials this part will have; the clock is looked at.
 
         Args:
-            measured: how many it had; as many are returned when it is over, unless it had none.
+            measured: how many it had.
+
+        Returns:
+            The number for the whole part, at least 1; `measured` when it is over.
         """
         self._spent, self._trials = self._clock.look(), measured
         if not self.timed:
@@ -123,5 +133,9 @@ class Pace:
         return max(measured or min(_LEAST, self.most), self.expected)
 
     def expect(self, gain: float) -> None:
-        """Take note of the share of latency that the next `NEXT_S` seconds are expected to save."""
+        """Take note of what the next `NEXT_S` seconds are expected to save.
+
+        Args:
+            gain: share of the latency, in [0, 1].
+        """
         self._saturated = self._until_saturated and gain < LEAST_GAIN

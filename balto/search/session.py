@@ -76,12 +76,23 @@ class Session:
         """Begin with what stores know of tasks, and write there what is measured from now on.
 
         Call it once, before anything is searched.
+
+        Args:
+            tasks: that will be searched.
+            memory: of the stores.
         """
         self._bench.remember(tasks, memory)
         self._makers.known = self._bench.known
 
     def knows(self, task: Task) -> bool:
-        """Whether a store has programs of a task, measured here."""
+        """Whether a store has programs of a task, measured here.
+
+        Args:
+            task: that `remember` was told.
+
+        Returns:
+            Whether it has.
+        """
         return task.name in self._bench.known and bool(self._bench.known[task.name].trials)
 
     def close(self) -> None:
@@ -124,16 +135,26 @@ class Session:
         return tuned
 
     def untuned_s(self, task: Task) -> float:
-        """Seconds of the untuned program; NaN if it does not run.
+        """Time the untuned program of a task.
+
+        Args:
+            task: with its module.
+
+        Returns:
+            Seconds; NaN if it does not run.
 
         Raises:
-            MeasurerError: measuring cannot go on.
+            MeasurerError: If measuring cannot go on.
         """
         [untuned] = self._bench.measure(task, [""])
         return untuned.latency_median_s if untuned.ok else math.nan
 
     def price(self, pace: Pace) -> None:
-        """Weigh what programs promise against what they cost, if the clock decides."""
+        """Weigh what programs promise against what they cost, if the clock decides.
+
+        Args:
+            pace: of the search.
+        """
         if pace.timed and self._learner.cost is None:
             self._learner.cost = TrialCost()
 
@@ -185,13 +206,26 @@ class Session:
     def favourite(self, task: Task) -> Favourite:
         """The program that the model likes best of a task that had no trial; with a model alone.
 
+        Args:
+            task: with its module.
+
+        Returns:
+            The task with that program, which nobody checked yet.
+
         Raises:
-            InputError: TVM cannot sample the task.
+            InputError: If TVM cannot sample the task.
         """
         return Favourite(task, self._makers)
 
     def checked(
         self, favourites: Sequence[Favourite]
     ) -> tuple[list[TunedTask], list[tuple[str, str]]]:
-        """Those that may be deployed; name and reason of the tasks that stay untuned."""
+        """Compare favourites with the untuned programs of their tasks.
+
+        Args:
+            favourites: of `favourite`.
+
+        Returns:
+            Those that may be deployed; name and reason of the tasks that stay untuned.
+        """
         return checked(favourites, self._makers, self._bench.listener, self._runs_here)

@@ -34,19 +34,35 @@ class FromStore:
 
     @classmethod
     def of(cls, known: Iterable[Known]) -> FromStore:
-        """What is known of some tasks, together."""
+        """What is known of some tasks, together.
+
+        Args:
+            known: each of another task.
+
+        Returns:
+            How many tasks and trials those are, and their seconds.
+        """
         trials = [list(each.trials.values()) for each in known if each.programs]
         every = [outcome for each in trials for outcome in each]
-        return cls(tasks=len(trials), trials=len(every), seconds=sum(o.seconds for o in every))
+        return cls(
+            tasks=len(trials), trials=len(every), seconds=sum((o.seconds for o in every), 0.0)
+        )
 
     @classmethod
     def sum(cls, parts: Iterable[FromStore]) -> FromStore:
-        """All of it."""
+        """All of it.
+
+        Args:
+            parts: each of other tasks.
+
+        Returns:
+            Their tasks, trials and seconds added up.
+        """
         each = list(parts)
         return cls(
             tasks=sum(part.tasks for part in each),
             trials=sum(part.trials for part in each),
-            seconds=sum(part.seconds for part in each),
+            seconds=sum((part.seconds for part in each), 0.0),
         )
 
 
@@ -97,18 +113,30 @@ class Known:
         return bool(self.programs or self.seeds or self.relatives)
 
     def fastest(self) -> list[tuple[str, float]]:
-        """Programs that worked with their seconds, the fastest first; without the untuned one."""
+        """The programs that worked, without the untuned one.
+
+        Returns:
+            Trace and seconds of each, the fastest first.
+        """
         timed = [(trace, _seconds(outcomes)) for trace, outcomes in self.programs.items() if trace]
         return sorted((s for s in timed if math.isfinite(s[1])), key=lambda each: each[1])
 
     def as_seeds(self) -> Known:
-        """The same without times, for a place that has changed: its programs are tried anew."""
+        """For a place that has changed: its programs are tried anew.
+
+        Returns:
+            The same without times, its fastest programs as the first seeds.
+        """
         seeds = [*(trace for trace, _ in self.fastest()[:_SEEDS]), *self.seeds][:_SEEDS]
         relatives = [replace(each, same_place=False) for each in self.relatives]
         return Known(seeds=seeds, relatives=relatives)
 
     def to_record(self) -> dict[str, Any]:
-        """For a journal."""
+        """For a journal.
+
+        Returns:
+            What `of` reads.
+        """
         return {
             "programs": [
                 [trace, [outcome_to_record(each) for each in outcomes]]
@@ -123,6 +151,12 @@ class Known:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Known:
         """The inverse of `to_record`.
+
+        Args:
+            record: read from a journal.
+
+        Returns:
+            What was written.
 
         Raises:
             InputError: If an outcome cannot be, or what should be text is none.

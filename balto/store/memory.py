@@ -50,9 +50,13 @@ class Memory:
         self.writer.close()
 
     def known(self, tasks: Sequence[Task]) -> dict[str, Known]:
-        """What the stores know of tasks, by their names; without those of which they know nothing.
+        """What the stores know of tasks. Damaged entries are told, each once.
 
-        Damaged entries are told, each once.
+        Args:
+            tasks: some of the tuning's.
+
+        Returns:
+            By the names of the tasks, without those of which nothing is known.
         """
         found = {task.name: self._known(task) for task in tasks}
         for line in self._stores.troubles:

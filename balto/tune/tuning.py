@@ -93,7 +93,7 @@ class Tuning(ABC, Generic[Result]):
         check_type("until_saturated", self.until_saturated, bool, "True or False")
         if self.minutes is not None:
             self.minutes = check_number("minutes", self.minutes, LEAST_MINUTES, MOST_MINUTES)
-        start = StartingModel.open(self.start_from, self.target)
+        start = StartingModel.of(self.start_from, self.target)
         if not self.trials and start.model is None:
             raise InputError(
                 "expected at least 1 of trials in a search that starts from no model, got 0; with "

@@ -57,7 +57,7 @@ def refused(result, *words):
         (["pretrain", "w", "--network", "resnet-50", "--rpc", ""], ["--rpc", "an empty one"]),
         (["pretrain", "w", "--pool", ""], ["--pool", "an empty one"]),
         (["replay", "p", "--seeds", "1000000"], ["from 1 to 10000"]),
-        (["tune", "resnet-50", "--trials", "1e9"], ["from 1 to 10000000", "1e9"]),
+        (["tune", "resnet-50", "--trials", "1e9"], ["from 0 to 10000000", "1e9"]),
         (["tasks", "--operator", "matmul:8_0x8x8"], ["expected numbers", "matmul:8_0x8x8"]),
         (["tasks", "--operator", f"matmul:{2**62}x8x8"], ["multiply to at most 1e+15"]),
         (["pretrain", "w"], ["at least one network"]),

@@ -64,7 +64,7 @@ def test_tensors_of_keywords_dictionaries_and_lists_are_inputs_by_name(
     compiled = (spec, LLVM, {}, tmp_path / "net.so")
     worker.call("balto.deploy.compile:compile_network", *compiled, deadline_s=120)
     checked = (spec, tmp_path / "net.so", found.inputs, LLVM)
-    assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=60) <= 1
+    assert worker.call("balto.deploy.verify:compare", *checked, deadline_s=60).error <= 1
 
 
 def test_an_open_dimension_gets_its_size_by_its_name(worker: Worker, tmp_path: Path) -> None:

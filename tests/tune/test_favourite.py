@@ -243,4 +243,4 @@ def test_packed_objects_load_where_there_is_a_compiler(tmp_path: Path) -> None:
         compiled = "balto.deploy.compile:compile_network"
         worker.call(compiled, spec, target, {}, library, deadline_s=120)
         checked = (spec, library, network.inputs, target)
-        assert worker.call("balto.deploy.verify:error_of_network", *checked, deadline_s=120) <= 1
+        assert worker.call("balto.deploy.verify:compare", *checked, deadline_s=120).error <= 1
