@@ -37,7 +37,7 @@ from balto.store.writer import Writer, place_of
 from balto.tune import NetworkListener, TunedTask, tune_operators
 from balto.tune.status import tune_status
 from balto.workers.worker import Worker
-from tests.tune.test_search import MadeUpDevice
+from tests.search.test_search import MadeUpDevice
 
 pytest.importorskip("tvm")
 

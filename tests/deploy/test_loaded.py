@@ -79,9 +79,9 @@ def test_a_network_that_is_loaded_twenty_times_has_its_weights_once(
 ) -> None:
     library = tmp_path / "network.so"
     spec = save_wide(tmp_path / "net.onnx", 0)
-    worker.call("tests.tune.test_loaded:compiled", spec, library, deadline_s=120)
+    worker.call("tests.deploy.test_loaded:compiled", spec, library, deadline_s=120)
     with Worker() as fresh:
-        grown, size = fresh.call("tests.tune.test_loaded:load_often", library, 20, deadline_s=120)
+        grown, size = fresh.call("tests.deploy.test_loaded:load_often", library, 20, deadline_s=120)
     assert size > 4 * WIDTH * WIDTH
     assert grown < 2 * size  # twenty would be twenty times as much
 
@@ -92,10 +92,10 @@ def test_a_library_that_was_replaced_is_not_taken_for_the_one_before(
     libraries = [tmp_path / "0.so", tmp_path / "1.so"]
     for seed, library in enumerate(libraries):
         spec = save_wide(tmp_path / f"{seed}.onnx", seed)
-        worker.call("tests.tune.test_loaded:compiled", spec, library, deadline_s=120)
+        worker.call("tests.deploy.test_loaded:compiled", spec, library, deadline_s=120)
     arguments = (tmp_path / "network.so", [*libraries, libraries[0]])
     with Worker() as fresh:
-        a, b, c, d = fresh.call("tests.tune.test_loaded:run_each", *arguments, deadline_s=120)
+        a, b, c, d = fresh.call("tests.deploy.test_loaded:run_each", *arguments, deadline_s=120)
     assert not np.allclose(a, b)
     np.testing.assert_array_equal(a, c)
     np.testing.assert_array_equal(a, d)
@@ -143,6 +143,6 @@ def outputs_of(spec: str, library: Path, x: np.ndarray) -> list[np.ndarray]:
 def test_nan_in_is_nan_out(tmp_path: Path, worker: Worker, function: Callable[[Any], Any]) -> None:
     x = torch.tensor([[1.0, np.nan, -2.0, 3.0, -0.5, 0.0, 7.0, 9.0]] * 3 + [[1.0] * 8])
     spec = save_torch(tmp_path / "net.pt2", Function(function), x)
-    called = "tests.tune.test_loaded:outputs_of"
+    called = "tests.deploy.test_loaded:outputs_of"
     [y] = worker.call(called, spec, tmp_path / "network.so", x.numpy(), deadline_s=120)
     np.testing.assert_allclose(y, function(x).numpy(), rtol=1e-4, atol=1e-6, equal_nan=True)

@@ -57,7 +57,7 @@ def test_kill_9_at_random_moments_loses_no_record_that_was_taken(tmp_path: Path)
     path = tmp_path / "journal"
     random.seed(1)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.campaign.killed_writer", str(path), str(KILLS)],
+        [sys.executable, "-m", "tests.journal.killed_writer", str(path), str(KILLS)],
         capture_output=True,
         text=True,
         cwd=ROOT,

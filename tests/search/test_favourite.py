@@ -144,7 +144,7 @@ class TestANetworkWithoutTrials:
     def test_computes_what_it_should(self, unmeasured: Path) -> None:
         x = np.random.default_rng(1).normal(size=(1, 3, 16, 16)).astype("float32")
         with Worker() as worker:
-            [y] = worker.call("tests.tune.test_favourite:use", str(unmeasured), x, deadline_s=60)
+            [y] = worker.call("tests.search.test_favourite:use", str(unmeasured), x, deadline_s=60)
         expected = Small()(torch.from_numpy(x)).detach().numpy()
         np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
 
@@ -199,7 +199,7 @@ def test_an_operator_without_trials_runs_and_is_timed_when_it_is_asked_for(tmp_p
     assert done.trace
     with Worker() as worker:
         now_s, then_s = worker.call(
-            "tests.tune.test_favourite:benchmarked", str(tmp_path / "tuned"), deadline_s=60
+            "tests.search.test_favourite:benchmarked", str(tmp_path / "tuned"), deadline_s=60
         )
     assert 0 < now_s < 0.1
     assert np.isnan(then_s)

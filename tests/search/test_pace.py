@@ -22,7 +22,7 @@ from balto.search.listener import SessionListener
 from balto.search.pace import Pace
 from balto.search.session import Session
 from balto.search.tuning import TunedTask
-from tests.tune.test_search import SMALL, MadeUpDevice
+from tests.search.test_search import SMALL, MadeUpDevice
 
 pytest.importorskip("tvm")
 
