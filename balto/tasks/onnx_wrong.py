@@ -161,9 +161,8 @@ def _mod(node: Any, known: Known) -> str:
 
 
 def _resize(node: Any, known: Known) -> str:
-    """Only what is left by `balto.tasks.onnx_resize`: it has what is antialiased."""
-    given = _attributes(node)
-    return "with antialias" if given.get("antialias") else ""
+    """Only what is left by `balto.tasks.onnx_resize`."""
+    return "with antialias" if _attributes(node).get("antialias") else ""
 
 
 def _roi_align(node: Any, known: Known) -> str:
@@ -172,6 +171,12 @@ def _roi_align(node: Any, known: Known) -> str:
 
 def _space_to_depth(node: Any, known: Known) -> str:
     return "with mode=CRD" if _attributes(node).get("mode", b"DCR") == b"CRD" else ""
+
+
+def _tile(node: Any, known: Known) -> str:
+    """Only what is left by `balto.tasks.onnx_plain`."""
+    repeats = known.constant(_input(node, 1))
+    return "" if repeats is None or (repeats == 1).all() else "with constant repeats"
 
 
 def _top_k(node: Any, known: Known) -> str:
@@ -192,5 +197,6 @@ RULES: Mapping[str, Callable[[Any, Known], str]] = {
     "Resize": _resize,
     "RoiAlign": _roi_align,
     "SpaceToDepth": _space_to_depth,
+    "Tile": _tile,
     "TopK": _top_k,
 }

@@ -16,6 +16,7 @@ from typing import Any
 from balto.extras import needed_for
 from balto.tasks.lacking import refuse, refuse_wrong
 from balto.tasks.onnx_nodes import is_own, nodes, place
+from balto.tasks.onnx_plain import written_plainly
 from balto.tasks.onnx_resize import resized
 from balto.tasks.onnx_wrong import wrong, wrong_functions
 from balto.tasks.shapes import Open, Shapes, names, settled
@@ -145,9 +146,22 @@ def _inlined(model: Any) -> Any:
     wanted = {name for name in wanted if name not in _BUILT_IN and defs.has(name)}
     if not wanted and not model.functions:
         return model
+    _state_types_of_weights(model)
     own = [(function.domain, function.name) for function in model.functions]
     return inliner.inline_selected_functions(
         model, [*own, *(("", name) for name in sorted(wanted))], inline_schema_functions=True
+    )
+
+
+def _state_types_of_weights(model: Any) -> None:
+    """As ONNX's inliner wants them: a function's body can depend on a type."""
+    from onnx import helper
+
+    stated = {value.name for value in (*model.graph.input, *model.graph.value_info)}
+    model.graph.value_info.extend(
+        helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+        for weight in model.graph.initializer
+        if weight.name not in stated
     )
 
 
@@ -162,6 +176,7 @@ def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:
         onnx_ir.external_data.set_base_dir(made.graph, str(Path(spec).parent))
         changed = bool(optimizer.fold_constants(made, onnx_shape_inference=True).modified)
         changed |= resized(made)
+        changed |= written_plainly(made)
         optimizer.remove_unused_nodes(made)
         return (onnx_ir.to_proto(made) if changed else model), []
     except Exception as error:
@@ -184,4 +199,3 @@ def _converted() -> set[str]:
     from tvm.relax.frontend.onnx import onnx_frontend
 
     return set(onnx_frontend._get_convert_map())
-
