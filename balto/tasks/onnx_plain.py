@@ -2,7 +2,8 @@
 
 TVM reads ``Tile`` at the remainder of an index, such as ``x[i % 4]``, and LLVM's vectoriser
 compiles that wrongly for processors with AVX-512. A tensor that is concatenated with itself has no
-remainder. Of constants, TVM has tensors alone.
+remainder. Of constants, TVM has tensors alone; and it computes some shapes when a network runs
+although they are weights, if they are no constants.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _TYPES = {
     "value_float": np.float32,
     "value_floats": np.float32,
 }
+#: Inputs that TVM does not look for among the weights.
+_NOT_LOOKED_FOR = {"Expand": (1,), "Range": (0, 1, 2)}
 
 
 def written_plainly(model: Any) -> bool:
@@ -28,10 +31,11 @@ def written_plainly(model: Any) -> bool:
     """
     own = [node for node in model.graph.all_nodes() if node.domain == ""]
     constants = [node for node in own if node.op_type == "Constant" and _as_tensor(node)]
+    moved = [node for node in own if _with_constants(node)]
     tiles = [node for node in own if node.op_type == "Tile" and _repeats(node)]
     for node in tiles:
         _concatenate(node)
-    return bool(constants or tiles)
+    return bool(constants or moved or tiles)
 
 
 def _as_tensor(node: Any) -> bool:
@@ -44,6 +48,19 @@ def _as_tensor(node: Any) -> bool:
     del node.attributes[name]
     node.attributes["value"] = onnx_ir.AttrTensor("value", onnx_ir.tensor(array))
     return True
+
+
+def _with_constants(node: Any) -> bool:
+    """Let inputs that are weights be constants; says whether there were any."""
+    import onnx_ir
+
+    inputs = [k for k in _NOT_LOOKED_FOR.get(node.op_type, ()) if node.inputs[k].is_initializer()]
+    for k in inputs:
+        tape = onnx_ir.tape.Tape()
+        value = onnx_ir.tensor(node.inputs[k].const_value.numpy())
+        node.replace_input_with(k, tape.op("Constant", [], {"value": value}))
+        node.graph.insert_before(node, tape.nodes)
+    return bool(inputs)
 
 
 def _repeats(node: Any) -> list[int]:

@@ -131,7 +131,7 @@ def _bit_shift(node: Any, known: Known) -> str:
     return "by less than 0 bits or all of them" if outside else ""
 
 
-def _conv_transpose(node: Any, known: Known) -> str:
+def _conv_transpose(node: Any, _: Known) -> str:
     return "with output_shape" if "output_shape" in _attributes(node) else ""
 
 
@@ -145,7 +145,7 @@ def _dropout(node: Any, known: Known) -> str:
     return "" if idle else "with training_mode"
 
 
-def _is_inf(node: Any, known: Known) -> str:
+def _is_inf(node: Any, _: Known) -> str:
     given = _attributes(node)
     both = given.get("detect_negative", 1) and given.get("detect_positive", 1)
     return "" if both else "of one sign"
@@ -160,16 +160,16 @@ def _mod(node: Any, known: Known) -> str:
     return "of floats with fmod=0" if floats and not _attributes(node).get("fmod") else ""
 
 
-def _resize(node: Any, known: Known) -> str:
+def _resize(node: Any, _: Known) -> str:
     """Only what is left by `balto.tasks.onnx_resize`."""
     return "with antialias" if _attributes(node).get("antialias") else ""
 
 
-def _roi_align(node: Any, known: Known) -> str:
+def _roi_align(node: Any, _: Known) -> str:
     return "with mode=max" if _attributes(node).get("mode", b"avg") == b"max" else ""
 
 
-def _space_to_depth(node: Any, known: Known) -> str:
+def _space_to_depth(node: Any, _: Known) -> str:
     return "with mode=CRD" if _attributes(node).get("mode", b"DCR") == b"CRD" else ""
 
 
