@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: NumPy's type of what a constant is given as, where that is no tensor.
 _TYPES = {
@@ -32,6 +33,7 @@ def written_plainly(model: Any) -> bool:
     own = [node for node in model.graph.all_nodes() if node.domain == ""]
     constants = [node for node in own if node.op_type == "Constant" and _as_tensor(node)]
     moved = [node for node in own if _with_constants(node)]
+    moved += [node for node in own if _above_threshold(node)]
     tiles = [node for node in own if node.op_type == "Tile" and _repeats(node)]
     for node in tiles:
         _concatenate(node)
@@ -52,15 +54,29 @@ def _as_tensor(node: Any) -> bool:
 
 def _with_constants(node: Any) -> bool:
     """Let inputs that are weights be constants; says whether there were any."""
-    import onnx_ir
-
     inputs = [k for k in _NOT_LOOKED_FOR.get(node.op_type, ()) if node.inputs[k].is_initializer()]
     for k in inputs:
-        tape = onnx_ir.tape.Tape()
-        value = onnx_ir.tensor(node.inputs[k].const_value.numpy())
-        node.replace_input_with(k, tape.op("Constant", [], {"value": value}))
-        node.graph.insert_before(node, tape.nodes)
+        _give(node, k, node.inputs[k].const_value.numpy())
     return bool(inputs)
+
+
+def _above_threshold(node: Any) -> bool:
+    """Let boxes that overlap as much as the threshold stay: TVM leaves them out, ONNX does not."""
+    given = node.inputs[3] if node.op_type == "NonMaxSuppression" and len(node.inputs) > 3 else None
+    if given is None or given.const_value is None:
+        return False
+    _give(node, 3, np.nextafter(given.const_value.numpy(), np.float32(np.inf)))
+    return True
+
+
+def _give(node: Any, number: int, array: NDArray[Any]) -> None:
+    """Give a node a constant as one of its inputs."""
+    import onnx_ir
+
+    tape = onnx_ir.tape.Tape()
+    constant = tape.op("Constant", [], {"value": onnx_ir.tensor(array)})
+    node.replace_input_with(number, constant)
+    node.graph.insert_before(node, tape.nodes)
 
 
 def _repeats(node: Any) -> list[int]:

@@ -43,7 +43,13 @@ class Known:
 
     def type(self, name: str) -> int:
         """ONNX's number of a tensor's type; 0 if it is not known."""
-        return self._types.get(name, 0)
+        found = self._constants.get(name)
+        return int(found.data_type if found else getattr(self._types.get(name), "elem_type", 0))
+
+    def shape(self, name: str) -> list[int]:
+        """Sizes of an input's or a result's dimensions; 0 if unknown, and empty if all are."""
+        found = self._types.get(name)
+        return [int(each.dim_value) for each in found.shape.dim] if found else []
 
     def are_used(self, names: Any) -> bool:
         """Whether something needs one of these values."""
@@ -60,14 +66,12 @@ class Known:
         return found
 
     @cached_property
-    def _types(self) -> Mapping[str, int]:
+    def _types(self) -> Mapping[str, Any]:
         from onnx import shape_inference
 
         graph = shape_inference.infer_shapes(self._model).graph
-        found = {weight.name: int(weight.data_type) for weight in graph.initializer}
-        for value in (*graph.input, *graph.value_info, *graph.output):
-            found[value.name] = int(value.type.tensor_type.elem_type)
-        return found
+        values = (*graph.input, *graph.value_info, *graph.output)
+        return {value.name: value.type.tensor_type for value in values}
 
     @cached_property
     def _used(self) -> set[str]:
@@ -160,9 +164,27 @@ def _mod(node: Any, known: Known) -> str:
     return "of floats with fmod=0" if floats and not _attributes(node).get("fmod") else ""
 
 
-def _resize(node: Any, _: Known) -> str:
+def _non_max_suppression(node: Any, known: Known) -> str:
+    for number, name in enumerate(("max_output_boxes_per_class", "iou_threshold"), 2):
+        if known.constant(_input(node, number)) is None:
+            return f"without a constant {name}"
+    scores = _input(node, 4)
+    return "without a constant score_threshold" if scores and known.constant(scores) is None else ""
+
+
+def _resize(node: Any, known: Known) -> str:
     """Only what is left by `balto.tasks.onnx_resize`."""
-    return "with antialias" if _attributes(node).get("antialias") else ""
+    given = _attributes(node)
+    if given.get("antialias"):
+        return "with antialias"
+    scales, sizes = known.constant(_input(node, 2)), known.shape(_input(node, 0))
+    aligned = given.get("coordinate_transformation_mode") == b"align_corners"
+    if not aligned or scales is None or not len(scales) or not sizes:
+        return ""
+    axes = given.get("axes", range(len(sizes)))
+    new = [sizes[axis] * float(str(scale)) for axis, scale in zip(axes, scales, strict=True)]
+    whole = all(abs(size - round(size)) < 1e-6 * size for size in new)
+    return "with align_corners and scales that give no whole size" if not whole else ""
 
 
 def _roi_align(node: Any, _: Known) -> str:
@@ -194,6 +216,7 @@ RULES: Mapping[str, Callable[[Any, Known], str]] = {
     "IsInf": _is_inf,
     "LayerNormalization": _layer_normalization,
     "Mod": _mod,
+    "NonMaxSuppression": _non_max_suppression,
     "Resize": _resize,
     "RoiAlign": _roi_align,
     "SpaceToDepth": _space_to_depth,
