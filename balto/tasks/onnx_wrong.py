@@ -47,7 +47,9 @@ class Known:
         return int(found.data_type if found else getattr(self._types.get(name), "elem_type", 0))
 
     def shape(self, name: str) -> list[int]:
-        """Sizes of an input's or a result's dimensions; 0 if unknown, and empty if all are."""
+        """Sizes of a tensor's dimensions; 0 if one is not known, and empty if all are not."""
+        if name in self._constants:
+            return list(self._constants[name].dims)
         found = self._types.get(name)
         return [int(each.dim_value) for each in found.shape.dim] if found else []
 
@@ -135,8 +137,25 @@ def _bit_shift(node: Any, known: Known) -> str:
     return "by less than 0 bits or all of them" if outside else ""
 
 
-def _conv_transpose(node: Any, _: Known) -> str:
-    return "with output_shape" if "output_shape" in _attributes(node) else ""
+def _conv_transpose(node: Any, known: Known) -> str:
+    """TVM does not read the shape: right where it is what comes out without it."""
+    given = _attributes(node)
+    if "output_shape" not in given:
+        return ""
+    kernel, sizes = known.shape(_input(node, 1))[2:], known.shape(_input(node, 0))[2:]
+    ones, zeros = [1] * len(kernel), [0] * len(kernel)
+    strides, dilations = (given.get(name, ones) for name in ("strides", "dilations"))
+    more, pads = given.get("output_padding", zeros), given.get("pads", zeros * 2)
+    without = [
+        strides[k] * (n - 1)
+        + (kernel[k] - 1) * dilations[k]
+        + 1
+        + more[k]
+        - sum(pads[k :: len(kernel)])
+        for k, n in enumerate(sizes)
+    ]
+    same = without == list(given["output_shape"])[-len(sizes) :] and "auto_pad" not in given
+    return "" if same else "with output_shape"
 
 
 def _dropout(node: Any, known: Known) -> str:
