@@ -178,6 +178,6 @@ def shapes_of(module: Any) -> list[list[int]] | None:
     for parameter in module["main"].params:
         try:
             shapes.append([int(n) for n in parameter.shape])
-        except TypeError:
+        except (TypeError, AttributeError):  # it depends on a number, or is none of a buffer
             return None
     return shapes

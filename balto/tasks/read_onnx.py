@@ -9,18 +9,19 @@ more than 2 GB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balto.extras import needed_for
-from balto.tasks.lacking import refuse
+from balto.tasks.lacking import refuse, refuse_wrong
+from balto.tasks.onnx_nodes import is_own, nodes, place
+from balto.tasks.onnx_plain import written_plainly
 from balto.tasks.onnx_resize import resized
+from balto.tasks.onnx_wrong import wrong, wrong_functions
 from balto.tasks.shapes import Open, Shapes, names, settled
 from balto.text import last_line, one_line
 
-#: Domains of ONNX's own operators.
-_OWN = ("", "ai.onnx")
 #: What TVM's importer takes for Microsoft's operator of the same name.
 _MISTAKEN = ("Attention",)
 _MICROSOFT = "com.microsoft"
@@ -47,7 +48,8 @@ def read_onnx(spec: str, shapes: Shapes) -> tuple[Any, list[str], list[str], lis
         which shapes can be given; and notes for people.
 
     Raises:
-        InputError: If a dimension has no size, or there are operators that TVM does not have.
+        InputError: If a dimension has no size, or there are operators that TVM does not have or
+            computes wrongly.
     """
     from tvm.relax.frontend.onnx import from_onnx
 
@@ -57,6 +59,7 @@ def read_onnx(spec: str, shapes: Shapes) -> tuple[Any, list[str], list[str], lis
     model = _inlined(model)
     model, notes = _folded(model, spec)
     refuse(spec, _lacking(model))
+    refuse_wrong(spec, wrong(model))
     _load_weights(model, spec)
     module = from_onnx(model, keep_params_in_input=True)
     return module, [name for name, _ in opened], names(opened), notes
@@ -135,17 +138,30 @@ def _set_shapes(model: Any, opened: Sequence[Open], found: Mapping[str, Sequence
 
 
 def _inlined(model: Any) -> Any:
-    """A model without functions of its own, nor operators that TVM lacks and ONNX defines so."""
+    """A model without functions of its own, nor operators that TVM lacks or gets wrong."""
     from onnx import defs, inliner
 
-    there = _converted() - set(_MISTAKEN)
-    wanted = {node.op_type for node in _nodes(model.graph) if node.domain in _OWN} - there
+    there = _converted() - set(_MISTAKEN) - wrong_functions(model)
+    wanted = {node.op_type for node in nodes(model.graph) if is_own(node)} - there
     wanted = {name for name in wanted if name not in _BUILT_IN and defs.has(name)}
     if not wanted and not model.functions:
         return model
+    _state_types_of_weights(model)
     own = [(function.domain, function.name) for function in model.functions]
     return inliner.inline_selected_functions(
         model, [*own, *(("", name) for name in sorted(wanted))], inline_schema_functions=True
+    )
+
+
+def _state_types_of_weights(model: Any) -> None:
+    """As ONNX's inliner wants them: a function's body can depend on a type."""
+    from onnx import helper
+
+    stated = {value.name for value in (*model.graph.input, *model.graph.value_info)}
+    model.graph.value_info.extend(
+        helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+        for weight in model.graph.initializer
+        if weight.name not in stated
     )
 
 
@@ -160,6 +176,7 @@ def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:
         onnx_ir.external_data.set_base_dir(made.graph, str(Path(spec).parent))
         changed = bool(optimizer.fold_constants(made, onnx_shape_inference=True).modified)
         changed |= resized(made)
+        changed |= written_plainly(made)
         optimizer.remove_unused_nodes(made)
         return (onnx_ir.to_proto(made) if changed else model), []
     except Exception as error:
@@ -169,12 +186,12 @@ def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:
 def _lacking(model: Any) -> Iterator[tuple[str, str]]:
     """Name and place of each node that TVM's importer does not have."""
     there = _converted() | set(_BUILT_IN)
-    for node in _nodes(model.graph):
-        own = node.domain in _OWN
+    for node in nodes(model.graph):
+        own = is_own(node)
         known = node.op_type in there and (own or node.domain == _MICROSOFT)
         if not known or (own and node.op_type in _MISTAKEN):
             name = node.op_type if own else f"{node.domain}.{node.op_type}"
-            yield name, node.name or next(iter(node.output), "")
+            yield name, place(node)
 
 
 def _converted() -> set[str]:
@@ -182,13 +199,3 @@ def _converted() -> set[str]:
     from tvm.relax.frontend.onnx import onnx_frontend
 
     return set(onnx_frontend._get_convert_map())
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    """All nodes, those of branches and loops too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            subgraphs: Iterable[Any] = [*attribute.graphs]
-            for inner in [attribute.g, *subgraphs] if attribute.HasField("g") else subgraphs:
-                yield from _nodes(inner)

@@ -220,7 +220,9 @@ def test_every_way_to_resize_is_onnx_runtimes(
 ) -> None:
     runtime = pytest.importorskip("onnxruntime")
     inputs = ["x", "", "s"] if "s" in given else ["x", "", "", "z"]
-    ways = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
+    ways = ["half_pixel", "pytorch_half_pixel", "asymmetric"]
+    if "z" in given:  # of a scale that gives no whole size it is refused: ONNX has another one
+        ways.append("align_corners")
     more = {"nearest_mode": rounding} if rounding else {}
     nodes = [
         node("Resize", inputs, [way], mode=mode, coordinate_transformation_mode=way, **more)
