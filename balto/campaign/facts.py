@@ -110,17 +110,23 @@ class Facts:
 
     def _add_folded(self, path: Path, first: Mapping[str, Any]) -> None:
         """Take in what was folded, measurements by columns."""
-        number, gathered = 1, []
+        number, gathered = 1, list[Measurements]()
         for run in parts.read_parts(path.parent, first):
             measured = parts.is_measurements(run)
             columns = Measurements.of(run, self.programs) if measured else None
             if columns is not None:
                 gathered.append(columns)
             else:  # no measurements, or one of them is wrong: then this says which
+                if measured:  # of one program, the later one counts
+                    self._add_measurements(gathered)
+                    gathered = []
                 for k, record in enumerate(parts.records_of(run)):
                     with at(f"{path}: record {number + k} of the folded part"):
                         self.add(record)
             number += len(run)
+        self._add_measurements(gathered)
+
+    def _add_measurements(self, gathered: list[Measurements]) -> None:
         if gathered:
             together = Measurements.concatenate(gathered)
             self.times.frombytes(together.at[~np.isnan(together.at)].tobytes())

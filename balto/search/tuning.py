@@ -31,7 +31,8 @@ class TunedTask:
             for a favourite: it was not measured.
         untuned_s: of the module compiled as it is, seconds; NaN where that does not run, or was not
             measured.
-        programs: ``(trace, outcome)`` of all trials, in order.
+        programs: ``(trace, outcome)`` of all trials, as they were chosen; as they were measured, of
+            a search that was over before.
         best_s: smallest latency after each trial, seconds; infinity before the first success.
         asking_s: seconds in which nothing was measured because the search thought.
         seconds: wall clock.

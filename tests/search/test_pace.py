@@ -233,7 +233,7 @@ def test_a_tuning_with_minutes_is_finished_and_other_minutes_need_another_folder
     [found] = balto.tune.tune_operators(["matmul:32x32x32"], minutes=0.1, **ends)
     assert found.trials
     [again] = balto.tune.tune_operators(["matmul:32x32x32"], minutes=0.1, **ends)
-    assert [trace for trace, _ in again.programs] == [trace for trace, _ in found.programs]
+    assert dict(again.programs).keys() == dict(found.programs).keys()
     assert again.latency_s == found.latency_s
     assert balto.status(tmp_path / "tuned").state == "finished"
     with pytest.raises(ConfigurationChanged, match="minutes"):

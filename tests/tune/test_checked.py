@@ -254,7 +254,7 @@ def test_of_an_onnx_file_three_are_asked_where_it_begins(tmp_path: Path, worker:
     found = worker.call("balto.deploy.compile:read", spec, LLVM, deadline_s=120)
     assert check(worker, spec).error == np.inf
     first = "balto.deploy.difference:first_difference"
-    told = worker.call(first, spec, found.inputs, LLVM, deadline_s=120)
+    told = worker.call(first, spec, found.inputs, LLVM, {}, deadline_s=120)
     assert told.startswith("the difference begins at Max larger (m), which has ")
     assert "where ONNX Runtime has nan" in told
     assert told.endswith("ONNX's reference evaluator agrees with ONNX Runtime")

@@ -346,7 +346,7 @@ def test_an_old_onnx_softmax_is_over_all_axes_from_its_own_on(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["net.onnx", "--trials", "0"], ["trials", "got 0"]),
+        (["net.onnx", "--trials", "-1"], ["--trials", "got '-1'"]),
         (["here.txt"], ["no network is called", "resnet-50"]),
         (["net.onnx", "--operator", "matmul:8x8x8"], ["expected a network, or --operator"]),
         (["net.onnx", "--model", "here.txt"], ["here.txt is no model file"]),
