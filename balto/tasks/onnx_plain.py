@@ -34,10 +34,13 @@ def written_plainly(model: Any) -> bool:
     constants = [node for node in own if node.op_type == "Constant" and _as_tensor(node)]
     moved = [node for node in own if _with_constants(node)]
     moved += [node for node in own if _above_threshold(node)]
+    masked = [node for node in own if _asks_for_lowest(node)]
+    for node in masked:
+        _ask_of_each(node)
     tiles = [node for node in own if node.op_type == "Tile" and _repeats(node)]
     for node in tiles:
         _concatenate(node)
-    return bool(constants or moved or tiles)
+    return bool(constants or moved or masked or tiles)
 
 
 def _as_tensor(node: Any) -> bool:
@@ -77,6 +80,31 @@ def _give(node: Any, number: int, array: NDArray[Any]) -> None:
     constant = tape.op("Constant", [], {"value": onnx_ir.tensor(array)})
     node.replace_input_with(number, constant)
     node.graph.insert_before(node, tape.nodes)
+
+
+def _asks_for_lowest(node: Any) -> bool:
+    """Whether a node asks if a maximum is minus infinity: TVM's is the least finite number then."""
+    if node.op_type != "Equal" or node.inputs[1].const_value is None:
+        return False
+    made = node.inputs[0].producer()
+    lowest = node.inputs[1].const_value.numpy()
+    asked = lowest.size == 1 and bool(lowest == -np.inf)
+    return asked and made is not None and made.op_type == "ReduceMax"
+
+
+def _ask_of_each(node: Any) -> None:
+    """Ask whether all that the maximum is of are minus infinity."""
+    import onnx_ir
+
+    greatest, y = node.inputs[0].producer(), node.outputs[0]
+    tape = onnx_ir.tape.Tape()
+    each = tape.op("Equal", [greatest.inputs[0], node.inputs[1]])
+    number = tape.op("Cast", [each], {"to": onnx_ir.DataType.INT32})
+    attributes = {name: value.value for name, value in greatest.attributes.items()}
+    least = tape.op("ReduceMin", [number, *greatest.inputs[1:]], attributes)
+    value = tape.op("Cast", [least], {"to": onnx_ir.DataType.BOOL})
+    value.type, value.shape = y.type, y.shape
+    onnx_ir.convenience.replace_nodes_and_values(node.graph, node, [node], tape.nodes, [y], [value])
 
 
 def _repeats(node: Any) -> list[int]:

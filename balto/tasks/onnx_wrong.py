@@ -6,84 +6,9 @@ Found with ONNX's own tests of its operators: see `docs/notes/onnx-operators.md`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from balto.tasks.onnx_nodes import is_own, nodes, place
-
-
-class Known:
-    """What is known of a model: constants, types, and which values something needs.
-
-    Args:
-        model: with its weights in it, or beside it.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a constant that is in the file; None for anything else."""
-        from onnx import TensorProto, numpy_helper
-
-        found = self._constants.get(name)
-        if found is None or found.data_location == TensorProto.EXTERNAL:
-            return None
-        return np.asarray(numpy_helper.to_array(found))
-
-    def is_float(self, name: str) -> bool:
-        """Whether a tensor is of floating-point numbers, as far as ONNX can tell."""
-        from onnx import TensorProto
-
-        floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-        return self.type(name) in floats
-
-    def type(self, name: str) -> int:
-        """ONNX's number of a tensor's type; 0 if it is not known."""
-        found = self._constants.get(name)
-        return int(found.data_type if found else getattr(self._types.get(name), "elem_type", 0))
-
-    def shape(self, name: str) -> list[int]:
-        """Sizes of a tensor's dimensions; 0 if one is not known, and empty if all are not."""
-        if name in self._constants:
-            return list(self._constants[name].dims)
-        found = self._types.get(name)
-        return [int(each.dim_value) for each in found.shape.dim] if found else []
-
-    def are_used(self, names: Any) -> bool:
-        """Whether something needs one of these values."""
-        return any(name in self._used for name in names)
-
-    @cached_property
-    def _constants(self) -> Mapping[str, Any]:
-        found = {weight.name: weight for weight in self._model.graph.initializer}
-        for node in nodes(self._model.graph):
-            if node.op_type == "Constant" and is_own(node):
-                made = _attributes(node)
-                if "value" in made:
-                    found[node.output[0]] = made["value"]
-        return found
-
-    @cached_property
-    def _types(self) -> Mapping[str, Any]:
-        from onnx import shape_inference
-
-        graph = shape_inference.infer_shapes(self._model).graph
-        values = (*graph.input, *graph.value_info, *graph.output)
-        return {value.name: value.type.tensor_type for value in values}
-
-    @cached_property
-    def _used(self) -> set[str]:
-        used = {value.name for value in self._model.graph.output}
-        for node in nodes(self._model.graph):
-            used.update(node.input)
-            for attribute in node.attribute:
-                for graph in (attribute.g, *attribute.graphs):
-                    used.update(value.name for value in graph.output)
-        return used
+from balto.tasks.onnx_nodes import Known, attributes, is_own, nodes, place
 
 
 def wrong(model: Any) -> Iterator[tuple[str, str]]:
@@ -112,19 +37,13 @@ def wrong_functions(model: Any) -> set[str]:
     }
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    from onnx import helper
-
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
-
 def _input(node: Any, number: int) -> str:
     """The name of an input; empty if it is left out."""
     return node.input[number] if len(node.input) > number else ""
 
 
 def _batch_normalization(node: Any, known: Known) -> str:
-    if _attributes(node).get("training_mode"):
+    if attributes(node).get("training_mode"):
         return "with training_mode"
     return "with more than one output" if known.are_used(node.output[1:]) else ""
 
@@ -139,7 +58,7 @@ def _bit_shift(node: Any, known: Known) -> str:
 
 def _conv_transpose(node: Any, known: Known) -> str:
     """TVM does not read the shape: right where it is what comes out without it."""
-    given = _attributes(node)
+    given = attributes(node)
     if "output_shape" not in given:
         return ""
     kernel, sizes = known.shape(_input(node, 1))[2:], known.shape(_input(node, 0))[2:]
@@ -169,7 +88,7 @@ def _dropout(node: Any, known: Known) -> str:
 
 
 def _is_inf(node: Any, _: Known) -> str:
-    given = _attributes(node)
+    given = attributes(node)
     both = given.get("detect_negative", 1) and given.get("detect_positive", 1)
     return "" if both else "of one sign"
 
@@ -180,7 +99,7 @@ def _layer_normalization(node: Any, known: Known) -> str:
 
 def _mod(node: Any, known: Known) -> str:
     floats = known.is_float(_input(node, 0))
-    return "of floats with fmod=0" if floats and not _attributes(node).get("fmod") else ""
+    return "of floats with fmod=0" if floats and not attributes(node).get("fmod") else ""
 
 
 def _non_max_suppression(node: Any, known: Known) -> str:
@@ -193,7 +112,7 @@ def _non_max_suppression(node: Any, known: Known) -> str:
 
 def _resize(node: Any, known: Known) -> str:
     """Only what is left by `balto.tasks.onnx_resize`."""
-    given = _attributes(node)
+    given = attributes(node)
     if given.get("antialias"):
         return "with antialias"
     scales, sizes = known.constant(_input(node, 2)), known.shape(_input(node, 0))
@@ -207,11 +126,11 @@ def _resize(node: Any, known: Known) -> str:
 
 
 def _roi_align(node: Any, _: Known) -> str:
-    return "with mode=max" if _attributes(node).get("mode", b"avg") == b"max" else ""
+    return "with mode=max" if attributes(node).get("mode", b"avg") == b"max" else ""
 
 
 def _space_to_depth(node: Any, _: Known) -> str:
-    return "with mode=CRD" if _attributes(node).get("mode", b"DCR") == b"CRD" else ""
+    return "with mode=CRD" if attributes(node).get("mode", b"DCR") == b"CRD" else ""
 
 
 def _tile(node: Any, known: Known) -> str:

@@ -146,15 +146,18 @@ def _inlined(model: Any) -> Any:
     wanted = {name for name in wanted if name not in _BUILT_IN and defs.has(name)}
     if not wanted and not model.functions:
         return model
-    _state_types_of_weights(model)
+    _state_types(model)
     own = [(function.domain, function.name) for function in model.functions]
-    return inliner.inline_selected_functions(
+    made = inliner.inline_selected_functions(
         model, [*own, *(("", name) for name in sorted(wanted))], inline_schema_functions=True
     )
+    for value in [each for each in made.graph.value_info if not each.name]:
+        made.graph.value_info.remove(value)
+    return made
 
 
-def _state_types_of_weights(model: Any) -> None:
-    """As ONNX's inliner wants them: a function's body can depend on a type."""
+def _state_types(model: Any) -> None:
+    """Of weights and of inputs that are left out: ONNX's inliner asks for the types of all."""
     from onnx import helper
 
     stated = {value.name for value in (*model.graph.input, *model.graph.value_info)}
@@ -163,6 +166,7 @@ def _state_types_of_weights(model: Any) -> None:
         for weight in model.graph.initializer
         if weight.name not in stated
     )
+    model.graph.value_info.add().type.tensor_type.SetInParent()  # it has no name
 
 
 def _folded(model: Any, spec: str) -> tuple[Any, list[str]]:

@@ -211,3 +211,14 @@ def test_a_shape_is_an_output_and_expands_to_what_the_file_says(
     weights: dict[str, Any] = {"wide": np.array([5, 3, 8])}
     spec = onnx_file(tmp_path / "net.onnx", nodes, {"x": [3, 8]}, outputs, **weights)
     same(worker, spec, tmp_path, normal(3, 8))
+
+
+def test_a_row_of_minus_infinity_is_known_as_one(worker: Worker, tmp_path: Path) -> None:
+    nodes = [
+        node("ReduceMax", ["x", "axes"], ["most"]),
+        node("Equal", ["most", "lowest"], ["is"]),
+        node("Cast", ["is"], ["y"], to=TensorProto.FLOAT),
+    ]
+    weights: dict[str, Any] = {"axes": np.array([-1]), "lowest": np.array([-np.inf], F32)}
+    spec = onnx_file(tmp_path / "net.onnx", nodes, {"x": [2, 4]}, {"y": None}, **weights)
+    same(worker, spec, tmp_path, np.array([[-np.inf] * 4, [1, 2, -np.inf, 0]], F32))
