@@ -134,7 +134,7 @@ class Merged:
         from tvm.s_tir.analysis import estimate_tir_flops
 
         if args is None:
-            self.left_out.append((op, "its shapes are not constant"))
+            self.left_out.append((op, "its arguments are not all arrays of constant shapes"))
             return
         label = f"{op}_{_label(args)}"
         flop = float(estimate_tir_flops(module))
