@@ -15,7 +15,7 @@ from balto.tasks.lacking import refuse
 from balto.tasks.networks import NETWORKS
 from balto.tasks.shapes import Open, Shapes, names, settled
 from balto.tasks.torch_half import with_casts
-from balto.tasks.torch_index import decompositions
+from balto.tasks.torch_plain import decompositions
 
 
 def exported_program(spec: str) -> Any:

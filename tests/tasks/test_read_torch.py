@@ -163,6 +163,14 @@ class Grouped(torch.nn.Module):
         return self.layers(x * 3 + 1)
 
 
+class Counted(torch.nn.Module):
+    """What transformers count positions with: sums of bools, one after the other and together."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        above = x > 0
+        return above.cumsum(-1) + above.sum(-1, keepdim=True) * 100 + above.sum() * 10_000
+
+
 def half(module: torch.nn.Module) -> torch.nn.Module:
     return module.half()
 
@@ -180,13 +188,24 @@ CACHE = (torch.ones(2, 16, 8), torch.arange(48.0).reshape(2, 3, 8) / 48, torch.t
         (lambda: Cache("axis"), CACHE, 1e-4),
         (lambda: Cache("copy"), CACHE, 1e-4),
         (lambda: Cache("both"), CACHE, 1e-4),
+        (Counted, (torch.linspace(-1, 2, 24).reshape(4, 6),), 0),
         (Grouped, (torch.linspace(-1, 2, 400).reshape(1, 4, 10, 10),), 1e-4),
         (lambda: torch.nn.ConvTranspose1d(4, 6, 4, 2, 1), (torch.ones(1, 4, 9),), 1e-4),
         (upsampling, (torch.ones(1, 4, 5, 5),), 1e-4),
         (lambda: half(torch.nn.Linear(8, 8)), (torch.ones(4, 8).half(),), 1e-2),
         (lambda: half(torch.nn.Conv2d(4, 6, 3)), (torch.ones(1, 4, 8, 8).half(),), 1e-2),
     ],
-    ids=["axis", "copy", "both", "groups", "transposed", "in groups", "half", "half convolution"],
+    ids=[
+        "axis",
+        "copy",
+        "both",
+        "counted",
+        "groups",
+        "transposed",
+        "in groups",
+        "half",
+        "half convolution",
+    ],
 )
 def test_what_tvm_reads_wrong_or_not_at_all_is_right(
     make: Any, inputs: tuple[torch.Tensor, ...], tolerance: float, worker: Worker, tmp_path: Path

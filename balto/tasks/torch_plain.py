@@ -1,21 +1,40 @@
-"""Writing at an index, as caches are written, in the one form that TVM reads. Runs in a worker."""
+"""Operators of torch in the one form that TVM reads. Runs in a worker.
+
+Writing at an index, as caches are written; sums of bools, as positions are counted from masks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
 def decompositions() -> Any:
-    """What torch takes operators apart by: its own ways, and one for writing along some axes.
+    """What torch takes operators apart by: its own ways, and those that TVM needs.
 
-    TVM's importer takes an index for each axis alone, and none that is left out.
+    TVM's importer takes an index for each axis alone, and none that is left out; and adds up bools
+    as bools, where torch counts them.
     """
     import torch
 
     table = torch.export.default_decompositions()
     table[torch.ops.aten.index_put.default] = _with_all_axes
+    aten = torch.ops.aten
+    for sums in (aten.cumsum.default, aten.cumprod.default, aten.sum.default, aten.sum.dim_IntList):
+        table[sums] = _of_numbers(sums)
     return table
+
+
+def _of_numbers(sums: Any) -> Callable[..., Any]:
+    """An operator that adds up bools as the whole numbers that torch counts with."""
+    import torch
+
+    def sum_up(x: Any, *args: Any, **settings: Any) -> Any:
+        if x.dtype != torch.bool:
+            return NotImplemented
+        return sums(x.to(torch.int64), *args, **settings)
+
+    return sum_up
 
 
 def _with_all_axes(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
